@@ -1,0 +1,1 @@
+"""Mirakl: orders polled, accepted and shipped; stock published."""

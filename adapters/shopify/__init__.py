@@ -1,0 +1,1 @@
+"""Shopify: webhooks heard, facts re-read by GraphQL, orders created."""

@@ -1,0 +1,1 @@
+"""The machine: log, projections, outbox, dispatch. Knows no marketplace and no SKU."""

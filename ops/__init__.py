@@ -1,0 +1,1 @@
+"""Where all meets: the `crossdock` command, the service it runs, and what surrounds it."""
