@@ -1,0 +1,136 @@
+"""What an adapter must be: sources that are polled, readers that follow hints, performers that carry out commands."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from schemas.commands import Command
+from schemas.envelope import Envelope, Fact
+from schemas.events import Event, Personal
+from schemas.values import Instant
+
+C = TypeVar("C", bound=Command)
+P = TypeVar("P", bound=Personal)
+
+
+class Endpoint(Struct, frozen=True):
+    """One call of a marketplace and its published ceiling: at most `calls` in any `per` seconds. The comment beside it names the source."""
+
+    code: str  # the marketplace's own name for it: OR11, orderCreate
+    method: str
+    path: str  # with {placeholders}
+    calls: int
+    per: float  # seconds
+    batch: int = 1  # how many commands one call carries
+    reads: bool = False  # True: repeating it changes nothing, whatever happened to the first answer
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two calls when spread evenly, which keeps the ceiling in every window."""
+        return self.per / self.calls
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A fact on its way to its stream."""
+
+    stream: str
+    fact: Fact
+    same: Callable[[Event], bool] | None = None  # given the last event of this type in the stream: True drops this one as no news
+    otherwise: Fact | None = None  # appended instead when the fact's id is in the log with another body
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one poll saw. `cursor` and facts are committed together; the cursor passes only what is in `heard`."""
+
+    heard: Sequence[Heard]
+    cursor: str
+
+
+class Source(Protocol):
+    """Something that is asked again and again: Mirakl's order list, Shopify's stock."""
+
+    name: str  # of its cursor: mirakl:asos:orders
+    target: str  # whose dispatcher lease it is polled under
+    every: float  # seconds between two polls
+
+    async def poll(self, cursor: str | None) -> Sight:
+        """Everything since the cursor, with overlap; None is the first time. Raises AdapterError."""
+        ...
+
+
+class Reader(Protocol):
+    """Something that reads a marketplace again because an event says so. Follows the log from its own cursor, in order."""
+
+    name: str  # of its cursor: shopify:orders
+    target: str
+    types: frozenset[type[Event]]  # the hints it follows
+
+    async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
+        """What the hinted things look like now; several hints of one thing are read once. Raises AdapterError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One thing a call changed, to become an event in the command's stream (or in `stream`)."""
+
+    event: Event
+    external_id: str  # the marketplace's own id for it; its event id is derived from this
+    occurred_at: Instant | None = None  # the marketplace's clock, where it told us
+    stream: str | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """Confirmed, with what it changed."""
+
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The marketplace said no to this one command of a batch, and will again."""
+
+    detail: str
+    field: str = ""
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """Nothing to say yet: ask again in so many seconds. Not an attempt."""
+
+    seconds: float
+
+
+Answer = Done | Refused | NotYet
+
+
+@dataclass(frozen=True)
+class Task(Generic[C]):
+    """One command in the hands of a performer."""
+
+    command_id: UUID  # the idempotency key
+    command: C
+    attempt: int  # from 1
+    issued_at: Instant
+    opened: Callable[[type[Any]], Awaitable[Any]]  # opened(DeliveryAddress): the last one sealed in the command's stream, or None
+
+
+@dataclass(frozen=True)
+class Performer(Generic[C]):
+    """How one kind of command is carried out.
+
+    `perform` answers for each task, in order; it raises AdapterError for all of them at once. `look` says whether the effect is there
+    already (Done) or not (None); StateGuarded and LookFirst commands need it. `quiet` is how long, in seconds, an effect may stay
+    invisible to `look` after a call whose answer was lost.
+    """
+
+    perform: Callable[[Any, Sequence[Task[C]]], Awaitable[Sequence[Answer]]]
+    endpoint: Endpoint
+    look: Callable[[Any, Task[C]], Awaitable[Done | None]] | None = None
+    quiet: float = 0.0

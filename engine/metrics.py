@@ -1,0 +1,81 @@
+"""Every series we emit, on one page. Base units; label sets are closed: never an order, a SKU, a person, a URL or a text.
+
+Gauges hold the last value that a worker computed; a scrape never asks the database.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """One registry an engine, so that several can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"crossdock_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"crossdock_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = _FAST) -> Histogram:
+            return Histogram(f"crossdock_{name}", text, labels, registry=registry, buckets=buckets)
+
+        # what comes in
+        self.webhook_requests = counter(
+            "webhook_requests_total", "Webhooks received, by what became of them.", "tenant", "topic", "outcome"
+        )
+        self.webhook_ack_seconds = histogram("webhook_ack_seconds", "From a webhook's arrival to its answer.")
+        self.webhook_rejected = counter("webhook_rejected_total", "Webhooks refused before parsing.", "reason")
+        self.poll_runs = counter("poll_runs_total", "Polls, by outcome.", "tenant", "source", "outcome")
+        self.poll_items = counter("poll_items_total", "Facts heard by polls and readers.", "tenant", "source")
+        self.poll_last_success = gauge("poll_last_success_timestamp_seconds", "When a source was last read whole.", "tenant", "source")
+        self.cursor_age_seconds = gauge("cursor_age_seconds", "How long ago a source's cursor was last committed.", "tenant", "source")
+        self.schema_unknown_fields = counter("schema_unknown_fields_total", "Fields in payloads that we do not know.", "source", "type")
+        self.schema_unknown_enum = counter("schema_unknown_enum_total", "Enum values in payloads that we do not know.", "source", "type")
+        self.quarantined = counter("quarantined_total", "Payloads that could not be read and were set aside.", "source", "type")
+        self.event_undecodable = counter("event_undecodable_total", "Stored events that this version cannot read.", "source", "type")
+
+        # what goes out
+        self.outbound_requests = counter("outbound_requests_total", "Calls to marketplaces, by outcome.", "target", "op", "outcome")
+        self.outbound_request_seconds = histogram("outbound_request_seconds", "Calls to marketplaces.", "target", "op", buckets=_SLOW)
+        self.outbound_ceiling_ratio = gauge(
+            "outbound_ceiling_ratio", "Calls made over calls allowed in the window.", "tenant", "target", "op"
+        )
+        self.limiter_wait_seconds = histogram(
+            "limiter_wait_seconds", "Waiting for a call to be allowed.", "tenant", "target", "op", buckets=_SLOW
+        )
+        self.limiter_tokens = gauge("limiter_tokens", "Calls or cost points left.", "tenant", "target", "op")
+        self.retry_ratio = gauge("retry_ratio", "Retries over calls, lately.", "tenant", "target")
+        self.commands = counter("commands_total", "Commands, by class and what became of them.", "tenant", "class", "state")
+        self.command_queue_depth = gauge("command_queue_depth", "Commands not yet answered for.", "tenant", "class", "state")
+        self.command_oldest_seconds = gauge(
+            "command_oldest_seconds", "Age of the oldest command not yet answered for.", "tenant", "class", "state"
+        )
+
+        # the log and what is folded from it
+        self.log_position = gauge("log_position", "The last position of a tenant's log.", "tenant")
+        self.log_append_seconds = histogram("log_append_seconds", "One group commit to the log.")
+        self.log_verified_position = gauge("log_verified_position", "Up to where the chain was last verified.", "tenant")
+        self.log_verify_failures = counter("log_verify_failures_total", "Verifications of the chain that failed.", "tenant")
+        self.event_id_conflict = counter("event_id_conflict_total", "Facts heard again with another body.", "tenant")
+        self.projection_position = gauge("projection_position", "How far a projection has folded.", "tenant", "projection")
+        self.projection_lag_seconds = gauge("projection_lag_seconds", "Age of the oldest event not yet folded.", "tenant", "projection")
+        self.exception_open = gauge("exception_open", "Exceptions waiting for somebody.", "tenant", "kind", "severity")
+
+        # the engine itself
+        self.lease_epoch = gauge("lease_epoch", "Which election of a dispatcher this is.", "tenant", "target")
+        self.leader = gauge("leader", "1 where this engine holds the lease.", "tenant", "target")
+        self.lease_conflict = counter("lease_conflict_total", "Results dropped because the lease was lost.", "tenant", "target")
+        self.db_pool_in_use = gauge("db_pool_in_use", "Database connections at work.")
+        self.db_pool_wait_seconds = histogram("db_pool_wait_seconds", "Waiting for a database connection.")
+        self.db_errors = counter("db_errors_total", "Database errors, by SQLSTATE class.", "sqlstate_class")
+        self.db_privilege_violation = gauge("db_privilege_violation", "1 where the engine's login could alter the log.")
+        self.event_loop_lag_seconds = histogram("event_loop_lag_seconds", "How late the event loop woke.")
+        self.tasks_alive = gauge("tasks_alive", "Workers running.", "task")
+        self.task_restarts = counter("task_restarts_total", "Workers started again after an error.", "task")
+        self.clock_offset_seconds = gauge("clock_offset_seconds", "Their clock minus ours, from Date headers.", "target")
+        self.build_info = gauge("build_info", "1; the labels tell what runs.", "version", "schema")

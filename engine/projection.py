@@ -1,0 +1,30 @@
+"""What a fold is: pure, from events into documents, one row a key. And what a policy is: pure, from a row's change into commands."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from schemas.commands import Command
+from schemas.events import Event
+
+S = TypeVar("S", bound=Struct)
+
+Policy = Callable[[S, S], Iterable[Command]]
+"""decide(was, now): what the world must now be asked, because this row changed. Runs live only, never in a replay."""
+
+
+@dataclass(frozen=True)
+class Projection(Generic[S]):
+    """A fold of a tenant's log into `(tenant, key) -> document`, in the table `projections.{name}`.
+
+    `keys` names the rows an event concerns; `initial` makes the row that is not there yet; `evolve` folds one event into one row and
+    accepts whatever is recorded: twice, late, or of a kind it has never met. A changed fold is a new name.
+    """
+
+    name: str
+    state: type[S]
+    initial: Callable[[str], S]
+    keys: Callable[[Event], Iterable[str]]
+    evolve: Callable[[S, Event], S]

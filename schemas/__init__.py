@@ -1,0 +1,1 @@
+"""Our language: values, events and commands. Imports nothing of ours."""

@@ -1,0 +1,27 @@
+"""What every event is, and what may be said about a person beside it."""
+
+from typing import ClassVar, dataclass_transform
+
+from msgspec import Struct
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """A fact, in our own words: past tense, no personal data, never edited.
+
+    The tag is stored for ever; the class may be renamed. A new field has a default; when a field is renamed or split, `schema_version`
+    goes up by one and `upcasters.py` gains a step. Defaults are not stored.
+    """
+
+    schema_version: ClassVar[int] = 1
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Personal(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What is said of a person beside an event: stored sealed under the subject's own key, and gone when that key is destroyed."""
+
+
+class UnknownEvent(Event, tag="unknown_event"):
+    """An event written by a newer version than this one: kept in the log, passed over by folds, counted."""
+
+    tag: str  # as stored
