@@ -1,6 +1,6 @@
 """What an adapter must be: sources that are polled, readers that follow hints, performers that carry out commands."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -134,3 +134,45 @@ class Performer(Generic[C]):
     endpoint: Endpoint
     look: Callable[[Any, Task[C]], Awaitable[Done | None]] | None = None
     quiet: float = 0.0
+
+
+class Admission(Protocol):
+    """The limiter as a client meets it: one for each outside system, and it outlives restarts."""
+
+    async def admit(self, endpoint: Endpoint) -> None:
+        """Return when a call may go out; the call is then counted, durably where the ceiling is a slow one."""
+        ...
+
+    def hold(self, endpoint: Endpoint, seconds: float) -> None:
+        """The marketplace asked for a pause."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that `crossdock check` looked at."""
+
+    what: str  # "scope read_orders", "carrier map"
+    ok: bool
+    detail: str = ""  # what was seen
+    fix: str = ""  # what to do about it, where not ok
+
+
+class Adapter(Protocol):
+    """One outside system, wired up: what the service asks of an adapter, whichever it is."""
+
+    target: str  # mirakl:asos, shopify
+    client: Any  # handed to the performers
+    sources: Sequence[Source]
+    readers: Sequence[Reader]
+    performs: Mapping[type[Command], Performer[Any]]
+
+    async def probe(self) -> Sequence[Finding]:
+        """Look at everything that must be in place before work starts; changes nothing."""
+        ...
+
+    async def prepare(self) -> None:
+        """Put in place what is ours to put there (a metafield definition, webhook subscriptions); safe to repeat."""
+        ...
+
+    async def aclose(self) -> None: ...

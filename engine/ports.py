@@ -104,7 +104,7 @@ class SystemRng:
     """Chance for jitter; never for secrets. A seed makes it repeatable."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._random = random.Random(seed)  # noqa: S311  jitter, not secrets
+        self._random = random.Random(seed)
 
     def uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
