@@ -126,6 +126,7 @@ class SettleStockImport(Repeatable, tag="settle_stock_import"):
 
     lane = Lane.STOCK
     import_id: str
+    quantities: dict[Sku, int]  # what the file said; the outcome event repeats it
 
     @property
     def subject(self) -> str:

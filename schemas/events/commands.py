@@ -18,6 +18,7 @@ class CommandConfirmed(Event, tag="command_confirmed"):
 
     command_id: UUID
     command: str  # its tag
+    subject: str
     attempt: int
     found: bool = False  # True: by looking, not by an answer to our call
 
@@ -27,6 +28,7 @@ class CommandRefused(Event, tag="command_refused"):
 
     command_id: UUID
     command: str
+    subject: str
     attempt: int
     detail: str  # the marketplace's code or words, scrubbed
     field: str = ""  # which of our fields it does not like
@@ -37,6 +39,7 @@ class CommandUnknown(Event, tag="command_unknown"):
 
     command_id: UUID
     command: str
+    subject: str
     attempt: int
     detail: str
 
@@ -46,5 +49,6 @@ class CommandBuried(Event, tag="command_buried"):
 
     command_id: UUID
     command: str
+    subject: str
     attempt: int
     detail: str

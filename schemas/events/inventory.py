@@ -23,6 +23,9 @@ class StockCounted(Event, tag="stock_counted"):
     levels: dict[ShopId, int]  # location -> available units; may be negative; a level never set is left out
     read_at: Instant  # our clock, before the request left: what we asked for earlier is in these numbers
     tracked: bool = True
+    settled: tuple[
+        str, ...
+    ] = ()  # marketplace orders ({channel}:{order_id}) that stood in Shopify before this reading: their units are in it
 
 
 class StockImportStarted(Event, tag="stock_import_started"):
@@ -38,5 +41,6 @@ class StockImportFinished(Event, tag="stock_import_finished"):
 
     channel: ChannelId
     import_id: str
-    status: str  # COMPLETE, FAILED; an open list
+    status: str  # COMPLETE, FAILED; an open list: only COMPLETE applied anything
+    quantities: dict[Sku, int]  # what the file said, refused lines too
     refused: dict[Sku, str] = {}  # SKU -> the channel's reason

@@ -82,6 +82,7 @@ class LineStateChanged(Event, tag="line_state_changed"):
     channel: ChannelId
     order_id: OrderId
     line_id: LineId
+    sku: Sku
     state: str
     reason: str | None = None
 
@@ -124,6 +125,15 @@ class OrderAccepted(Event, tag="order_accepted"):
     refused: tuple[LineId, ...] = ()
 
 
+class ShopLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A marketplace line as it stands in Shopify."""
+
+    line_id: LineId  # the marketplace's
+    item: ShopId  # Shopify's LineItem
+    sku: Sku
+    quantity: int  # units claimed
+
+
 class ShopOrderCreated(Event, tag="shop_order_created"):
     """The marketplace order exists in Shopify. Source  orderCreate, or orderByIdentifier when it was there already."""
 
@@ -132,7 +142,7 @@ class ShopOrderCreated(Event, tag="shop_order_created"):
     shop_order: ShopId
     name: str  # as people see it in Shopify
     total: Money
-    lines: dict[LineId, ShopId]  # marketplace line -> Shopify line item
+    lines: tuple[ShopLine, ...]
     created_at: Instant  # Shopify's clock
 
 
