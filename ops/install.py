@@ -38,7 +38,7 @@ def install(repo: Path, venv: Path, lock: str) -> None:
     python = venv / "bin" / "python"
     if not python.exists() or subprocess.run([python, "-I", "-m", "pip", "--version"], capture_output=True, check=False).returncode:
         run(venv, [sys.executable, "-I", "-m", "venv", "--clear", venv])
-    pip = [python, "-I", "-m", "pip", "install"]
+    pip: list[str | Path] = [python, "-I", "-m", "pip", "install"]
     run(venv, [*pip, "--require-hashes", "--requirement", repo / "ops" / lock])
     run(venv, [*pip, "--no-index", "--no-deps", "--no-build-isolation", "--editable", repo])
 
