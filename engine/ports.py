@@ -43,6 +43,10 @@ class Ids(Protocol):
 class Rng(Protocol):
     def uniform(self, low: float, high: float) -> float: ...
 
+    def token(self, size: int) -> bytes:
+        """So many bytes that nobody can guess: keys."""
+        ...
+
 
 class Net(Protocol):
     def connector(self) -> aiohttp.BaseConnector:
@@ -101,13 +105,23 @@ class RandomIds:
 
 
 class SystemRng:
-    """Chance for jitter; never for secrets. A seed makes it repeatable."""
+    """The system's own chance."""
 
-    def __init__(self, seed: int | None = None) -> None:
-        self._random = random.Random(seed)
+    def __init__(self) -> None:
+        self._random: random.Random = random.SystemRandom()
 
     def uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
+
+    def token(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+
+class SeededRng(SystemRng):
+    """Chance that repeats itself: for tests, the demo and simulations; its keys protect nobody."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
 
 
 class TcpNet:

@@ -5,9 +5,8 @@ from typing import ClassVar, dataclass_transform
 
 from msgspec import Struct
 
-from schemas.events.inventory import offers_stream
-from schemas.events.orders import OrderLine, order_stream
-from schemas.values import ChannelId, Instant, LineId, Money, OrderId, ShopId, Sku
+from schemas.streams import offers_stream, order_stream
+from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku
 
 
 class Lane(IntEnum):

@@ -4,14 +4,6 @@ from schemas.events.base import Event
 from schemas.values import ChannelId, Instant, ShopId, Sku
 
 
-def stock_stream(sku: Sku) -> str:
-    return f"stock-{sku}"
-
-
-def offers_stream(channel: ChannelId) -> str:
-    return f"offers-{channel}"
-
-
 class StockCounted(Event, tag="stock_counted"):
     """What Shopify held of one SKU when it was read.
 

@@ -3,34 +3,7 @@
 from msgspec import Struct
 
 from schemas.events.base import Event, Personal
-from schemas.values import ChannelId, Instant, LineId, Money, OrderId, ShopId, Sku
-
-
-def order_stream(channel: ChannelId, order_id: OrderId) -> str:
-    return f"order-{channel}:{order_id}"
-
-
-class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One tax on one line or on its shipping, as the marketplace computed it."""
-
-    code: str
-    amount: Money  # for the whole line, not a unit
-    rate: str | None = None  # per cent, as text; None where the marketplace does not say
-    remitted_by_operator: bool = False  # True: the operator pays it to the state; it never reaches the seller
-
-
-class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was bought on one line, as first sold: before any cancelation."""
-
-    line_id: LineId
-    sku: Sku
-    quantity: int  # units
-    unit_price: Money
-    price: Money  # for the line: unit_price x quantity, without shipping
-    shipping_price: Money
-    taxes: tuple[Tax, ...] = ()
-    shipping_taxes: tuple[Tax, ...] = ()
-    title: str = ""
+from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku
 
 
 class OrderPlaced(Event, tag="order_placed"):

@@ -1,0 +1,172 @@
+"""What each channel should show of each SKU, and what it does show; and the files of quantities that are under way."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.projection import Projection
+from schemas.commands import Command, PublishStock, SettleStockImport
+from schemas.events import Event
+from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
+from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted
+from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged
+from schemas.streams import offers_stream
+from schemas.values import ChannelId, ShopId, Sku
+
+# The units of a line in one of these states are no longer owed by the shelf: they left it, or never will.
+RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
+
+
+class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one SKU. Key: the SKU."""
+
+    sku: Sku
+    item: ShopId | None = None
+    tracked: bool = True
+    levels: dict[ShopId, int] | None = None  # location -> available units, as last counted; None: never counted
+    reserved: dict[str, dict[str, int]] = {}  # order -> line -> units sold on a channel that Shopify does not show as claimed yet
+    shown: dict[ChannelId, int] = {}  # what a channel applied last
+    refused: dict[ChannelId, int] = {}  # the quantity a channel would not take; asked again only when another is wanted
+
+
+class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of the stock a channel may show."""
+
+    buffer: int = 0  # units kept back from each SKU, against sales we have not heard of yet
+    floor: int = 0  # units kept for the shop's own customers
+    locations: tuple[ShopId, ...] = ()  # whose stock counts; empty: every location
+
+
+def available(stock: Stock, rules: Rules) -> int:
+    """Units at the chosen locations, as Shopify counts them; may be negative."""
+    levels = stock.levels or {}
+    return sum(units for place, units in levels.items() if not rules.locations or place in rules.locations)
+
+
+def desired(stock: Stock, rules: Rules) -> int:
+    """Units a channel should show: what is there, less what is kept back, less what is sold and not yet in Shopify; never below zero."""
+    owed = sum(sum(lines.values()) for lines in stock.reserved.values())
+    return max(0, available(stock, rules) - rules.buffer - rules.floor - owed)
+
+
+def publication(rows: Iterable[Stock], channel: ChannelId, rules: Rules, *, as_of: int, limit: int) -> PublishStock | None:
+    """The file that brings a channel from what it shows to what it should; zeros first, then decreases, then the rest. None: no news."""
+    news: list[tuple[int, Sku, int]] = []
+    for stock in rows:
+        if stock.levels is None or not stock.tracked:
+            continue
+        now = desired(stock, rules)
+        shown = stock.shown.get(channel)
+        if now == shown or stock.refused.get(channel) == now:
+            continue
+        urgency = 0 if now == 0 else 1 if shown is not None and now < shown else 2
+        news.append((urgency, stock.sku, now))
+    if not news:
+        return None
+    return PublishStock(channel=channel, quantities={sku: units for _, sku, units in sorted(news)[:limit]}, as_of=as_of)
+
+
+def keys(event: Event) -> Iterable[str]:
+    match event:
+        case StockCounted(sku=sku) | LineStateChanged(sku=sku):
+            return (sku,)
+        case OrderPlaced(lines=lines):
+            return dict.fromkeys(line.sku for line in lines)
+        case OrderTermsChanged(terms=terms):
+            return dict.fromkeys(line.sku for line in terms.lines)
+        case StockImportFinished(quantities=quantities):
+            return quantities
+    return ()
+
+
+def initial(key: str) -> Stock:
+    return Stock(sku=Sku(key))
+
+
+def evolve(stock: Stock, event: Event) -> Stock:
+    match event:
+        case StockCounted():
+            reserved = stock.reserved
+            if event.settled:
+                reserved = {order: lines for order, lines in reserved.items() if order not in event.settled}
+            return replace(stock, item=event.item, tracked=event.tracked, levels=event.levels, reserved=reserved)
+        case OrderPlaced():
+            return _reserve(stock, event)
+        case OrderTermsChanged(terms=terms):
+            return _reserve(stock, terms) if f"{terms.channel}:{terms.order_id}" in stock.reserved else stock
+        case LineStateChanged(line_id=line, state=state) if state in RELEASED:
+            order = f"{event.channel}:{event.order_id}"
+            lines = stock.reserved.get(order)
+            if lines is None or line not in lines:
+                return stock
+            rest = {key: units for key, units in lines.items() if key != line}
+            reserved = {key: value for key, value in stock.reserved.items() if key != order} | ({order: rest} if rest else {})
+            return replace(stock, reserved=reserved)
+        case StockImportFinished(channel=channel, status=status, quantities=quantities, refused=refused):
+            if stock.sku in refused:
+                return replace(stock, refused=stock.refused | {channel: quantities[stock.sku]})
+            if status != "COMPLETE":
+                return stock
+            kept = {key: units for key, units in stock.refused.items() if key != channel}
+            return replace(stock, shown=stock.shown | {channel: quantities[stock.sku]}, refused=kept)
+    return stock
+
+
+def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
+    """Set, not added: hearing it twice holds it once."""
+    lines = {line.line_id: line.quantity for line in order.lines if line.sku == stock.sku}
+    return replace(stock, reserved=stock.reserved | {f"{order.channel}:{order.order_id}": lines})
+
+
+inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)
+
+
+class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The file of quantities a channel is working on. Key: the channel. At most one is under way."""
+
+    channel: ChannelId
+    under_way: bool = False
+    import_id: str | None = None  # None while the file is being sent
+    quantities: dict[Sku, int] = {}
+
+
+def publication_keys(event: Event) -> Iterable[str]:
+    match event:
+        case (
+            CommandIssued(command=PublishStock(channel=channel))
+            | StockImportStarted(channel=channel)
+            | StockImportFinished(channel=channel)
+        ):
+            return (channel,)
+        case CommandRefused(command="publish_stock" | "settle_stock_import", subject=subject):
+            return (subject.removeprefix(offers_stream(ChannelId(""))),)
+        case CommandBuried(command="publish_stock" | "settle_stock_import", subject=subject):
+            return (subject.removeprefix(offers_stream(ChannelId(""))),)
+    return ()
+
+
+def publication_evolve(row: Publication, event: Event) -> Publication:
+    match event:
+        case CommandIssued(command=PublishStock(quantities=quantities)):
+            return Publication(channel=row.channel, under_way=True, quantities=quantities)
+        case StockImportStarted(import_id=import_id, quantities=quantities):
+            return Publication(channel=row.channel, under_way=True, import_id=import_id, quantities=quantities)
+        case StockImportFinished() | CommandRefused() | CommandBuried():
+            return Publication(channel=row.channel)
+    return row
+
+
+def settle(was: Publication, now: Publication) -> Iterator[Command]:
+    """A file that was taken must be followed to its end."""
+    if now.import_id is not None and now.import_id != was.import_id:
+        yield SettleStockImport(channel=now.channel, import_id=now.import_id, quantities=now.quantities)
+
+
+publications = Projection(
+    name="publications",
+    state=Publication,
+    initial=lambda key: Publication(channel=ChannelId(key)),
+    keys=publication_keys,
+    evolve=publication_evolve,
+)

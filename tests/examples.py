@@ -1,0 +1,98 @@
+"""One good example of each thing; a test names only what matters to it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.events.inventory import StockCounted, StockImportFinished
+from schemas.events.orders import (
+    DeliveryAddressGiven,
+    FulfilmentSeen,
+    LineStateChanged,
+    OrderPlaced,
+    OrderStateChanged,
+    ShopLine,
+    ShopOrderCreated,
+)
+from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, ShopId, Sku
+
+CHANNEL, ORDER = ChannelId("asos"), OrderId("00012345-A")
+KEY = f"{CHANNEL}:{ORDER}"
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+HERE = ShopId("gid://shopify/Location/9007199254740993")
+
+
+def line(number: int = 1, sku: str = "TEE-RED-M", quantity: int = 1, price: int = 2450, **more: Any) -> OrderLine:
+    return OrderLine(
+        line_id=LineId(f"{ORDER}-{number}"),
+        sku=Sku(sku),
+        quantity=quantity,
+        unit_price=Money(price, "GBP"),
+        price=Money(price * quantity, "GBP"),
+        shipping_price=more.pop("shipping_price", Money(0, "GBP")),
+        **more,
+    )
+
+
+def placed(*lines: OrderLine, **more: Any) -> OrderPlaced:
+    lines = lines or (line(),)
+    total = sum(each.price.minor + each.shipping_price.minor for each in lines)
+    fields: dict[str, Any] = {
+        "channel": CHANNEL,
+        "order_id": ORDER,
+        "commercial_id": "00012345",
+        "placed_at": NOON,
+        "currency": "GBP",
+        "taxes_included": True,
+        "lines": lines,
+        "total": Money(total, "GBP"),
+    }
+    return OrderPlaced(**fields | more)
+
+
+def state(name: str) -> OrderStateChanged:
+    return OrderStateChanged(channel=CHANNEL, order_id=ORDER, state=name)
+
+
+def line_state(name: str, number: int = 1, sku: str = "TEE-RED-M") -> LineStateChanged:
+    return LineStateChanged(channel=CHANNEL, order_id=ORDER, line_id=LineId(f"{ORDER}-{number}"), sku=Sku(sku), state=name)
+
+
+def address() -> DeliveryAddressGiven:
+    return DeliveryAddressGiven(channel=CHANNEL, order_id=ORDER, country_code="GB")
+
+
+def created(**more: Any) -> ShopOrderCreated:
+    fields: dict[str, Any] = {
+        "channel": CHANNEL,
+        "order_id": ORDER,
+        "shop_order": ShopId("gid://shopify/Order/1"),
+        "name": "ASOS-00012345-A",
+        "total": Money(2450, "GBP"),
+        "lines": (ShopLine(line_id=LineId(f"{ORDER}-1"), item=ShopId("gid://shopify/LineItem/1"), sku=Sku("TEE-RED-M"), quantity=1),),
+        "created_at": NOON,
+    }
+    return ShopOrderCreated(**fields | more)
+
+
+def fulfilled(units: dict[str, int] | None = None, **more: Any) -> FulfilmentSeen:
+    fields: dict[str, Any] = {
+        "channel": CHANNEL,
+        "order_id": ORDER,
+        "fulfilment": ShopId("gid://shopify/Fulfillment/1"),
+        "status": "SUCCESS",
+        "updated_at": NOON,
+        "units": {LineId(key): value for key, value in (units or {f"{ORDER}-1": 1}).items()},
+        "carrier": "Royal Mail",
+        "tracking_number": "AB123456789GB",
+    }
+    return FulfilmentSeen(**fields | more)
+
+
+def counted(units: int = 10, sku: str = "TEE-RED-M", **more: Any) -> StockCounted:
+    fields: dict[str, Any] = {"sku": Sku(sku), "item": ShopId("gid://shopify/InventoryItem/1"), "levels": {HERE: units}, "read_at": NOON}
+    return StockCounted(**fields | more)
+
+
+def import_finished(units: int, sku: str = "TEE-RED-M", **more: Any) -> StockImportFinished:
+    fields: dict[str, Any] = {"channel": CHANNEL, "import_id": "1", "status": "COMPLETE", "quantities": {Sku(sku): units}}
+    return StockImportFinished(**fields | more)
