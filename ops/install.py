@@ -58,7 +58,7 @@ def reason(output: str) -> str:
     lines = output.splitlines() or ["nothing was said"]
     error = next((line.removeprefix("ERROR: ") for line in reversed(lines) if line.startswith("ERROR: ")), lines[-1])
     if error.startswith(("No matching distribution", "Could not")) and any(sign in output for sign in UNREACHABLE):
-        return "the first run needs a package index, and none can be reached"
+        return "the set-up needs a package index, and none can be reached"
     return f"the set-up failed: {error}"
 
 
