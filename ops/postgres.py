@@ -68,7 +68,7 @@ class EmbeddedPostgres:
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         self.directory = directory.resolve()
         self._cluster = self.directory / "cluster"
-        self._socket = _socket_directory(self.directory)
+        self.socket = _socket_directory(self.directory)  # the directory where it listens
         self._name = f"crossdock-{_digest(self.directory)}"  # in the command line of each of the server's processes
         self._settings = SETTINGS | ({} if durable else NOT_DURABLE)
         self._lock: IO[str] | None = None
@@ -84,7 +84,7 @@ class EmbeddedPostgres:
 
     def url(self, database: str = DATABASE, user: str = SUPERUSER) -> str:
         """Where to connect as `user`; no password: the server asks the kernel who is calling, and knows only who started it."""
-        return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(self._socket), safe='/')}"
+        return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(self.socket), safe='/')}"
 
     @property
     def pid(self) -> int:
@@ -124,7 +124,7 @@ class EmbeddedPostgres:
                 self._server.wait()
             self._server = None
         if self._lock is not None:
-            shutil.rmtree(self._socket, ignore_errors=True)
+            shutil.rmtree(self.socket, ignore_errors=True)
             self._lock.close()
             self._lock = None
 
@@ -194,11 +194,11 @@ class EmbeddedPostgres:
         """A directory of our own, made anew: what stood there is a killed predecessor's, or somebody's who may not stay."""
         try:
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._socket)
-            self._socket.mkdir(mode=0o700)
+                shutil.rmtree(self.socket)
+            self.socket.mkdir(mode=0o700)
         except OSError as error:
-            raise EmbeddedError(f"{self._socket} cannot be made anew: {error.strerror}. Give a shorter directory.") from error
-        self._own(self._socket)
+            raise EmbeddedError(f"{self.socket} cannot be made anew: {error.strerror}. Give a shorter directory.") from error
+        self._own(self.socket)
 
     def _serve(self) -> None:
         log = self.directory / "postgres.log"
@@ -223,7 +223,7 @@ class EmbeddedPostgres:
         return len(lines) > 7 and lines[7].strip() == "ready"
 
     def _flags(self) -> list[str]:
-        settings = self._settings | {"cluster_name": self._name, "unix_socket_directories": str(self._socket)}
+        settings = self._settings | {"cluster_name": self._name, "unix_socket_directories": str(self.socket)}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _own(self, path: Path) -> None:
