@@ -1,0 +1,211 @@
+"""One TOML file says what is connected to what; secrets stand in files or in the environment, never in it.
+
+What is wrong with it is refused with its name, its line and the mend. The annotated example is ops/crossdock.example.toml.
+"""
+
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from adapters.http import Secret
+from engine.errors import StartupError
+from projections.inventory import Rules
+from schemas.values import ChannelId, ShopId, TenantId
+
+# What a value must be, beyond its type; and in words, for whoever wrote another.
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Url = Annotated[str, Meta(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])")]
+Listen = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\[\]-]*:[0-9]{1,5}$")]
+Quarter = Annotated[str, Meta(pattern=r"^[0-9]{4}-(01|04|07|10)$")]
+Units = Annotated[int, Meta(ge=0)]
+_WORDS = {
+    "id": "lower-case letters, digits, - and _, at most 40",
+    "base_url": "https://… (http:// only for a sandbox on this machine)",
+    "callback_url": "https://… (http:// only for a sandbox on this machine)",
+    "webhooks": "host:port",
+    "operations": "host:port",
+    "api_version": "a quarter such as 2026-10",
+    "orders_every": "at least 60 s: the marketplace's published ceiling is one call a minute",
+    "publish_every": "at least 60 s: the marketplace's published ceiling is one file a minute",
+    "settle_every": "at least 15 s: the marketplace's published ceiling",
+    "sweep_every": "at least 60 s",
+    "channel": "one [[channel]] table, with double brackets, for each seller account",
+}
+
+
+class SecretRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a secret stands: `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`."""
+
+    env: str = ""
+    file: str = ""
+
+
+class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: Name
+
+
+class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two logins of one database: the owner migrates, the engine may append and read. The owner's is needed by `crossdock migrate` only."""
+
+    url: SecretRef | None = None  # None: CROSSDOCK_DATABASE_URL, or a database of our own in `directory`
+    owner_url: SecretRef | None = None  # None: as `url`
+    directory: str = ""  # of the embedded database, where no url is given
+
+
+class ShopifySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    shop: str  # example.myshopify.com
+    access_token: SecretRef
+    webhook_secret: SecretRef  # the app's client secret
+    webhook_path: SecretRef  # an unguessable piece of the webhook address, at least 32 characters
+    previous_webhook_secret: SecretRef | None = None  # during a rotation both are accepted
+    callback_url: Url | None = None  # where Shopify reaches us, without the unguessable piece; None: subscriptions are left alone
+    base_url: Url | None = None  # of a sandbox; None: https://{shop}
+    api_version: Quarter = "2026-10"
+    sweep_every: Annotated[float, Meta(ge=60)] = 900.0  # seconds between two sweeps of stock and of orders
+
+
+class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Mirakl seller account."""
+
+    id: Name
+    base_url: Url  # https://….mirakl.net
+    api_key: SecretRef
+    shop_id: int
+    carriers: dict[str, str] = {}  # company as written in Shopify -> the marketplace's carrier code
+    orders_every: Annotated[float, Meta(ge=60)] = (
+        60.0  # seconds; the published ceiling is one call a minute, for external partners one in 15
+    )
+    first_look_days: Units = 14  # how far back the first poll reaches
+    publish_every: Annotated[float, Meta(ge=60)] = 60.0  # seconds; the published ceiling is one file a minute
+    settle_every: Annotated[float, Meta(ge=15)] = 15.0  # seconds between two looks at a file's progress
+    buffer: Units = 0  # units kept back from each SKU
+    floor: Units = 0  # units kept for the shop's own customers
+    locations: list[str] = []  # Shopify location GIDs whose stock counts; empty: all
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
+
+
+class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    webhooks: Listen = "127.0.0.1:8080"  # host:port that Shopify reaches through your proxy
+    operations: Listen = "127.0.0.1:9464"  # host:port of /metrics, /livez, /readyz: not for the public
+
+
+class VaultSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    master_key: SecretRef | None = None  # None: CROSSDOCK_MASTER_KEY, or, with the embedded database, a file beside it
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tenant: TenantSettings
+    shopify: ShopifySection
+    channel: Annotated[list[ChannelSection], Meta(min_length=1)]
+    database: DatabaseSettings = DatabaseSettings()
+    vault: VaultSettings = VaultSettings()
+    web: WebSettings = WebSettings()
+
+    @property
+    def tenant_id(self) -> TenantId:
+        return TenantId(self.tenant.id)
+
+    @property
+    def channel_ids(self) -> list[ChannelId]:
+        return [ChannelId(channel.id) for channel in self.channel]
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check the file; StartupError names the line, the key and the mend."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StartupError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StartupError(f"{path}: not TOML: {error}") from None
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise StartupError(_explain(path, text, str(error))) from None
+    twice = next((number for number, channel in enumerate(settings.channel) if channel.id in settings.channel_ids[:number]), None)
+    if twice is not None:
+        raise StartupError(
+            f"{path}, line {_line(text, ['channel', twice, 'id'])}: channel[{twice}].id: {settings.channel[twice].id} is there twice"
+        )
+    return settings
+
+
+def reveal(reference: SecretRef, name: str, environment: Mapping[str, str]) -> Secret:
+    """Fetch a secret from where the settings say it stands. StartupError names the setting and the place, never the secret."""
+    if bool(reference.env) == bool(reference.file):
+        raise StartupError(f'{name}: give exactly one of {{ env = "NAME" }} and {{ file = "PATH" }}')
+    if reference.env:
+        text = environment.get(reference.env, "").strip()
+        if not text:
+            raise StartupError(f"{name}: the environment variable {reference.env} is not set")
+        return Secret(text)
+    path = Path(reference.file)
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise StartupError(f"{name}: {path}: {error.strerror}") from None
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise StartupError(f"{name}: {path} can be read or written by everybody: chmod 600 {path}")
+    if not text:
+        raise StartupError(f"{name}: {path} is empty")
+    return Secret(text)
+
+
+# ---------------------------------------------------------------- what is wrong, and where
+
+_PATH = re.compile(r" - at `\$(?P<path>[^`]*)`")
+_HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]")
+_KEY = re.compile(r"\s*([\w-]+|\"[^\"]+\")\s*=")
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
+_SECRETS = ("access_token", "webhook_secret", "webhook_path", "previous_webhook_secret", "api_key", "master_key", "url", "owner_url")
+
+
+def _explain(path: Path, text: str, message: str) -> str:
+    """msgspec's sentence, with the key's own name and line."""
+    found = _PATH.search(message)
+    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(found["path"])] if found else []
+    sentence = message[: found.start()] if found else message
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", sentence)
+    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", sentence)
+    if missing:
+        sentence, steps = "missing: it must be set", [*steps, missing[1]]
+    elif unknown:
+        sentence, steps = "not a setting: see ops/crossdock.example.toml for those there are", [*steps, unknown[1]]
+    elif steps and steps[-1] in _SECRETS and "got `str`" in sentence:
+        sentence = 'a secret is never written here: use { env = "NAME" } or { file = "PATH" }'
+    elif steps and steps[-1] in _WORDS:
+        sentence = str(_WORDS[str(steps[-1])])
+    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+    return f"{path}, line {_line(text, steps)}: {name}: {sentence}"
+
+
+def _line(text: str, steps: list[str | int]) -> int:
+    """The line where a key stands, or else that of the innermost table that should hold it."""
+    table: list[str | int] = []
+    arrays: dict[str, int] = {}  # array of tables -> index of the one we are in
+    best, depth = 1, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            head, *tail = [part.strip('" ') for part in header[2].split(".")]
+            if header[1] == "[[":
+                arrays[head] = arrays.get(head, -1) + 1
+            place = table = [head, arrays[head], *tail] if head in arrays else [head, *tail]
+        elif key := _KEY.match(line):
+            place = [*table, key[1].strip('"')]
+        else:
+            continue
+        if len(place) > depth and place == steps[: len(place)]:
+            best, depth = number, len(place)
+    return best

@@ -1,0 +1,138 @@
+"""A wrong key, type or missing secret is refused with its name and line; a secret is never in the file, nor in a message."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import StartupError
+from ops.settings import SecretRef, read_settings, reveal
+
+WHOLE = """\
+[tenant]
+id = "acme"
+[database]
+url = { env = "DB" }
+owner_url = { env = "OWNER" }
+directory = "/tmp/x"
+[vault]
+master_key = { env = "KEY" }
+[shopify]
+shop = "acme.myshopify.com"
+access_token = { env = "TOKEN" }
+webhook_secret = { env = "HOOK" }
+webhook_path = { env = "PIECE" }
+previous_webhook_secret = { env = "OLD" }
+callback_url = "https://hooks.acme.test/webhooks"
+base_url = "http://127.0.0.1:8800/shopify"
+api_version = "2026-10"
+sweep_every = 900.0
+[[channel]]
+id = "first"
+base_url = "https://first.mirakl.net"
+api_key = { env = "FIRST" }
+shop_id = 1
+[[channel]]
+id = "asos"
+base_url = "https://asos.mirakl.net"
+api_key = { env = "ASOS" }
+shop_id = 2000
+orders_every = 60.0
+first_look_days = 14
+publish_every = 60.0
+settle_every = 15.0
+buffer = 2
+floor = 1
+locations = ["gid://shopify/Location/1"]
+[channel.carriers]
+"Royal Mail" = "RM"
+[web]
+webhooks = "127.0.0.1:8080"
+operations = "127.0.0.1:9464"
+"""
+KEYS = [(number, line.split(" = ")[0]) for number, line in enumerate(WHOLE.splitlines(), 1) if " = " in line]
+WRONG = {"shop_id": '"x"', "locations": "5", "first_look_days": "-1", "buffer": "-1", "floor": '"1"'}
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "crossdock.toml"
+    path.write_text(text)
+    return path
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(StartupError) as caught:
+        read_settings(written(tmp_path, text))
+    return str(caught.value)
+
+
+def test_the_whole_file_and_the_example_are_read(tmp_path: Path) -> None:
+    assert read_settings(written(tmp_path, WHOLE)).channel_ids == ["first", "asos"]
+    example = read_settings(Path(__file__).parents[2] / "ops" / "crossdock.example.toml")
+    assert example.channel[0].rules.buffer == 2
+
+
+@pytest.mark.parametrize(("number", "key"), KEYS)
+def test_a_wrong_value_is_refused_with_its_key_and_line(tmp_path: Path, number: int, key: str) -> None:
+    lines = WHOLE.splitlines()
+    lines[number - 1] = f"{key} = {WRONG.get(key, '-1')}"
+    message = refusal(tmp_path, "\n".join(lines))
+    named_freely = key.startswith('"')  # a carrier: the line of its table is told
+    assert f"line {number - named_freely}:" in message
+    assert key.strip('"') in message or "carriers" in message
+
+
+@pytest.mark.parametrize(("number", "key"), KEYS)
+def test_a_misspelt_key_is_refused_with_its_line(tmp_path: Path, number: int, key: str) -> None:
+    if key.startswith('"'):
+        return  # carriers are named freely
+    lines = WHOLE.splitlines()
+    lines[number - 1] = lines[number - 1].replace(key, f"{key}x", 1)
+    message = refusal(tmp_path, "\n".join(lines))
+    assert (f"{key}x" in message and f"line {number}:" in message) or f"{key}: missing" in message
+
+
+@pytest.mark.parametrize("key", ["access_token", "api_key", "master_key", "url"])
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    lines = [f'{key} = "hunter2"' if line.startswith(f"{key} = ") else line for line in WHOLE.splitlines()]
+    message = refusal(tmp_path, "\n".join(lines))
+    assert "never written here" in message and "hunter2" not in message
+
+
+def test_what_types_cannot_say_is_refused_too(tmp_path: Path) -> None:
+    assert "asos is there twice" in refusal(tmp_path, WHOLE.replace('id = "first"', 'id = "asos"'))
+    assert "published ceiling" in refusal(tmp_path, WHOLE.replace("orders_every = 60.0", "orders_every = 10.0"))
+    assert "https://" in refusal(tmp_path, WHOLE.replace("https://asos", "http://asos"))
+    assert "not TOML" in refusal(tmp_path, "[tenant")
+    with pytest.raises(StartupError, match="cannot be read"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_secrets_come_from_the_environment_or_from_a_private_file(tmp_path: Path) -> None:
+    assert reveal(SecretRef(env="A"), "x", {"A": " s3cret\n"}).reveal() == "s3cret"
+    private = tmp_path / "key"
+    private.write_text("s3cret\n")
+    private.chmod(0o600)
+    assert reveal(SecretRef(file=str(private)), "x", {}).reveal() == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        (SecretRef(env="MISSING"), "MISSING is not set"),
+        (SecretRef(), "exactly one of"),
+        (SecretRef(env="A", file="/x"), "exactly one of"),
+        (SecretRef(file="/nowhere/at/all"), "No such file"),
+    ],
+)
+def test_a_missing_secret_is_named(reference: SecretRef, says: str) -> None:
+    with pytest.raises(StartupError, match=says):
+        reveal(reference, "shopify.access_token", {})
+
+
+def test_a_secret_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("s3cret")
+    path.chmod(0o644)
+    with pytest.raises(StartupError, match="chmod 600") as caught:
+        reveal(SecretRef(file=str(path)), "x", {})
+    assert "s3cret" not in str(caught.value)
