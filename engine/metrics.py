@@ -78,4 +78,5 @@ class Metrics:
         self.tasks_alive = gauge("tasks_alive", "Workers running.", "task")
         self.task_restarts = counter("task_restarts_total", "Workers started again after an error.", "task")
         self.clock_offset_seconds = gauge("clock_offset_seconds", "Their clock minus ours, from Date headers.", "target")
+        self.log_redactions = counter("log_redactions_total", "Things blanked in log lines that looked like a person or a secret.")
         self.build_info = gauge("build_info", "1; the labels tell what runs.", "version", "schema")

@@ -1,0 +1,1 @@
+"""What listens: Shopify's webhooks on one address, metrics and health on another."""
