@@ -47,6 +47,7 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "max_parallel_workers_per_gather": "0",  # small machine, small queries; and /dev/shm is tiny in containers
     "jit": "off",
+    "log_checkpoints": "off",
     "log_statement": "none",
     "log_min_messages": "warning",
     "log_min_error_statement": "panic",  # a failing statement, and the details of its failure, would take
@@ -203,13 +204,15 @@ class EmbeddedPostgres:
     def _serve(self) -> None:
         log = self.directory / "postgres.log"
         with log.open("ab") as output:
+            begin = output.tell()
             self._own(log)
             self._server = self._launch("postgres", "-D", str(self._cluster), *self._flags(), stdin=subprocess.DEVNULL, output=output)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:
-                tail = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
-                raise EmbeddedError(f"the embedded Postgres did not start: {tail} (more in {log})")
+                said = log.read_bytes()[begin:].decode(errors="replace").splitlines() or ["it said nothing"]
+                why = next((line for line in said if "FATAL" in line or "PANIC" in line), said[-1])
+                raise EmbeddedError(f"the embedded Postgres did not start: {why} (more in {log})")
             time.sleep(0.01)
 
     # ------------------------------------------------------------------ smaller parts
