@@ -60,6 +60,10 @@ class EmbeddedError(Exception):
     """The embedded server cannot run here; the text says why and what to do."""
 
 
+class InUseError(EmbeddedError):
+    """Another process runs the directory's server; whoever may connect to it can share it by its `url`."""
+
+
 class EmbeddedPostgres:
     """One directory's server, running between `start` and `stop`. Start it from the main thread: it is stopped when that thread ends.
 
@@ -145,7 +149,7 @@ class EmbeddedPostgres:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             lock.close()
-            raise EmbeddedError(f"{self.directory} is in use by process {holder}. Stop it, or give another directory.") from None
+            raise InUseError(f"{self.directory} is in use by process {holder}. Stop it, or give another directory.") from None
         lock.seek(0)
         lock.truncate()
         lock.write(str(os.getpid()))
