@@ -26,7 +26,8 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tracked: bool = True
     levels: dict[ShopId, int] | None = None  # location -> available units, as last counted; None: never counted
     reserved: dict[str, dict[str, int]] = {}  # order -> line -> units sold on a channel that Shopify does not show as claimed yet
-    shown: dict[ChannelId, int] = {}  # what a channel applied last
+    sent: dict[ChannelId, int] = {}  # what a file under way says
+    shown: dict[ChannelId, int] = {}  # what a channel applied last, and no order has touched since
     refused: dict[ChannelId, int] = {}  # the quantity a channel would not take; asked again only when another is wanted
 
 
@@ -75,7 +76,7 @@ def keys(event: Event) -> Iterable[str]:
             return dict.fromkeys(line.sku for line in lines)
         case OrderTermsChanged(terms=terms):
             return dict.fromkeys(line.sku for line in terms.lines)
-        case StockImportFinished(quantities=quantities):
+        case StockImportFinished(quantities=quantities) | CommandIssued(command=PublishStock(quantities=quantities)):
             return quantities
     return ()
 
@@ -103,20 +104,35 @@ def evolve(stock: Stock, event: Event) -> Stock:
             rest = {key: units for key, units in lines.items() if key != line}
             reserved = {key: value for key, value in stock.reserved.items() if key != order} | ({order: rest} if rest else {})
             return replace(stock, reserved=reserved)
+        case CommandIssued(command=PublishStock(channel=channel, quantities=quantities)):
+            return replace(stock, sent=stock.sent | {channel: quantities[stock.sku]})
         case StockImportFinished(channel=channel, status=status, quantities=quantities, refused=refused):
+            untouched, sent = channel in stock.sent, _without(stock.sent, channel)
             if stock.sku in refused:
-                return replace(stock, refused=stock.refused | {channel: quantities[stock.sku]})
-            if status != "COMPLETE":
-                return stock
-            kept = {key: units for key, units in stock.refused.items() if key != channel}
-            return replace(stock, shown=stock.shown | {channel: quantities[stock.sku]}, refused=kept)
+                return replace(stock, sent=sent, refused=stock.refused | {channel: quantities[stock.sku]})
+            if status != "COMPLETE" or not untouched:
+                return replace(stock, sent=sent)
+            shown = stock.shown | {channel: quantities[stock.sku]}
+            return replace(stock, sent=sent, shown=shown, refused=_without(stock.refused, channel))
     return stock
 
 
 def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
-    """Set, not added: hearing it twice holds it once."""
+    """Set, not added: hearing it twice holds it once.
+
+    Whether and when a marketplace lowers an offer for its own sale is not published: after one, what it shows is unknown until told anew.
+    """
     lines = {line.line_id: line.quantity for line in order.lines if line.sku == stock.sku}
-    return replace(stock, reserved=stock.reserved | {f"{order.channel}:{order.order_id}": lines})
+    return replace(
+        stock,
+        reserved=stock.reserved | {f"{order.channel}:{order.order_id}": lines},
+        sent=_without(stock.sent, order.channel),
+        shown=_without(stock.shown, order.channel),
+    )
+
+
+def _without(quantities: dict[ChannelId, int], channel: ChannelId) -> dict[ChannelId, int]:
+    return {key: units for key, units in quantities.items() if key != channel} if channel in quantities else quantities
 
 
 inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)

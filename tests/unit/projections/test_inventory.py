@@ -64,7 +64,7 @@ def test_a_file_holds_only_news_and_zeros_come_first() -> None:
 
 
 def test_no_news_makes_no_file() -> None:
-    assert publication([row(counted(5), import_finished(5))], CHANNEL, RULES, as_of=1, limit=10) is None
+    assert publication([row(counted(5), issued(), import_finished(5))], CHANNEL, RULES, as_of=1, limit=10) is None
 
 
 def test_what_a_channel_refused_is_offered_again_only_when_it_changes() -> None:
@@ -75,7 +75,16 @@ def test_what_a_channel_refused_is_offered_again_only_when_it_changes() -> None:
 
 
 def test_a_failed_file_applied_nothing() -> None:
-    assert row(counted(5), import_finished(5, status="FAILED")).shown == {}
+    assert row(counted(5), issued(), import_finished(5, status="FAILED")).shown == {}
+
+
+def test_after_a_sale_what_the_channel_shows_is_unknown_until_told_anew() -> None:
+    """Whether the sale came before or after the file was applied, the next file sets it right."""
+    sold_after = row(counted(6), issued(), import_finished(5), placed())
+    sold_meanwhile = row(counted(6), issued(), placed(), import_finished(5))
+    for stock in (sold_after, sold_meanwhile):
+        assert stock.shown == {}
+        assert publication([stock], CHANNEL, RULES, as_of=1, limit=10) == PublishStock(channel=CHANNEL, quantities={Sku(SKU): 5}, as_of=1)
 
 
 def issued() -> CommandIssued:
