@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -47,8 +47,9 @@ class Server:
         """That database, as the engine: by its own login; on a server whose logins are not ours, by taking its role on connecting."""
         if self.embedded:
             return self.embedded.url(database, ENGINE)
-        parts = urlsplit(self.url(database))
-        return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("role", ENGINE)])))
+        from ops.database import as_engine  # noqa: PLC0415 - as below
+
+        return as_engine(self.url(database))
 
     async def execute(self, *statements: str) -> None:
         admin = await asyncpg.connect(self.admin_url)
@@ -65,7 +66,7 @@ class Database:
 
     name: str
     admin_url: str  # by the server's own login: may do anything
-    owner_url: str  # by who migrates
+    owner_url: str  # the same login, who also migrates
     engine_url: str  # by whom the engine runs as: may append and read
 
 
@@ -87,7 +88,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 async def template(postgres: Server, anyio_backend: str) -> AsyncIterator[str]:
     """A database migrated once, to be copied."""
-    from engine.migrate import migrate  # noqa: PLC0415 - a unit test needs no database
+    from engine.migrate import migrate  # noqa: PLC0415 - a test of something else runs while this is being worked on
 
     name = f"crossdock_template_{secrets.token_hex(4)}"
     await postgres.execute(f"CREATE DATABASE {name}")
