@@ -1,0 +1,110 @@
+"""Group commit: while one group is on its way, whoever comes gathers in the next.
+
+Nobody works here but the callers themselves: one of those who wait takes the next group, and then hands over.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import anyio
+
+P = TypeVar("P")  # a parcel: what a caller brings
+A = TypeVar("A")  # the answer to it
+
+
+class GroupCommit(Generic[P, A]):
+    """Brings parcels to `send` a group at a time, in the order they came.
+
+    `send` gives an answer for each parcel, or raises for all of them; when `divides(error)`, they are sent again one by one, so that only
+    the one at fault fails. `size` is the weight of a parcel, `limit` that of a group.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[P]], Awaitable[Sequence[A]]],
+        divides: Callable[[Exception], bool],
+        size: Callable[[P], int],
+        limit: int,
+    ) -> None:
+        self._send, self._divides, self._size, self._limit = send, divides, size, limit
+        self._queue: deque[_Waiting[P, A]] = deque()  # not yet sent
+        self._led = False  # one of the callers leads
+
+    async def commit(self, parcel: P) -> A:
+        """The answer to this parcel. Who is cancelled leaves the queue, or, once the parcel was sent, waits for the answer first."""
+        mine = _Waiting[P, A](parcel)
+        self._queue.append(mine)
+        if self._led:
+            await self._wait(mine)
+        else:
+            self._led = mine.leads = True
+        if mine.leads:
+            await self._lead(mine)
+        assert mine.answer is not None
+        if isinstance(mine.answer, Exception):
+            raise mine.answer
+        return mine.answer
+
+    async def _wait(self, mine: "_Waiting[P, A]") -> None:
+        try:
+            await mine.woken.wait()
+        except anyio.get_cancelled_exc_class():
+            if mine in self._queue:
+                self._queue.remove(mine)
+                if mine.leads:
+                    self._hand_over()
+            else:
+                with anyio.CancelScope(shield=True):
+                    await mine.woken.wait()
+            raise
+
+    async def _lead(self, mine: "_Waiting[P, A]") -> None:
+        sent: list[_Waiting[P, A]] = []
+        try:
+            with anyio.CancelScope(shield=True):
+                while mine.answer is None:
+                    group = self._next()
+                    sent += group
+                    await self._answer(group)
+        finally:
+            self._hand_over()  # first, so that the next group is away before anybody here goes on
+            for waiting in sent:
+                waiting.woken.set()
+
+    def _hand_over(self) -> None:
+        if self._queue:
+            self._queue[0].leads = True
+            self._queue[0].woken.set()
+        else:
+            self._led = False
+
+    def _next(self) -> "list[_Waiting[P, A]]":
+        group = [self._queue.popleft()]
+        weight = self._size(group[0].parcel)
+        while self._queue and weight + self._size(self._queue[0].parcel) <= self._limit:
+            weight += self._size(self._queue[0].parcel)
+            group.append(self._queue.popleft())
+        return group
+
+    async def _answer(self, group: "Sequence[_Waiting[P, A]]") -> None:
+        try:
+            answers: Sequence[A | Exception] = await self._send([waiting.parcel for waiting in group])
+        except Exception as error:  # noqa: BLE001 - handed to those who wait
+            if len(group) > 1 and self._divides(error):
+                for waiting in group:
+                    await self._answer([waiting])
+                return
+            answers = [error] * len(group)
+        for waiting, answer in zip(group, answers, strict=True):
+            waiting.answer = answer
+
+
+class _Waiting(Generic[P, A]):
+    __slots__ = ("answer", "leads", "parcel", "woken")
+
+    def __init__(self, parcel: P) -> None:
+        self.parcel = parcel
+        self.woken = anyio.Event()  # by an answer, or to lead
+        self.answer: A | Exception | None = None
+        self.leads = False

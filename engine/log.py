@@ -1,0 +1,368 @@
+"""The log of one tenant: append, read, follow."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Literal
+from uuid import UUID
+
+import anyio
+import anyio.lowlevel
+import asyncpg
+from msgspec import Struct
+
+from engine import codec
+from engine.bell import Bell, Wake
+from engine.errors import ConflictError, EventIdConflictError, LeaseLostError, SchemaError
+from engine.group import GroupCommit
+from engine.metrics import Metrics
+from engine.ports import Clock
+from engine.vault import Key, Vault
+from schemas.envelope import Envelope, Fact
+from schemas.events import Event, tag_of
+from schemas.values import Instant, TenantId
+
+GROUP_EVENTS = 1_000  # in one commit, unless a single append brings more; larger groups gain nothing
+RESEND_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds; a database that restarts is back within these
+RESEND_SECONDS = 20.0  # of the event loop; then whoever waits is told
+PAGE_EVENTS = 4_000  # some 2 MB: as fast as larger ones, and small enough for anybody's memory
+
+
+class Fence(Struct, frozen=True):
+    """Append only while this lease is in this epoch."""
+
+    lease: str
+    epoch: int
+
+
+class Append(Struct, frozen=True, kw_only=True):
+    """Events for one stream: all of them or none."""
+
+    stream: str
+    facts: tuple[Fact, ...]
+    expected: int | None = None  # version the stream must be at, 0 for a new one; None: wherever it is
+    fence: Fence | None = None
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What became of an append.
+
+    `duplicate` is as good as `appended`: every event of it was in the log before. By the other three nothing was added.
+    """
+
+    outcome: Literal["appended", "duplicate", "mismatch", "conflict", "fenced"]
+    append: Append
+    first: int | None  # positions of the first and last event that was new; of a duplicate, where they are; of a mismatch, of the known one
+    last: int | None
+    version: int  # the stream's, now
+    known_event: UUID | None = None  # of a mismatch: it is in the log with another body …
+    known_data: str | None = None  # … which is this
+
+    def raise_if_refused(self) -> "Verdict":
+        """Raises ConflictError, LeaseLostError or EventIdConflictError; returns itself where the events are in the log."""
+        match self.outcome:
+            case "conflict":
+                raise ConflictError(self.append.stream, self.append.expected or 0, self.version)
+            case "fenced":
+                lease = self.append.fence.lease if self.append.fence else ""
+                raise LeaseLostError(f"the lease {lease} is in another epoch; nothing was appended to {self.append.stream}")
+            case "mismatch":
+                assert self.known_event is not None and self.known_data is not None and self.first is not None
+                offered = next(fact.event for fact in self.append.facts if fact.event_id == self.known_event)
+                raise EventIdConflictError(self.known_event, self.first, self.known_data, codec.encode(offered)[2])
+        return self
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """A run of events, in order, without a gap."""
+
+    after: int  # the position before its first event
+    last: int  # the position of its last one; `after` where the page is empty
+    events: Sequence[Event]
+    recorded_at: Instant | None  # of its last one
+    event_ids: Sequence[UUID] = ()  # where asked for
+    correlation_ids: Sequence[UUID] = ()
+
+
+class _Parcel(Struct, frozen=True):
+    """An append as it is sent."""
+
+    append: Append
+    rows: Sequence[tuple[Any, ...]]  # an event's arguments, in the order of APPEND
+
+
+APPEND = """
+SELECT verdict, first_position, last_position, stream_version, known_event, known_data
+FROM crossdock.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ORDER BY append
+"""
+
+HEAD = "SELECT position FROM crossdock.heads WHERE tenant = $1"
+
+READ = """
+SELECT position, stream, version, event_id, type, schema_version, data, subject, sealed, occurred_at, recorded_at,
+    correlation_id, causation_id, actor, hash
+FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+"""
+
+READ_STREAM = """
+SELECT position, stream, version, event_id, type, schema_version, data, subject, sealed, occurred_at, recorded_at,
+    correlation_id, causation_id, actor, hash
+FROM crossdock.events WHERE tenant = $1 AND stream = $2 AND version > $3 ORDER BY version
+"""
+
+LAST = """
+SELECT e.position, e.stream, e.version, e.event_id, e.type, e.schema_version, e.data, e.subject, e.sealed, e.occurred_at, e.recorded_at,
+    e.correlation_id, e.causation_id, e.actor, e.hash
+FROM unnest($2::text[]) AS s (stream)
+CROSS JOIN LATERAL (
+    SELECT * FROM crossdock.events WHERE tenant = $1 AND stream = s.stream AND type = $3 ORDER BY version DESC LIMIT 1
+) AS e
+ORDER BY e.stream
+"""
+
+# One text of many events: they are decoded by one call. $4 and $5 are codec.RAISED and codec.CURRENT.
+PAGE = """
+SELECT
+    count(*) AS found,
+    max(position) AS last,
+    max(recorded_at) AS recorded_at,
+    bool_or(CASE WHEN schema_version = 1 THEN type = any($4) ELSE type || ':' || schema_version <> all($5) END) AS outdated,
+    '[' || coalesce(string_agg(data::text, ',' ORDER BY position), '') || ']' AS text
+FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3
+"""
+
+PAGE_WITH_IDS = """
+SELECT
+    count(*) AS found,
+    max(position) AS last,
+    max(recorded_at) AS recorded_at,
+    bool_or(CASE WHEN schema_version = 1 THEN type = any($4) ELSE type || ':' || schema_version <> all($5) END) AS outdated,
+    '[' || coalesce(string_agg(data::text, ',' ORDER BY position), '') || ']' AS text,
+    array_agg(event_id ORDER BY position) AS event_ids,
+    array_agg(correlation_id ORDER BY position) AS correlation_ids
+FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3
+"""
+
+PAGE_SLOWLY = """
+SELECT type, schema_version, data FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+"""
+
+
+class Log:
+    """The log of one tenant, as this process sees it. `bell` may be shared by the logs of all tenants on the same pool."""
+
+    def __init__(self, pool: Any, tenant: TenantId, vault: Vault, clock: Clock, metrics: Metrics, *, bell: Bell | None = None) -> None:
+        self.tenant = tenant
+        self._pool, self._vault, self._clock, self._metrics = pool, vault, clock, metrics
+        self._bell = bell or Bell(pool)
+        self._group = GroupCommit(self._send, lambda error: not _is_passing(error), lambda parcel: len(parcel.rows), GROUP_EVENTS)
+
+    # ------------------------------------------------------------ append
+
+    async def append(self, append: Append) -> Verdict:
+        """Append and commit; on return it is durable. Raises ConflictError, LeaseLostError or EventIdConflictError.
+
+        When the database goes away the append is sent again, for the event ids tell what had been committed. When it stays away the
+        database's own error is raised, and the append may or may not be in the log: append it again.
+        """
+        [parcel] = await self._pack([append])
+        verdict = await self._group.commit(parcel)
+        return self._count(verdict).raise_if_refused()
+
+    async def append_in(self, conn: Any, appends: Sequence[Append]) -> list[Verdict]:
+        """Append in the caller's transaction, to be committed with it; a verdict for each append, and no error for a refused one.
+
+        From here to its commit nobody else appends for this tenant: take row locks (a lease's, a checkpoint's) before, never after. Call
+        `ring` after the commit.
+        """
+        if not appends:
+            return []
+        parcels = await self._pack(appends, conn)
+        rows = await conn.fetch(APPEND, *self._arguments(parcels))
+        return [self._count(_verdict(parcel, row)) for parcel, row in zip(parcels, rows, strict=True)]
+
+    def ring(self) -> None:
+        """Wake those of this process who follow the log."""
+        self._bell.ring(self.tenant)
+
+    async def _pack(self, appends: Sequence[Append], conn: Any = None) -> list[_Parcel]:
+        if not all(append.facts for append in appends):
+            raise ValueError("an append brings at least one fact")
+        subjects = {codec.clean(fact.subject) for append in appends for fact in append.facts if fact.personal is not None}
+        keys = await self._vault.keys_for(subjects, self._clock.now(), conn) if subjects else {}
+        return [_Parcel(append, [self._row(append.stream, fact, keys) for fact in append.facts]) for append in appends]
+
+    def _row(self, stream: str, fact: Fact, keys: Mapping[str, Key]) -> tuple[Any, ...]:
+        tag, schema_version, data = codec.encode(fact.event)
+        subject, sealed = codec.clean(fact.subject), None
+        if fact.personal is not None:
+            sealed = self._vault.seal(keys[subject], codec.clean(stream), fact.event_id, fact.personal)
+        correlation_id, actor = fact.correlation_id or fact.event_id, codec.clean(fact.actor)
+        return fact.event_id, tag, schema_version, data, subject, sealed, fact.occurred_at, correlation_id, fact.causation_id, actor
+
+    def _arguments(self, parcels: Sequence[_Parcel]) -> list[Any]:
+        appends = [parcel.append for parcel in parcels]
+        return [
+            self.tenant,
+            self._clock.now(),
+            [codec.clean(append.stream) for append in appends],
+            [len(append.facts) for append in appends],
+            [append.expected for append in appends],
+            [append.fence and append.fence.lease for append in appends],
+            [append.fence and append.fence.epoch for append in appends],
+            *zip(*(row for parcel in parcels for row in parcel.rows), strict=True),
+        ]
+
+    async def _send(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
+        """One call, one commit. Sent again while the error is one that passes."""
+        arguments = self._arguments(parcels)
+        began = self._clock.monotonic()
+        pauses = iter(RESEND_PAUSES)
+        rows = None
+        with anyio.fail_after(RESEND_SECONDS):
+            while rows is None:
+                try:
+                    async with self._pool.acquire() as conn:
+                        rows = await conn.fetch(APPEND, *arguments)
+                except Exception as error:
+                    pause = next(pauses, None)
+                    if pause is None or not _is_passing(error):
+                        raise
+                    await self._clock.sleep(pause)
+        self._metrics.log_append_seconds.observe(self._clock.monotonic() - began)
+        self.ring()
+        return [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
+
+    def _count(self, verdict: Verdict) -> Verdict:
+        match verdict.outcome:
+            case "appended":
+                self._metrics.log_position.labels(self.tenant).set(verdict.last or 0)
+            case "mismatch":
+                self._metrics.event_id_conflict.labels(self.tenant).inc()
+        return verdict
+
+    # ------------------------------------------------------------ read
+
+    async def head(self) -> int:
+        """The last position; 0 while the log is empty."""
+        async with self._pool.acquire() as conn:
+            return await conn.fetchval(HEAD, self.tenant) or 0
+
+    async def read(self, after: int, limit: int = PAGE_EVENTS) -> list[Envelope]:
+        """The events after a position, whole."""
+        return await self._envelopes(READ, after, after + limit)
+
+    async def read_stream(self, stream: str, after: int = 0) -> list[Envelope]:
+        """The events of a stream after a version, whole."""
+        return await self._envelopes(READ_STREAM, codec.clean(stream), after)
+
+    async def last(self, streams: Sequence[str], kind: type[Event]) -> dict[str, Envelope]:
+        """The last event of a kind in each of these streams that has one."""
+        found = await self._envelopes(LAST, sorted(set(streams)), tag_of(kind))
+        return {envelope.stream: envelope for envelope in found}
+
+    async def page(self, after: int, limit: int = PAGE_EVENTS, upto: int | None = None, *, ids: bool = False) -> Page:
+        """The next events for a fold, at most `limit` and none after `upto`; with their ids and correlation ids if asked for.
+
+        Raises SchemaError if one cannot be read, or is missing. Those that only a newer version of us knows are UnknownEvents.
+        """
+        to = after + limit if upto is None else min(after + limit, upto)
+        async with self._pool.acquire() as conn:
+            row = await conn.fetchrow(PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT)
+        last = row["last"] or after
+        if missing := last - after - row["found"]:
+            raise SchemaError(f"{missing} events are missing from the log between positions {after} and {last}: run `crossdock verify`")
+        events = None if row["outdated"] else codec.decode_page(row["text"])
+        if events is None:
+            events = await self._decoded_one_by_one(after, last)
+        page = Page(after=after, last=last, events=events, recorded_at=row["recorded_at"])
+        if ids and events:
+            return Page(
+                after=after,
+                last=last,
+                events=events,
+                recorded_at=row["recorded_at"],
+                event_ids=row["event_ids"],
+                correlation_ids=row["correlation_ids"],
+            )
+        return page
+
+    async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
+        """Every page from a position to another; the next one is fetched while this one is folded. Close it (`contextlib.aclosing`)."""
+        coming = asyncio.create_task(self.page(after, limit, upto))
+        try:
+            while (page := await coming).events:
+                if page.last < upto:
+                    coming = asyncio.create_task(self.page(page.last, limit, upto))
+                    await anyio.lowlevel.checkpoint()  # it sets out before we fold
+                yield page
+                if page.last >= upto:
+                    return
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await coming
+
+    def listen(self) -> AbstractAsyncContextManager[Wake]:
+        """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""
+        return self._bell.listen(self.tenant)
+
+    async def _decoded_one_by_one(self, after: int, last: int) -> list[Event]:
+        async with self._pool.acquire() as conn:
+            rows = await conn.fetch(PAGE_SLOWLY, self.tenant, after, last)
+        return [codec.decode(row["type"], row["schema_version"], row["data"], self._metrics) for row in rows]
+
+    async def _envelopes(self, statement: str, *arguments: Any) -> list[Envelope]:
+        async with self._pool.acquire() as conn:
+            rows = await conn.fetch(statement, self.tenant, *arguments)
+        return [self._envelope(row) for row in rows]
+
+    def _envelope(self, row: Mapping[str, Any]) -> Envelope:
+        return Envelope(
+            tenant=self.tenant,
+            position=row["position"],
+            stream=row["stream"],
+            version=row["version"],
+            event_id=row["event_id"],
+            event=codec.decode(row["type"], row["schema_version"], row["data"], self._metrics),
+            schema_version=row["schema_version"],
+            occurred_at=row["occurred_at"],
+            recorded_at=row["recorded_at"],
+            correlation_id=row["correlation_id"],
+            causation_id=row["causation_id"],
+            actor=row["actor"],
+            subject=row["subject"],
+            sealed=row["sealed"],
+            data=row["data"],
+            hash=row["hash"],
+        )
+
+
+def _verdict(parcel: _Parcel, row: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        outcome=row["verdict"],
+        append=parcel.append,
+        first=row["first_position"],
+        last=row["last_position"],
+        version=row["stream_version"],
+        known_event=row["known_event"],
+        known_data=row["known_data"],
+    )
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same call may well succeed in a moment: a lost connection, a restart, a lock. What it had done, its ids tell."""
+    match error:
+        case asyncpg.InterfaceError():
+            return not isinstance(error, ValueError)  # an argument that cannot be sent at all
+        case (
+            asyncpg.PostgresConnectionError()
+            | asyncpg.OperatorInterventionError()
+            | asyncpg.TransactionRollbackError()
+            | asyncpg.LockNotAvailableError()
+            | asyncpg.TooManyConnectionsError()
+            | OSError()
+        ):
+            return True
+    return False

@@ -1,0 +1,175 @@
+"""Seals what is said of people, and forgets them by destroying a key.
+
+Each subject (one buyer in one order) has a key of its own; the master key, which is never in the database, wraps it. Sealing is
+deterministic, so that the same fact is stored as the same bytes however often it is heard.
+"""
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from engine.codec import to_json
+from engine.errors import ErasedError, SchemaError, StartupError
+from schemas.envelope import Envelope
+from schemas.events import AnyPersonal, Personal
+from schemas.values import Instant, TenantId
+
+FIND_KEYS = "SELECT subject, wrapped FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) ORDER BY subject"
+ADD_KEYS = """
+    INSERT INTO crossdock.keys (tenant, subject, wrapped, created_at)
+    SELECT $1, k.subject, k.wrapped, $4 FROM unnest($2::text[], $3::bytea[]) AS k (subject, wrapped) ORDER BY k.subject
+    ON CONFLICT DO NOTHING
+"""
+ERASE = "DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = $2"
+
+MASTER_BYTES = 32
+NAME_BYTES = 8  # of a key, in front of what it sealed
+_personal = msgspec.json.Decoder(AnyPersonal)
+
+
+class Key:
+    """A subject's key: the name it goes by, and its cipher."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.name = hashlib.sha256(b"crossdock key\0" + raw).digest()[:NAME_BYTES]
+        self.cipher = AESSIV(raw)
+
+
+class Vault:
+    """The keys of one tenant's subjects. It keeps none in memory: an erasure holds at once, in every process."""
+
+    def __init__(self, pool: Any, tenant: TenantId, master: bytes) -> None:
+        if len(master) != MASTER_BYTES:
+            raise StartupError(f"the master key must be {MASTER_BYTES} bytes")
+        self._pool, self._tenant, self._master = pool, tenant, master
+
+    async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key]:
+        """The key of each subject, made where there is none; two processes at once agree on one.
+
+        Durable on return; inside a transaction of the caller's (`conn`) with that transaction, and so with what is sealed in it.
+        """
+        wanted = sorted(set(subjects))
+        if not wanted:
+            return {}
+        if conn is None:
+            async with self._pool.acquire() as own:
+                return await self.keys_for(wanted, now, own)
+        wrapped = await self._find(conn, wanted)
+        if missing := [subject for subject in wanted if subject not in wrapped]:
+            fresh = [aes_key_wrap(self._master, AESSIV.generate_key(512)) for _ in missing]  # noqa: TID251 - a key is the library's affair
+            await conn.execute(ADD_KEYS, self._tenant, missing, fresh, now)
+            wrapped |= await self._find(conn, missing)  # whose came first is asked, not assumed
+        return {subject: self._unwrap(subject, wrapped[subject]) for subject in wanted}
+
+    def seal(self, key: Key, stream: str, event_id: UUID, personal: Personal) -> bytes:
+        return key.name + key.cipher.encrypt(to_json(personal), self._about(stream, event_id))
+
+    async def open(self, envelope: Envelope) -> Personal | None:
+        """What was sealed beside an event; None if nothing was. Raises ErasedError once the key is gone."""
+        if envelope.sealed is None:
+            return None
+        [found] = await self.open_all([envelope])
+        if found is None:
+            raise ErasedError(f"what was sealed beside event {envelope.event_id} is erased")
+        return found
+
+    async def open_all(self, envelopes: Sequence[Envelope]) -> list[Personal | None]:
+        """The same for many in one look-up; None also where the key is gone."""
+        subjects = sorted({envelope.subject for envelope in envelopes if envelope.sealed is not None})
+        async with self._pool.acquire() as conn:
+            wrapped = await self._find(conn, subjects)
+        keys = {subject: self._unwrap(subject, key) for subject, key in wrapped.items()}
+        return [self._open(envelope, keys) for envelope in envelopes]
+
+    async def erase(self, subject: str) -> bool:
+        """Destroy a subject's key: nothing that was sealed under it can ever be read again. False if there was none."""
+        async with self._pool.acquire() as conn:
+            return bool(await conn.execute(ERASE, self._tenant, subject) != "DELETE 0")
+
+    async def _find(self, conn: Any, subjects: Sequence[str]) -> dict[str, bytes]:
+        return {row["subject"]: row["wrapped"] for row in await conn.fetch(FIND_KEYS, self._tenant, subjects)}
+
+    def _open(self, envelope: Envelope, keys: Mapping[str, Key]) -> Personal | None:
+        key = keys.get(envelope.subject)
+        if envelope.sealed is None or key is None or envelope.sealed[:NAME_BYTES] != key.name:
+            return None
+        try:
+            text = key.cipher.decrypt(envelope.sealed[NAME_BYTES:], self._about(envelope.stream, envelope.event_id))
+            personal: Personal = _personal.decode(text)
+        except InvalidTag:
+            raise SchemaError(f"what is sealed beside event {envelope.event_id} is not what was sealed there") from None
+        except msgspec.MsgspecError:
+            raise SchemaError(f"what is sealed beside event {envelope.event_id} fits no schema") from None
+        return personal
+
+    def _unwrap(self, subject: str, wrapped: bytes) -> Key:
+        try:
+            return Key(aes_key_unwrap(self._master, wrapped))
+        except InvalidUnwrap:
+            raise StartupError("the master key is not the one that the keys in this database were wrapped with") from None
+
+    def _about(self, stream: str, event_id: UUID) -> list[bytes]:
+        """What a sealed part is bound to: moved elsewhere, it does not open."""
+        return [b"crossdock 1", self._tenant.encode(), stream.encode(), event_id.bytes]
+
+
+# ---------------------------------------------------------------- the master key
+
+
+def master_key(text: str) -> bytes:
+    """The master key from its text: 32 bytes in base64. Raises StartupError, which never repeats the text."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != MASTER_BYTES:
+        raise StartupError(f"the master key must be {MASTER_BYTES} bytes in base64, as `openssl rand -base64 {MASTER_BYTES}` writes them")
+    return key
+
+
+def read_master_key(path: Path) -> bytes:
+    """The master key from a file that only its owner may read."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"the master key cannot be read from {path}: {type(error).__name__}") from None
+    if stat.S_IMODE(mode) & 0o007:
+        raise StartupError(f"{path} holds the master key and can be read by everybody. Mend it with: chmod 600 {path}")
+    return master_key(text)
+
+
+def master_key_from(environment: Mapping[str, str]) -> bytes | None:
+    """The master key from CROSSDOCK_MASTER_KEY, or from the file that CROSSDOCK_MASTER_KEY_FILE names; None where neither is set."""
+    if text := environment.get("CROSSDOCK_MASTER_KEY"):
+        return master_key(text)
+    if path := environment.get("CROSSDOCK_MASTER_KEY_FILE"):
+        return read_master_key(Path(path))
+    return None
+
+
+def master_key_file(path: Path) -> bytes:
+    """The master key from this file, which is made when it is not there; two processes at once agree on one."""
+    if not path.exists():
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")  # 0600
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64encode(AESSIV.generate_key(8 * MASTER_BYTES)) + b"\n")  # noqa: TID251 - as above
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            Path(path).hardlink_to(name)  # whole or not at all, and never over another's
+        Path(name).unlink()
+    return read_master_key(path)
