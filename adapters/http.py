@@ -170,6 +170,7 @@ class Http:
                     url,
                     headers=headers,
                     data=form() if form is not None else json,
+                    skip_auto_headers=() if form is not None else ("Content-Type",),
                     allow_redirects=False,
                     trace_request_ctx=attempt,
                 ) as response:
