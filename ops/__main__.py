@@ -1,13 +1,181 @@
-"""The `crossdock` command."""
+"""The `crossdock` command: one room for each thing that can be asked of it."""
 
+import asyncio
+import os
 import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from engine.errors import EngineError
+from ops.postgres import EmbeddedError
 
-@click.group()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Says what went wrong in one line: 1 when something does not hold, 2 when the command was wrong, 3 when it could not be done."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (EngineError, EmbeddedError) as error:
+            click.secho(f"crossdock: {error}", fg="red", err=True)
+            ctx.exit(3)
+
+
+def run(work: Coroutine[Any, Any, int]) -> None:
+    """Run to the end and leave with its exit code; Ctrl-C is 130."""
+    try:
+        sys.exit(asyncio.run(work))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def of_a_log(function: F) -> F:
+    """Options of every command that reads a log: which configuration, or which demo's directory; or another server."""
+    config = click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The settings (TOML).")
+    data = click.option(
+        "--data", type=click.Path(path_type=Path, file_okay=False), help="The directory of a `crossdock demo`, instead of --config."
+    )
+    database = click.option("--database", default="", metavar="URL", help="Another Postgres than the settings name.")
+    return config(data(database(function)))
+
+
+def settings_file(config: Path | None, data: Path | None) -> Path:
+    if (config is None) == (data is None):
+        raise click.UsageError("give --config FILE, or --data DIR of a demo")
+    return config if config is not None else data / "crossdock.toml"  # type: ignore[operator]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object for a program.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="crossdock", prog_name="crossdock")
 def main() -> None:
-    """Shopify and Mirakl, in one append-only log."""
+    """Shopify and Mirakl in one append-only log: orders in, stock and dispatches out, every step traceable."""
+
+
+@main.command()
+@click.option("--orders", default=50, show_default=True, type=click.IntRange(1, 5000), help="Marketplace orders to be bought.")
+@click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
+@click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
+@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 60]")
+@as_json
+def demo(orders: int, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+    """Play a morning's trade, and prove the end state.
+
+    A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
+    """
+    from ops.demo import DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
+
+    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or 60.0, as_json=as_json)))
+
+
+@main.command()
+@of_a_log
+def serve(config: Path | None, data: Path | None, database: str) -> None:
+    """Run the engine until SIGTERM, which it answers within 25 seconds."""
+    from ops.serve import serve as work  # noqa: PLC0415
+
+    run(work(settings_file(config, data), database, os.environ))
+
+
+@main.command()
+@of_a_log
+@as_json
+def check(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """Look at the database and both systems, and say what is missing and how to mend it. Changes nothing."""
+    from ops.report import check as work  # noqa: PLC0415
+
+    run(work(settings_file(config, data), database, os.environ, as_json=as_json))
+
+
+@main.command()
+@of_a_log
+def migrate(config: Path | None, data: Path | None, database: str) -> None:
+    """Bring the database to this version, as its owner. Safe to repeat, and to start twice at once."""
+    from ops.report import bring_up_to_date  # noqa: PLC0415
+
+    run(bring_up_to_date(settings_file(config, data), database, os.environ))
+
+
+@main.command()
+@of_a_log
+@as_json
+def status(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """How far everything has come, and what waits for somebody. Exit code 1 while an exception is open."""
+    from ops.report import status as work  # noqa: PLC0415
+
+    run(work(settings_file(config, data), database, os.environ, as_json=as_json))
+
+
+@main.command()
+@click.argument("name", metavar="ORDER")
+@of_a_log
+@as_json
+def trace(name: str, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """The whole story of ORDER, by either side's number; or of a SKU."""
+    from ops.report import trace as work  # noqa: PLC0415
+
+    run(work(name, settings_file(config, data), database, os.environ, as_json=as_json))
+
+
+@main.command()
+@click.option("--projection", "only", default="", metavar="P", help="Only this one.")
+@click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")
+@click.option("--verify", "verifying", is_flag=True, help="Compare with the live rows, and show the first difference.")
+@click.option("--swap", is_flag=True, help="Put the rebuilt rows in the place of the live ones.")
+@of_a_log
+@as_json
+def replay(
+    only: str, until: str, verifying: bool, swap: bool, config: Path | None, data: Path | None, database: str, as_json: bool
+) -> None:
+    """Fold the log again from nothing. Sends nothing: it has no way out."""
+    from ops.replay import replay as work  # noqa: PLC0415
+
+    if swap and until:
+        raise click.UsageError("--swap needs the whole log: leave out --until")
+    options = {"only": only, "until": until, "verifying": verifying, "swap": swap, "as_json": as_json}
+    run(work(settings_file(config, data), database, os.environ, **options))
+
+
+@main.command()
+@of_a_log
+@as_json
+def verify(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """Recompute the log's hash chain. Exit code 1 and the first bad position if it was altered."""
+    from ops.replay import verify as work  # noqa: PLC0415
+
+    run(work(settings_file(config, data), database, os.environ, as_json=as_json))
+
+
+@main.command()
+@click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="On loopback. 0: any free one.")
+@click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
+@click.option("--speed", default=1.0, show_default=True, help="How many times as fast as real time.")
+@click.option("--orders", default=0, show_default=True, help="Marketplace orders that are bought by themselves.")
+def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int) -> None:
+    """A Shopify and a Mirakl to try things on. GET /sandbox/state tells the whole truth of both."""
+    from ops.demo import stand_alone  # noqa: PLC0415
+
+    run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders))
+
+
+@main.command()
+@click.option("--database", default="", metavar="URL", help="Measure this Postgres instead of one brought along.")
+@click.option("--quick", is_flag=True, help="Fewer events and shorter runs: for a look, not for a figure.")
+@as_json
+def bench(database: str, quick: bool, as_json: bool) -> None:
+    """Measure log, replay and dispatch as ratios to the raw limits of this machine, in the same run."""
+    from ops.bench import main as work  # noqa: PLC0415
+
+    run(work(database, quick=quick, as_json=as_json))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

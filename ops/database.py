@@ -1,12 +1,18 @@
 """Where the log is: a server that was named, or one of our own in a directory, started for as long as it is needed."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from engine.errors import StartupError
+from engine.log import Log
+from engine.metrics import Metrics
+from engine.migrate import check_schema
+from engine.ports import Clock, PostgresDb, SystemClock
+from engine.vault import Vault, master_key, master_key_file, master_key_from
 from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres, InUseError
 from ops.settings import Settings, reveal
 
@@ -74,3 +80,44 @@ def as_engine(url: str) -> str:
     """The same address, taking the engine's role on connecting: a login of the owner's steps down to it, the engine's own stays."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("role", ENGINE)])))
+
+
+# ---------------------------------------------------------------- the log in it
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A log, ready to be read: what every command but `serve` needs."""
+
+    pool: Any
+    log: Log
+    vault: Vault
+
+
+@asynccontextmanager
+async def open_log(settings: Settings, environment: Mapping[str, str], url: str, clock: Clock | None = None) -> AsyncIterator[Opened]:
+    """The log of the settings, as the engine's role sees it. StartupError if the database is not at this version."""
+    clock = clock or SystemClock()
+    with share_database(settings, environment, url=url) as database:
+        pool = await PostgresDb(database.engine_url, size=4, command_timeout=120.0).pool()  # a long read may take a while
+        try:
+            async with pool.acquire() as conn:
+                await check_schema(conn)
+            vault = Vault(pool, settings.tenant_id, master_key_of(settings, environment))
+            yield Opened(pool, Log(pool, settings.tenant_id, vault, clock, Metrics()), vault)
+        finally:
+            await pool.close()
+
+
+def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:
+    """From where the settings say, else from the environment; beside an embedded database one is made."""
+    if settings.vault.master_key is not None:
+        return master_key(reveal(settings.vault.master_key, "vault.master_key", environment).reveal())
+    if (found := master_key_from(environment)) is not None:
+        return found
+    if settings.database.directory:
+        return master_key_file(Path(settings.database.directory) / "master.key")
+    raise StartupError(
+        "no master key: set [vault] master_key, or the variable CROSSDOCK_MASTER_KEY (openssl rand -base64 32). Keep it outside the"
+        " database and its backups: without it nothing personal can be read again"
+    )

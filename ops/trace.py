@@ -1,6 +1,6 @@
 """The whole story of one order or one SKU: what was heard, decided, asked and answered, by whom and why, on both clocks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -103,7 +103,7 @@ def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:
     console.print(table)
 
 
-def describe(event: Event, issued: dict[UUID, Command], sku: Sku) -> str:
+def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
     """An event in one plain sentence; of files of quantities, only what they say of `sku`."""
     match event:
         case OrderPlaced(lines=lines, total=total):

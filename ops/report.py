@@ -1,0 +1,156 @@
+"""What the command line shows of a log: status, traces, checks, migrations."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from engine.adapter import Finding
+from engine.errors import EngineError
+from engine.metrics import Metrics
+from engine.migrate import check_schema, migrate, prove_privileges
+from engine.ports import PostgresDb, SystemClock, TcpNet
+from ops.database import open_database, open_log, share_database
+from ops.settings import Settings, read_settings
+from ops.trace import print_story, story
+from projections.exceptions import Trouble
+
+Environment = Mapping[str, str]
+
+CHECKPOINTS = "SELECT name, position FROM crossdock.checkpoints WHERE tenant = $1 ORDER BY name"
+QUEUE = "SELECT target, class, state, count(*) AS depth FROM crossdock.outbox WHERE tenant = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+CURSORS = "SELECT name, committed_at FROM crossdock.cursors WHERE tenant = $1 ORDER BY name"
+LEASES = "SELECT name, epoch, holder IS NOT NULL AS held FROM crossdock.leases WHERE tenant = $1 ORDER BY name"
+OPEN = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND document->>'open' = 'true' ORDER BY key"
+
+
+def out(as_json: bool) -> Console:
+    """People read tables; programs get JSON on standard output and nothing else."""
+    return Console(stderr=as_json, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n")
+
+
+async def trace(name: str, path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
+    settings = read_settings(path)
+    async with open_log(settings, environment, url) as opened:
+        steps = await story(opened.pool, opened.log, settings.tenant_id, settings.channel_ids, name)
+    if as_json:
+        print_json({"name": name, "steps": steps})
+    elif steps:
+        print_story(Console(highlight=False), name, steps)
+    else:
+        Console(stderr=True).print(
+            f"Nothing in the log is called {name}. Give an order number of either side, a Shopify order's name, or a SKU."
+        )
+    return 0 if steps else 1
+
+
+async def status(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
+    settings = read_settings(path)
+    async with open_log(settings, environment, url) as opened:
+        tenant, pool = settings.tenant_id, opened.pool
+        head = await opened.log.head()
+        troubles = [msgspec.json.decode(row["document"], type=Trouble) for row in await pool.fetch(OPEN, tenant)]
+        report = {
+            "tenant": tenant,
+            "log_position": head,
+            "projections": {
+                row["name"]: {"position": row["position"], "behind": head - row["position"]}
+                for row in await pool.fetch(CHECKPOINTS, tenant)
+            },
+            "outbox": [dict(row) for row in await pool.fetch(QUEUE, tenant)],
+            "cursors": {row["name"]: row["committed_at"].isoformat(timespec="seconds") for row in await pool.fetch(CURSORS, tenant)},
+            "leases": {row["name"]: {"epoch": row["epoch"], "held": row["held"]} for row in await pool.fetch(LEASES, tenant)},
+            "exceptions_open": troubles,
+        }
+    if as_json:
+        print_json(report)
+    else:
+        _print_status(Console(highlight=False), report, troubles)
+    return 1 if troubles else 0
+
+
+def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequence[Trouble]) -> None:
+    console.print(f"Log of [bold]{report['tenant']}[/]: {report['log_position']:,} events")
+    for name, place in report["projections"].items():
+        console.print(f"  {name:<14} folded to {place['position']:,}" + (f", {place['behind']:,} behind" if place["behind"] else ""))
+    for name, when in report["cursors"].items():
+        console.print(f"  {name:<28} read {when}")
+    for name, lease in report["leases"].items():
+        console.print(f"  {name:<28} {'led' if lease['held'] else 'nobody leads'}, epoch {lease['epoch']}")
+    for row in report["outbox"]:
+        console.print(f"  {row['depth']:,} commands of class {row['class']} for {row['target']}: {row['state']}")
+    if not troubles:
+        console.print("[green]Nothing waits for anybody.[/]")
+        return
+    table = Table(title=f"{len(troubles)} wait for somebody", title_justify="left", header_style="bold")
+    for heading in ("code", "owner", "severity", "subject", "what"):
+        table.add_column(heading)
+    for trouble in sorted(troubles, key=lambda trouble: (trouble.severity, trouble.code, trouble.key)):
+        table.add_row(trouble.code, trouble.owner, str(trouble.severity), trouble.subject, trouble.summary)
+    console.print(table)
+
+
+async def bring_up_to_date(path: Path, url: str, environment: Environment) -> int:
+    settings = read_settings(path)
+    with open_database(settings, environment, url=url) as database:
+        applied = await migrate(database.owner_url)
+    for name in applied:
+        Console().print(f"applied {name}")
+    if not applied:
+        Console().print("up to date")
+    return 0
+
+
+async def check(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
+    """Exit code 1 unless everything is in place."""
+    from ops.service import adapters_of  # noqa: PLC0415 - the adapters are the heaviest thing to load
+
+    settings = read_settings(path)
+    clock, metrics = SystemClock(), Metrics()
+    found: dict[str, list[Finding]] = {"database": await _check_database(settings, url, environment)}
+    for adapter in await adapters_of(settings, environment, clock, TcpNet(), metrics):
+        try:
+            found[adapter.target] = list(await adapter.probe())
+        except EngineError as error:
+            found[adapter.target] = [Finding("answers", ok=False, detail=str(error), fix="see the settings of this connection")]
+        finally:
+            await adapter.aclose()
+    holds = all(finding.ok for findings in found.values() for finding in findings)
+    if as_json:
+        print_json({"ok": holds, "findings": found})
+        return 0 if holds else 1
+    console = Console(highlight=False)
+    for target, findings in found.items():
+        console.print(f"[bold]{target}[/]")
+        for finding in findings:
+            mark = "[green]ok[/]     " if finding.ok else "[red]missing[/]"
+            console.print(f"  {mark} {finding.what}" + (f": {finding.detail}" if finding.detail else ""))
+            if not finding.ok and finding.fix:
+                console.print(f"          {finding.fix}")
+    return 0 if holds else 1
+
+
+async def _check_database(settings: Settings, url: str, environment: Environment) -> list[Finding]:
+    what, fix = "answers", "see [database] in the settings"
+    try:
+        with share_database(settings, environment, url=url) as database:
+            conn = await PostgresDb(database.engine_url).connect()
+            try:
+                what, fix = "version", "crossdock migrate"
+                last = await check_schema(conn)
+                what, fix = "privileges", "give the engine a login of its own"
+                await prove_privileges(conn)
+            finally:
+                await conn.close()
+    except (EngineError, OSError) as error:
+        return [Finding(what, ok=False, detail=str(error), fix=fix)]
+    return [Finding("answers", ok=True), Finding("version", ok=True, detail=last), Finding("privileges", ok=True, detail="append and read")]
