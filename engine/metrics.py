@@ -36,12 +36,14 @@ class Metrics:
         self.cursor_age_seconds = gauge("cursor_age_seconds", "How long ago a source's cursor was last committed.", "tenant", "source")
         self.schema_unknown_fields = counter("schema_unknown_fields_total", "Fields in payloads that we do not know.", "source", "type")
         self.schema_unknown_enum = counter("schema_unknown_enum_total", "Enum values in payloads that we do not know.", "source", "type")
+        self.stock_uncounted = counter("stock_uncounted_total", "Readings of items whose units belong to no SKU.", "tenant", "reason")
         self.quarantined = counter("quarantined_total", "Payloads that could not be read and were set aside.", "source", "type")
         self.event_undecodable = counter("event_undecodable_total", "Stored events that this version cannot read.", "source", "type")
 
         # what goes out
         self.outbound_requests = counter("outbound_requests_total", "Calls to marketplaces, by outcome.", "target", "op", "outcome")
         self.outbound_request_seconds = histogram("outbound_request_seconds", "Calls to marketplaces.", "target", "op", buckets=_SLOW)
+        self.api_version_mismatch = counter("api_version_mismatch_total", "Answers of another API version than asked for.", "target")
         self.outbound_ceiling_ratio = gauge(
             "outbound_ceiling_ratio", "Calls made over calls allowed in the window.", "tenant", "target", "op"
         )

@@ -1,0 +1,195 @@
+"""Webhooks into hints: what Shopify tells unasked, and what to read again because of it. Pure."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from adapters.shopify import wire
+from adapters.shopify.translate import CHANNEL, ORDER, TAG, fact
+from engine.adapter import Heard
+from schemas.events.exceptions import ExceptionOpened, RawPayload
+from schemas.events.shop import ShopNotified
+from schemas.values import Instant, ShopId, TenantId
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Read, and deliberately not for us."""
+
+    reason: str
+
+
+def _own(kind: str) -> Callable[[wire.Notice], Iterator[str]]:
+    def about(notice: wire.Notice) -> Iterator[str]:
+        yield from _gids(kind, notice)
+
+    return about
+
+
+def _of_order(kind: str) -> Callable[[wire.Notice], Iterator[str]]:
+    """A part of an order: the order first, however it is spelled, then the part."""
+
+    def about(notice: wire.Notice) -> Iterator[str]:
+        yield from _gids("Order", notice.order_id, notice.order)
+        yield from _gids(kind, notice)
+
+    return about
+
+
+def _edited_order(notice: wire.Notice) -> Iterator[str]:
+    yield from _gids("Order", notice.order_edit.order_id if notice.order_edit else None)
+
+
+def _fulfilment_orders(notice: wire.Notice) -> Iterator[str]:
+    merges = notice.fulfillment_order_merges
+    yield from _gids(
+        "FulfillmentOrder",
+        notice.fulfillment_order,
+        notice.original_fulfillment_order,
+        notice.moved_fulfillment_order,
+        notice.submitted_fulfillment_order,
+        notice.remaining_fulfillment_order,
+        notice.replacement_fulfillment_order,
+        *(merge.fulfillment_order for merge in (merges if isinstance(merges, list) else [merges]) if merge),
+    )
+
+
+def _stocked_item(notice: wire.Notice) -> Iterator[str]:
+    yield from _gids("InventoryItem", notice.inventory_item_id)
+
+
+def _return(notice: wire.Notice) -> Iterator[str]:
+    yield from _gids("Return", notice.return_)
+
+
+def _orders_of_a_person(notice: wire.Notice) -> Iterator[str]:
+    yield from _gids("Order", *(notice.orders_requested or ()), *(notice.orders_to_redact or ()))
+
+
+def _nothing(_notice: wire.Notice) -> Iterator[str]:
+    yield from ()
+
+
+# What a webhook of each family is about. Shopify, webhook topics and their bodies, 2026-10.
+_ABOUT: Mapping[str, Callable[[wire.Notice], Iterator[str]]] = {
+    "orders": _own("Order"),
+    "orders/edited": _edited_order,
+    "fulfillments": _of_order("Fulfillment"),
+    "fulfillment_orders": _fulfilment_orders,
+    "fulfillment_holds": _fulfilment_orders,
+    "refunds": _of_order("Refund"),
+    "order_transactions": _of_order("OrderTransaction"),
+    "returns": _of_order("Return"),
+    "reverse_fulfillment_orders": _own("ReverseFulfillmentOrder"),
+    "reverse_deliveries": _return,
+    "inventory_levels": _stocked_item,
+    "inventory_items": _own("InventoryItem"),
+    "locations": _own("Location"),
+    "app": _nothing,  # the topic alone says it
+    "shop": _nothing,
+    "customers": _orders_of_a_person,
+}
+_MAY_NAME_NOTHING = ("app", "shop", "customers")
+
+# Topics that tell us nothing we act on: each with the reason, which is a metric's label.
+_NOT_FOR_US = {
+    "products": "inventory items tell it",  # a changed or deleted SKU comes as inventory_items/*
+    "variants": "inventory levels tell it",
+    "fulfillment_events": "carriers are not followed",
+    "tender_transactions": "order transactions tell it",
+    "bulk_operations": "no bulk operation is ours",
+    "returns/process": "names no return",  # its published body is {}
+}
+_DIGITS = re.compile(r"[1-9][0-9]{0,19}", re.ASCII)
+_GID = re.compile(r"gid://shopify/([A-Za-z]{1,64})/([A-Za-z0-9_-]{1,64})(?:\?[\w=&-]{0,64})?", re.ASCII)
+
+
+def topic_known(topic: str) -> bool:
+    """Whether a topic is one we have an answer to. Only then may it stand in a metric or a stream's name: the header is not signed."""
+    family, _, change = topic.partition("/")
+    return re.fullmatch("[a-z_]{1,40}", change, re.ASCII) is not None and (family in _ABOUT or family in _NOT_FOR_US)
+
+
+def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant) -> Heard | Ignored:
+    """What a webhook says to read again. The body is signed; the topic and all other headers are not, hence a hint and never a fact.
+
+    The event is made of the shop, the topic and the body's bytes alone, so that a redelivery, under whatever headers, is the same event.
+    Of people nothing is kept, save, sealed, a body that cannot be read: then the fact is an exception that names the field.
+    """
+    family = topic.partition("/")[0]
+    if not topic_known(topic):
+        return Ignored("topic unknown")
+    if reason := _NOT_FOR_US.get(topic) or _NOT_FOR_US.get(family):
+        return Ignored(reason)
+    identity = f"{shop}:{topic}:{hashlib.sha256(body).hexdigest()}"
+    try:
+        notice = msgspec.json.decode(body, type=wire.Notice)
+        about = tuple(dict.fromkeys(ShopId(gid) for gid in (_ABOUT.get(topic) or _ABOUT[family])(notice)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=_place(error))
+    if any(named and named.lower() != shop.lower() for named in (notice.shop_domain, notice.myshopify_domain)):
+        return Ignored("another shop")
+    if not about and family not in _MAY_NAME_NOTHING:
+        if notice.admin_graphql_api_id:
+            return Ignored("body of another topic")
+        return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field="id")
+    if family == "orders" and _is_plainly_not_ours(notice):
+        return Ignored("not a marketplace order")
+    stream = f"hint-{topic}:{about[0].rpartition('/')[2] if about else shop}"
+    return Heard(stream, fact(tenant, ShopNotified(topic=topic, about=about), identity, _instant(notice.updated_at) or received_at))
+
+
+def _gids(kind: str, *named: wire.Body | int | str | None) -> Iterator[str]:
+    """Global ids of that kind. Where a thing has both spellings the GID counts: numbers above 2^53 have been seen rounded."""
+    for one in named:
+        for spelled in (one.admin_graphql_api_id, one.id) if isinstance(one, wire.Body) else (one,):
+            text = str(spelled if spelled is not None else "")
+            if _DIGITS.fullmatch(text):
+                yield f"gid://shopify/{kind}/{text}"
+                break
+            if (found := _GID.fullmatch(text)) and found[1] == kind:
+                yield f"gid://shopify/{kind}/{found[2]}"
+                break
+            if found:
+                break  # of another kind: the number beside it is that thing's too
+
+
+def _is_plainly_not_ours(notice: wire.Notice) -> bool:
+    """A whole order that bears no mark of ours. A body that does not show its tags and attributes is not judged."""
+    if notice.tags is None or notice.note_attributes is None:
+        return False
+    tags = notice.tags.split(",") if isinstance(notice.tags, str) else notice.tags
+    names = {one.name for one in notice.note_attributes} if isinstance(notice.note_attributes, list) else set()
+    return TAG not in {tag.strip().lower() for tag in tags} and not names & {CHANNEL, ORDER}
+
+
+def _unreadable(topic: str, body: bytes, *, tenant: TenantId, identity: str, at: Instant, field: str) -> Heard:
+    digest = identity.rpartition(":")[2]
+    stream = f"hint-{topic}:{digest[:16]}"
+    trouble = ExceptionOpened(
+        key=f"X79:{stream}",
+        code="X79",
+        subject=stream,
+        summary=f"a signed webhook of topic {topic} cannot be read",
+        field=field,
+    )
+    raw = RawPayload(body=body.decode("utf-8", "replace"))
+    return Heard(stream, fact(tenant, trouble, identity, at, personal=raw, subject=f"webhook-{digest}"))
+
+
+def _place(error: Exception) -> str:
+    """Where in a body the trouble is: msgspec's path; "" for a body that is no JSON object at all. Its words may quote the body."""
+    found = re.search(r" - at `\$\.?([\w.\[\]]{0,100})`$", str(error)) if isinstance(error, msgspec.ValidationError) else None
+    return found[1] if found else ""
+
+
+def _instant(text: str | None) -> Instant | None:
+    try:
+        said = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return said.astimezone(UTC) if said.tzinfo else None
