@@ -30,6 +30,7 @@ class Metrics:
         )
         self.webhook_ack_seconds = histogram("webhook_ack_seconds", "From a webhook's arrival to its answer.")
         self.webhook_rejected = counter("webhook_rejected_total", "Webhooks refused before parsing.", "reason")
+        self.webhook_signed = counter("webhook_signed_total", "Webhooks signed well, by which of our secrets.", "secret")
         self.poll_runs = counter("poll_runs_total", "Polls, by outcome.", "tenant", "source", "outcome")
         self.poll_items = counter("poll_items_total", "Facts heard by polls and readers.", "tenant", "source")
         self.poll_last_success = gauge("poll_last_success_timestamp_seconds", "When a source was last read whole.", "tenant", "source")

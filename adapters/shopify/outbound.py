@@ -191,12 +191,12 @@ def _told(command: CreateShopOrder, terms: wire.OrderTerms, *, ours: bool = True
 
 
 async def _give_id(client: Client, command: CreateShopOrder, order: str) -> None:
-    """Put the marketplace's id on an order that has none. UnknownOutcomeError where Shopify will not: then another order has it."""
+    """Put the marketplace's id on an order that has none. RejectedError where Shopify will not: then another order has it."""
     metafield = {"ownerId": order, "namespace": "$app", "key": "mirakl_order_id", "type": "id", "value": command.order_id}
     payload = (await client.ask(ID_SET, {"metafields": [metafield]}, wire.MetafieldsSet)).metafields_set
     if payload.user_errors:
         detail, field = refused(payload.user_errors)
-        raise UnknownOutcomeError(f"its id could not be given: {detail}", target=TARGET, endpoint=ID_SET.name, field=field)
+        raise RejectedError(f"its id could not be given: {detail}", target=TARGET, endpoint=ID_SET.name, field=field)
 
 
 async def _cancelled(client: Client, command: CreateShopOrder, twin: wire.OrderMarks, holder: wire.OrderMarks) -> list[Effect]:
