@@ -1,0 +1,40 @@
+"""What falls due when: a queue that is data, in the order in which things happen."""
+
+import heapq
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class Due(Struct, order=True, frozen=True):
+    at: datetime
+    seq: int  # unique in its agenda; what was put first happens first
+    what: str
+    ref: int | str
+
+
+class Agenda(Struct):
+    entries: list[Due] = []  # a heap
+    seq: int = 0
+
+    def put(self, at: datetime, what: str, ref: int | str) -> None:
+        self.seq += 1
+        heapq.heappush(self.entries, Due(at, self.seq, what, ref))
+
+    @property
+    def next_at(self) -> datetime | None:
+        return self.entries[0].at if self.entries else None
+
+    def pop(self, until: datetime) -> Due | None:
+        """The first entry that is due by then, taken off; None if there is none."""
+        return heapq.heappop(self.entries) if self.entries and self.entries[0].at <= until else None
+
+    def drop(self, what: str, ref: int | str) -> None:
+        """Takes off the earliest entry of that name, if there is one: mostly it is the very first."""
+        if self.entries and (self.entries[0].what, self.entries[0].ref) == (what, ref):
+            heapq.heappop(self.entries)
+            return
+        found = min((entry for entry in self.entries if entry.what == what and entry.ref == ref), default=None)
+        if found is not None:
+            self.entries.remove(found)
+            heapq.heapify(self.entries)

@@ -1,0 +1,104 @@
+"""The goods of a new world: the same variants in the shop and on offer at the marketplace."""
+
+from datetime import datetime
+
+from ops.sandbox.chance import choose, digits, happens, whole
+from ops.sandbox.mirakl.settings import CARRIERS
+from ops.sandbox.mirakl.state import Account, Offer
+from ops.sandbox.plan import Plan
+from ops.sandbox.shopify import stock
+from ops.sandbox.shopify.state import Item, Location, Product, Shop, Variant
+
+GARMENTS = (
+    "Linen Shirt",
+    "Ribbed Tee",
+    "Wool Coat",
+    "Pleated Skirt",
+    "Raw Denim",
+    "Canvas Tote",
+    "Merino Jumper",
+    "Swim Shorts",
+    "Silk Scarf",
+)
+COLOURS = ("Ecru", "Navy", "Forest", "Rust", "Black", "Écru Chiné", "Sky", "Plum")
+SIZES = ("XS", "S", "M", "L", "XL", "UK 6", "UK 8½", "One Size")
+PENNIES = (99, 0, 50, 49, 1, 95, 33)  # what prices end in, odd ones too
+PLACES = (("Leeds warehouse", "Leeds", "LS9 8AA"), ("Bristol shop", "Bristol", "BS1 3XD"), ("Glasgow shop", "Glasgow", "G1 2FF"))
+
+
+def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> None:
+    """Fills both systems. What a SKU costs differs between the two sides, as it does in life."""
+    for n in range(plan.locations):
+        name, city, code = PLACES[n % len(PLACES)]
+        number = shop.new_id()
+        shop.locations[number] = Location(number, name, city, code, updated_at=at)
+    account.carriers = list(CARRIERS)
+    for n in range(plan.skus):
+        variant = _variant(shop, n, _sku(n), at)
+        units = whole(shop.seed, plan.least_stock, plan.most_stock, "stock", n)
+        _spread(plan, shop, variant, units, at)
+        offered = stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0
+        _offer(account, shop, variant, n, offered)
+    if plan.awkward_catalogue:
+        for n, sku in enumerate(("HT-TWICE", "HT-TWICE", None, "HT-UNTRACKED"), plan.skus):
+            variant = _variant(shop, n, sku, at)
+            _spread(plan, shop, variant, 5, at)
+            shop.items[variant.item_id].tracked = sku != "HT-UNTRACKED"
+
+
+def _sku(n: int) -> str:
+    """Upper case and plain, but now and then not."""
+    match n % 12:
+        case 7:
+            return f"HT {1000 + n} m"
+        case 11:
+            return f"ht_{1000 + n}.É"
+    return f"HT-{1000 + n}-{'SML'[n % 3]}"
+
+
+def _variant(shop: Shop, n: int, sku: str | None, at: datetime) -> Variant:
+    seed = shop.seed
+    title = f"{choose(seed, COLOURS, 'colour', n)} {choose(seed, GARMENTS, 'garment', n)}"
+    product = Product(shop.new_id(), title, "Harbour & Thread", f"product-{n}", created_at=at, updated_at=at)
+    item, number = shop.new_id(), shop.new_id()
+    variant = Variant(
+        id=number,
+        product_id=product.id,
+        item_id=item,
+        sku=sku,
+        title=choose(seed, SIZES, "size", n),
+        price=whole(seed, 6, 180, "pounds", n) * 100 + choose(seed, PENNIES, "pennies", n),
+        barcode=f"50{digits(seed, 11, 'ean', n)}" if happens(seed, 0.9, "has ean", n) else None,
+        created_at=at,
+        updated_at=at,
+    )
+    shop.products[product.id], shop.variants[number] = product, variant
+    shop.items[item] = Item(item, number, sku, created_at=at, updated_at=at)
+    if sku is not None:
+        shop.skus.setdefault(sku, []).append(number)
+    return variant
+
+
+def _spread(plan: Plan, shop: Shop, variant: Variant, units: int, at: datetime) -> None:
+    """Most of it at the first location; every fourth item is kept there only."""
+    first, *others = shop.locations
+    elsewhere = units // 4 if others and variant.id % 4 else 0
+    stock.add_level(shop, variant.item_id, first, units - elsewhere, at)
+    if elsewhere:
+        stock.add_level(shop, variant.item_id, others[variant.id % len(others)], elsewhere, at)
+
+
+def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int) -> None:
+    sku, product = variant.sku or "", shop.products[variant.product_id]
+    dearer = whole(shop.seed, 0, 3, "dearer", n) * 100 + choose(shop.seed, (0, 0, 1, 7, 50), "odd", n)
+    account.offers[sku] = Offer(
+        id=23_000_000 + 7 * n,
+        sku=sku,
+        product_sku=f"{150_000_000 + 13 * n}",
+        title=f"{product.title} - {variant.title}",
+        category=product.title.rpartition(" ")[2],
+        ean=variant.barcode or f"50{digits(shop.seed, 11, 'ean', n)}",
+        price=variant.price + dearer,
+        quantity=quantity,
+        updated_at=account.created_at,
+    )

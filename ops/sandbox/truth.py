@@ -1,0 +1,178 @@
+"""The whole truth of both systems as plain data: what a referee, a demo or a person compares."""
+
+from typing import Any
+
+import msgspec
+
+from ops.sandbox.mirakl import state as mirakl
+from ops.sandbox.money import rest_text
+from ops.sandbox.shopify import state as shopify
+from ops.sandbox.shopify import totals
+from ops.sandbox.shopify.state import APP_ID, Shop, gid
+from ops.sandbox.world import World
+
+
+def truth(world: World) -> dict[str, Any]:
+    """Amounts are texts with the scale of their currency, times ISO 8601 in UTC. Personal data is in it."""
+    shop, account, actors = world.shop, world.account, world.actors
+    found: dict[str, Any] = msgspec.to_builtins(
+        {
+            "now": world.now,
+            "seed": shop.seed,
+            "shopify": {
+                "orders": [_order(shop, order) for order in shop.orders.values()],
+                "stock": {sku: _stock(shop, variants[0]) for sku, variants in shop.skus.items() if len(variants) == 1},
+                "oversold_units": sum(level.oversold for levels in shop.levels.values() for level in levels.values()),
+                "metafield_definitions": list(shop.definitions.values()),
+                "webhooks": {
+                    "subscriptions": [_subscription(known) for known in shop.subscriptions.values()],
+                    "under_way": len(shop.deliveries),
+                    "delivered": shop.webhooks_sent,
+                    "lost": shop.webhooks_lost,
+                },
+                "switches": shop.switches,
+            },
+            "mirakl": {
+                "orders": [_marketplace_order(order) for order in account.orders.values()],
+                "offers": {offer.sku: _offer(account, offer) for offer in account.offers.values()},
+                "imports": [_import(found) for found in account.imports.values()],
+                "calls": account.called,
+                "violations": account.violations,
+                "switches": account.switches,
+            },
+            "actors": {
+                "marketplace_orders_planned": actors.plan.marketplace_orders,
+                "marketplace_orders_placed": actors.placed,
+                "website_orders_placed": actors.sold,
+                "buyers_turned_away": actors.turned_away,
+                "restocks": actors.restocked,
+                "turns_ahead": len(actors.agenda.entries),
+            },
+        }
+    )
+    return found
+
+
+def _order(shop: Shop, order: shopify.Order) -> dict[str, Any]:
+    def text(bag: shopify.Bag) -> str:
+        return rest_text(bag.shop, order.currency)
+
+    def taxes(lines: list[shopify.TaxLine]) -> list[dict[str, Any]]:
+        return [{"title": tax.title, "rate": tax.rate, "amount": text(tax.amount)} for tax in lines]
+
+    skus = {line.id: line.sku for line in order.lines}
+    return {
+        "id": gid("Order", order.id),
+        "name": order.name,
+        "by_app": order.app_id == APP_ID,
+        "created_at": order.created_at,
+        "cancelled_at": order.cancelled_at,
+        "financial_status": order.financial_status,
+        "fulfillment_status": totals.fulfillment_status(order),
+        "currency": order.currency,
+        "taxes_included": order.taxes_included,
+        "total": text(totals.total(order)),
+        "tax": text(totals.tax(order)),
+        "shipping": text(totals.shipping(order)),
+        "tags": order.tags,
+        "source_name": order.source_name,
+        "source_identifier": order.source_identifier,
+        "email": order.email,
+        "metafields": {f"{field.namespace}.{field.key}": field.value for field in order.metafields},
+        "shipping_address": order.shipping_address,
+        "lines": [
+            {
+                "sku": line.sku,
+                "quantity": line.quantity,
+                "unit_price": text(line.price),
+                "taxes": taxes(line.taxes),
+                "requires_shipping": line.requires_shipping,
+                "claimed": line.claimed,
+                "fulfilled": line.fulfilled,
+                "cancelled": line.cancelled,
+                "properties": dict(line.properties),
+            }
+            for line in order.lines
+        ],
+        "shipping_lines": [{"title": line.title, "price": text(line.price), "taxes": taxes(line.taxes)} for line in order.shipping_lines],
+        "fulfillments": [
+            {
+                "id": gid("Fulfillment", parcel.id),
+                "status": parcel.status,
+                "created_at": parcel.created_at,
+                "company": parcel.company,
+                "numbers": parcel.numbers,
+                "urls": parcel.urls,
+                "lines": [{"sku": skus[line.line_id], "quantity": line.quantity} for line in parcel.lines],
+            }
+            for parcel in (shop.fulfillments[number] for number in order.fulfillments)
+        ],
+        "fulfillment_orders": [
+            {"id": gid("FulfillmentOrder", one.id), "status": one.status, "remaining": sum(line.remaining for line in one.lines)}
+            for one in (shop.fulfillment_orders[number] for number in order.fulfillment_orders)
+        ],
+    }
+
+
+def _subscription(known: shopify.Subscription) -> dict[str, Any]:
+    return {"id": gid("WebhookSubscription", known.id), "topic": known.topic, "uri": known.uri, "name": known.name}
+
+
+def _offer(account: mirakl.Account, offer: mirakl.Offer) -> dict[str, Any]:
+    return {"quantity": offer.quantity, "price": rest_text(offer.price, account.currency), "updated_at": offer.updated_at}
+
+
+def _stock(shop: Shop, variant: int) -> dict[str, Any]:
+    levels = list(shop.levels[shop.variants[variant].item_id].values())
+    shown = ("available", "committed", "on_hand", "oversold")
+    return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
+        "locations": {shop.locations[level.location_id].name: level.available for level in levels}
+    }
+
+
+def _marketplace_order(order: mirakl.Order) -> dict[str, Any]:
+    def text(amount: int) -> str:
+        return rest_text(amount, order.currency)
+
+    return {
+        "order_id": order.id,
+        "commercial_id": order.commercial_id,
+        "state": order.state,
+        "reason": order.reason,
+        "created_at": order.created_at,
+        "updated_at": order.updated_at,
+        "seller_reference": order.seller_reference,
+        "currency": order.currency,
+        "total": text(sum(line.price + line.shipping_price for line in order.lines)),
+        "tax": text(sum(tax.amount for line in order.lines for tax in [*line.taxes, *line.shipping_taxes])),
+        "shipping": text(sum(line.shipping_price for line in order.lines)),
+        "tracking": order.tracking,
+        "buyer": order.buyer,
+        "lines": [
+            {
+                "order_line_id": line.id,
+                "sku": line.offer_sku,
+                "quantity": line.quantity,
+                "unit_price": text(line.unit_price),
+                "price": text(line.price),
+                "shipping_price": text(line.shipping_price),
+                "taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.taxes],
+                "shipping_taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.shipping_taxes],
+                "commission": text(line.commission + line.commission_tax),
+                "state": line.state,
+                "reason": line.reason,
+            }
+            for line in order.lines
+        ],
+    }
+
+
+def _import(found: mirakl.Import) -> dict[str, Any]:
+    return {
+        "import_id": found.id,
+        "status": found.status,
+        "created_at": found.created_at,
+        "completed_at": found.completed_at,
+        "applied": found.applied,
+        "errors": found.errors,
+    }
