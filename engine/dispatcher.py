@@ -1,0 +1,273 @@
+"""Takes commands out of the outbox, has them carried out, and records what came of it. One for each outside system of a tenant.
+
+No call is made inside a transaction. An outcome and its outbox row are committed together, under the lease's epoch: whoever has lost the
+lease without noticing can neither claim nor record any more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import anyio
+import asyncpg
+import msgspec
+from anyio.abc import TaskGroup
+
+from engine import outbox
+from engine.adapter import Heard, Performer, Task
+from engine.alarm import Alarm
+from engine.inbox import Story, append_heard, own_fact
+from engine.limits import SLOW, Limits
+from engine.log import Fence, Log
+from engine.metrics import Metrics
+from engine.outbox import Claimed, PutBack
+from engine.perform import Held, Outcome, Performing, Standing
+from engine.ports import Clock
+from engine.vault import Vault
+from schemas.commands import AnyCommand, Command, LookFirst, StateGuarded
+from schemas.envelope import Fact, event_id
+from schemas.events import Personal, tag_of
+from schemas.events.commands import CommandBuried, CommandUnknown
+from schemas.values import Instant
+
+WIDTH = 8  # calls under way at once; more would only wait for each other's ceilings
+TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
+GASP = 0.005  # seconds of the event loop between two looks into an empty outbox, however busy the log is
+MEASURE = 15.0  # seconds of the event loop between two measurements of the queue
+RECORD_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds of the event loop; a database that restarts is back within these
+STATES = ("waiting", "unknown", "buried")
+
+_commands = msgspec.json.Decoder(AnyCommand)
+
+
+class Dispatcher:
+    """Runs under the lease of its outside system: `await lease.lead(dispatcher.run, …)`."""
+
+    def __init__(
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        log: Log,
+        vault: Vault,
+        target: str,
+        performs: Mapping[type[Command], Performer[Any]],
+        client: Any,
+        limits: Limits,
+        standing: Standing,
+        clock: Clock,
+        metrics: Metrics,
+        width: int = WIDTH,
+    ) -> None:
+        for kind, performer in performs.items():
+            if issubclass(kind, LookFirst | StateGuarded) and performer.look is None:
+                raise TypeError(f"{tag_of(kind)} cannot be looked for, but its class demands it")
+        self._pool, self._log, self._vault, self._target, self._limits = pool, log, vault, target, limits
+        self._clock, self._metrics, self._width = clock, metrics, width
+        self._performs = {tag_of(kind): performer for kind, performer in performs.items()}
+        self._standing = standing
+        self._performing = Performing(client, limits, standing, clock)
+        self._alarm = Alarm(log, clock, target, target)
+        self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
+        self._calls = 0  # batches being carried out or recorded
+        self._gathered: list[Outcome] = []  # not yet recorded
+        self._recording = anyio.Lock()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when what is under way is recorded."""
+        self._stopping = True
+        self._log.ring()
+
+    async def run(self, fence: Fence) -> None:
+        """Work until stopped. Raises LeaseLostError."""
+        self._in_hand.clear()
+        self._calls = 0
+        self._gathered.clear()
+        await self._limits.load()
+        async with self._pool.acquire() as conn:
+            await outbox.rescue(conn, self._log.tenant, fence, self._clock.now())
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(self._measure)
+            async with self._log.listen() as wake, anyio.create_task_group() as group:
+                while not self._stopping or self._calls:
+                    if not await self._claim(fence, group):
+                        await wake(await self._idle())
+            watching.cancel_scope.cancel()
+
+    # ------------------------------------------------------------ claim
+
+    async def _claim(self, fence: Fence, group: TaskGroup) -> int:
+        """Claim what there is room for and set it going; returns how many."""
+        claimed = 0
+        for tags, room in list(self._admissible()):
+            async with self._pool.acquire() as conn:
+                rows = await outbox.claim(conn, self._log.tenant, fence, tags, self._clock.now(), limit=room, but=self._in_hand)
+            for batch in self._batches(rows):
+                self._calls += 1
+                self._in_hand |= {each.command_id: each.tag for each in batch}
+                group.start_soon(self._carry_out, fence, batch)
+            claimed += len(rows)
+        return claimed
+
+    def _admissible(self) -> Iterator[tuple[list[str], int]]:
+        """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, the quick ones share."""
+        if self._stopping or self._standing.pause > 0 or (self._standing.probing and self._calls):
+            return
+        if self._standing.probing:
+            if tags := [tag for tag, performer in self._performs.items() if self._limits.wait(performer.endpoint) < SLOW]:
+                yield tags, 1
+            return
+        quick: list[str] = []
+        slow: dict[str, list[str]] = {}
+        for tag, performer in self._performs.items():
+            if self._limits.wait(performer.endpoint) >= SLOW:
+                continue
+            if performer.endpoint.interval < SLOW:
+                quick.append(tag)
+            else:
+                slow.setdefault(performer.endpoint.code, []).append(tag)
+        for tags in slow.values():
+            if not any(tag in tags for tag in self._in_hand.values()):
+                yield tags, self._performs[tags[0]].endpoint.batch
+        if quick and self._calls < self._width:
+            yield quick, (self._width - self._calls) * max(self._performs[tag].endpoint.batch for tag in quick)
+
+    def _batches(self, claimed: Iterable[Claimed]) -> Iterator[list[Claimed]]:
+        """As many of a kind as one call carries; fewer, where a batch was refused whole before."""
+        kinds: dict[tuple[str, int], list[Claimed]] = {}
+        for each in claimed:
+            kinds.setdefault((each.tag, each.halvings), []).append(each)
+        for (tag, halvings), rows in kinds.items():
+            size = max(1, self._performs[tag].endpoint.batch >> halvings)
+            for start in range(0, len(rows), size):
+                yield rows[start : start + size]
+
+    async def _idle(self) -> float:
+        """Seconds of the event loop until there may be something to do that nobody rings for."""
+        await self._clock.sleep(GASP / self._clock.loop_seconds(1.0))
+        now, waits = self._clock.now(), [self._standing.pause]
+        async with self._pool.acquire() as conn:
+            due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand)
+        if due_at is not None:
+            waits.append((due_at - now).total_seconds())
+            waits += [self._limits.wait(performer.endpoint) - SLOW for performer in self._performs.values()]
+        return min([TICK, *(self._clock.loop_seconds(wait) for wait in waits if wait > 0)])
+
+    # ------------------------------------------------------------ carry out
+
+    async def _carry_out(self, fence: Fence, batch: Sequence[Claimed]) -> None:
+        held: list[Held] = []
+        outcomes: list[Outcome] = []
+        for each in batch:
+            try:
+                command = _commands.decode(each.body)
+            except msgspec.MsgspecError:
+                outcomes.append(self._unreadable(each))
+            else:
+                held.append(Held(each, command, self._task(each, command)))
+        if held:
+            outcomes += await self._performing.carry_out(held, self._performs[batch[0].tag])
+        # A call has gone out: what came of it is recorded, whoever wants us to stop.
+        with anyio.CancelScope(shield=True):
+            await self._record(fence, outcomes)
+        for each in batch:
+            del self._in_hand[each.command_id]
+        self._calls -= 1
+        self._log.ring()
+        await self._alarm.show(fence, self._standing.troubles)
+
+    def _task(self, claimed: Claimed, command: Command) -> Task[Any]:
+        async def opened(kind: type[Personal]) -> Personal | None:
+            for envelope in reversed(await self._log.read_stream(claimed.subject)):
+                if envelope.sealed is not None and isinstance(personal := await self._vault.open(envelope), kind):
+                    return personal
+            return None
+
+        return Task(command_id=claimed.command_id, command=command, attempt=claimed.attempt, issued_at=claimed.issued_at, opened=opened)
+
+    def _unreadable(self, claimed: Claimed) -> Outcome:
+        detail = "stored in a form that this version cannot read"
+        back = PutBack(claimed.command_id, claimed.attempt, self._clock.now(), claimed.failures, 0, claimed.unknown_since, True, detail)
+        buried = CommandBuried(
+            command_id=claimed.command_id, command=claimed.tag, subject=claimed.subject, attempt=claimed.attempt, detail=detail
+        )
+        return Outcome(claimed, "buried", (), (buried,), back)
+
+    # ------------------------------------------------------------ record
+
+    async def _record(self, fence: Fence, outcomes: Sequence[Outcome]) -> None:
+        """On return these are committed, together with those of others that came meanwhile. Raises LeaseLostError."""
+        self._gathered += outcomes
+        async with self._recording:
+            gathered, self._gathered = self._gathered, []
+            if not gathered:
+                return  # somebody took them along
+            for pause in RECORD_PAUSES:
+                try:
+                    await self._commit(fence, gathered)
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await self._clock.sleep(pause / self._clock.loop_seconds(1.0))
+                else:
+                    return
+            await self._commit(fence, gathered)  # if not even now: whoever leads next finds the claims, and looks
+
+    async def _commit(self, fence: Fence, outcomes: Sequence[Outcome]) -> None:
+        """Sent again after an answer that was lost, it finds its rows gone and does nothing."""
+        tenant = self._log.tenant
+        over = [(each.claimed.command_id, each.claimed.attempt) for each in outcomes if each.back is None]
+        back = [each.back for each in outcomes if each.back is not None]
+        async with self._pool.acquire() as conn, conn.transaction():
+            ours = await outbox.finish(conn, tenant, fence, over) | await outbox.put_back(conn, tenant, fence, back)
+            kept = [each for each in outcomes if each.claimed.command_id in ours]
+            now = self._clock.now()
+            await append_heard(conn, self._log, [heard for each in kept for heard in self._heard(each, now)], fence, now)
+        self._log.ring()
+        for each in kept:
+            self._metrics.commands.labels(tenant, each.claimed.letter, each.state).inc()
+        self._metrics.retry_ratio.labels(tenant, self._target).set(self._standing.retry_ratio)
+        if len(kept) < len(outcomes):
+            self._metrics.lease_conflict.labels(tenant, self._target).inc()
+
+    def _heard(self, outcome: Outcome, now: Instant) -> Iterator[Heard]:
+        """What is to be told: that an earlier call was lost; what this one changed; and then, what became of the command."""
+        claimed, tenant = outcome.claimed, self._log.tenant
+        story = Story(correlation_id=claimed.correlation_id, causation_id=outbox.issued_event(tenant, claimed.command_id))
+        if claimed.lost_at is not None:
+            lost = CommandUnknown(
+                command_id=claimed.command_id,
+                command=claimed.tag,
+                subject=claimed.subject,
+                attempt=claimed.attempt - 1,
+                detail="the engine stopped before an answer was recorded",
+            )
+            yield Heard(claimed.subject, own_fact(tenant, lost, f"{claimed.command_id}:{lost.attempt}", now, **story))
+        for effect in outcome.effects:
+            fact = Fact(
+                event=effect.event,
+                event_id=event_id(tenant, self._target, effect.external_id, tag_of(effect.event)),
+                occurred_at=effect.occurred_at or now,
+                actor=self._target,
+                **story,
+            )
+            yield Heard(effect.stream or claimed.subject, fact)
+        for event in outcome.events:
+            yield Heard(claimed.subject, own_fact(tenant, event, f"{claimed.command_id}:{claimed.attempt}", now, **story))
+
+    # ------------------------------------------------------------ measure
+
+    async def _measure(self) -> None:
+        """Keep depth and age of the tenant's queue, for scrapes to read."""
+        tenant = self._log.tenant
+        while True:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                async with self._pool.acquire() as conn:
+                    queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant)}
+                now = self._clock.now()
+                for place in product(outbox.CLASSES.values(), STATES):
+                    row = queue.get(place)
+                    self._metrics.command_queue_depth.labels(tenant, *place).set(row["depth"] if row else 0)
+                    age = (now - row["oldest"]).total_seconds() if row else 0.0
+                    self._metrics.command_oldest_seconds.labels(tenant, *place).set(age)
+            await self._clock.sleep(MEASURE / self._clock.loop_seconds(1.0))

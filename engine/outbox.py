@@ -1,0 +1,298 @@
+"""Commands not yet answered for: put, claim, finish, put back, bury, revive. Each statement works on many at once."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+
+from engine.codec import to_json
+from engine.errors import ConflictError
+from engine.log import Append, Fence, Log
+from schemas.commands import AnyCommand, Command, Keyed, LookFirst, Repeatable, StateGuarded
+from schemas.envelope import Fact, command_id, event_id
+from schemas.events import tag_of
+from schemas.events.commands import CommandIssued
+from schemas.values import Instant, TenantId
+
+Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+CLASSES: dict[type[Command], str] = {Repeatable: "A", Keyed: "B", StateGuarded: "C", LookFirst: "D"}
+
+# How much later the turn of a command comes for each number of its lane. Ageing without arithmetic at claiming: all grow older alike, so
+# who overtakes whom is settled when they are put. Ships (10) that keep coming hold up stock (50) for ten minutes and the catalogue (70)
+# for a quarter of an hour: stock is promised within ten minutes.
+LANE_SECONDS = 15.0
+
+# A claim ends by itself only where its process lives on without recording what came of it. A dead process's claims are void with the next
+# election. So this may be long: longer than any pause a marketplace may ask for (15 min).
+CLAIM_SECONDS = 1200.0
+
+KNOWN = "SELECT event_id FROM crossdock.events WHERE tenant = $1 AND event_id = any($2) ORDER BY event_id"
+
+PUT = """
+INSERT INTO crossdock.outbox
+    (tenant, command_id, target, tag, class, lane, turn, subject, issued_after, nth, body, correlation_id, issued_at, due_at)
+SELECT $1, command_id, target, tag, class, lane, $12::timestamptz + lane * $13::interval, subject, issued_after, nth, body::json,
+    correlation_id, $12, $12
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::bigint[], $9::int[], $10::text[], $11::uuid[])
+    AS new (command_id, target, tag, class, lane, subject, issued_after, nth, body, correlation_id)
+ON CONFLICT (tenant, command_id) DO NOTHING
+"""
+
+# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, only the oldest.
+CLAIM = """
+WITH held AS (
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+), due AS (
+    SELECT command_id, called_at, due_at
+    FROM crossdock.outbox mine
+    WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND due_at <= $5 AND tag = any($4) AND command_id <> all($8)
+        AND EXISTS (SELECT FROM held)
+        AND NOT EXISTS (
+            SELECT FROM crossdock.outbox older
+            WHERE older.tenant = $1 AND older.subject = mine.subject AND older.state = 'waiting'
+                AND (older.issued_after, older.nth, older.command_id) < (mine.issued_after, mine.nth, mine.command_id)
+        )
+    ORDER BY turn, command_id
+    LIMIT $7
+    FOR UPDATE OF mine SKIP LOCKED
+)
+UPDATE crossdock.outbox o
+SET attempt = o.attempt + 1, epoch = $3, due_at = $6, called_at = $5
+FROM due
+WHERE o.tenant = $1 AND o.command_id = due.command_id
+RETURNING o.command_id, o.tag, o.class, o.subject, o.body, o.attempt, o.failures, o.halvings, o.correlation_id,
+    o.issued_at, o.unknown_since, o.turn, CASE WHEN due.called_at IS NOT NULL THEN least(due.due_at, $5) END AS lost_at
+"""
+
+# Claims of an earlier epoch fall due at once: whoever made them can record nothing any more.
+RESCUE = """
+WITH held AS (
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+)
+UPDATE crossdock.outbox SET due_at = $4
+WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND called_at IS NOT NULL AND epoch < $3 AND due_at > $4
+    AND EXISTS (SELECT FROM held)
+"""
+
+FINISH = """
+DELETE FROM crossdock.outbox o
+USING unnest($4::uuid[], $5::int[]) AS done (command_id, attempt)
+WHERE o.tenant = $1 AND o.command_id = done.command_id AND o.attempt = done.attempt AND o.epoch = $3
+    AND EXISTS (SELECT FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3)
+RETURNING o.command_id
+"""
+
+PUT_BACK = """
+WITH held AS (
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+)
+UPDATE crossdock.outbox o
+SET due_at = back.due_at, failures = back.failures, halvings = back.halvings, unknown_since = back.unknown_since, state = back.state,
+    last_error = back.last_error, called_at = NULL
+FROM unnest($4::uuid[], $5::int[], $6::timestamptz[], $7::int[], $8::smallint[], $9::timestamptz[], $10::text[], $11::text[])
+    AS back (command_id, attempt, due_at, failures, halvings, unknown_since, state, last_error)
+WHERE o.tenant = $1 AND o.command_id = back.command_id AND o.attempt = back.attempt AND o.epoch = $3 AND EXISTS (SELECT FROM held)
+RETURNING o.command_id
+"""
+
+REVIVE = """
+UPDATE crossdock.outbox SET state = 'waiting', failures = 0, halvings = 0, due_at = $3
+WHERE tenant = $1 AND command_id = $2 AND state = 'buried'
+"""
+
+NEXT_DUE = """
+SELECT min(due_at) FROM crossdock.outbox WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND tag = any($3) AND command_id <> all($4)
+"""
+
+QUEUE = """
+SELECT class, CASE WHEN state = 'buried' THEN state WHEN unknown_since IS NOT NULL THEN 'unknown' ELSE state END AS state,
+    count(*) AS depth, min(issued_at) AS oldest
+FROM crossdock.outbox WHERE tenant = $1
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A command that somebody decided on, because of an event."""
+
+    command: Command
+    cause: UUID  # the event's id
+    position: int  # where it is in the log
+    correlation_id: UUID  # its story
+    actor: str = "engine"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A command in a dispatcher's hands."""
+
+    command_id: UUID
+    tag: str
+    letter: str  # of its class
+    subject: str
+    body: str
+    attempt: int
+    failures: int
+    halvings: int
+    correlation_id: UUID
+    issued_at: Instant
+    unknown_since: Instant | None
+    lost_at: Instant | None  # whoever claimed it before left no outcome: a call may have left, no later than this
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """A command that is not over, and when it falls due again."""
+
+    command_id: UUID
+    attempt: int
+    due_at: Instant
+    failures: int
+    halvings: int
+    unknown_since: Instant | None
+    buried: bool = False
+    last_error: str = ""
+
+
+def class_of(kind: type[Command]) -> str:
+    """A, B, C or D: what may be done when an answer is lost."""
+    return next(letter for base, letter in CLASSES.items() if issubclass(kind, base))
+
+
+def issued_event(tenant: TenantId, command: UUID) -> UUID:
+    """The id of a command's `command_issued` event."""
+    return event_id(tenant, "crossdock", str(command), tag_of(CommandIssued))
+
+
+async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: datetime) -> int:
+    """Record commands and put them into the outbox, in the caller's transaction; nothing may follow but its commit.
+
+    What was issued before, answered for or not, is left alone. Returns how many were new; raises ConflictError when somebody else is
+    issuing one of them at this moment: begin again.
+    """
+    tenant, wanted = log.tenant, dict[UUID, Intent]()
+    for intent in intents:
+        command = intent.command
+        twin = wanted.setdefault(command_id(tenant, tag_of(command), command.subject, intent.cause), intent)
+        if twin.command != command:
+            raise ValueError(f"{tag_of(command)} is asked of {command.subject} in two ways because of the event at {intent.position}")
+    issued = {issued_event(tenant, key): key for key in wanted}
+    known = {issued[row["event_id"]] for row in await conn.fetch(KNOWN, tenant, list(issued))}
+    nth = Counter[UUID]()
+    fresh: list[tuple[UUID, Intent, int]] = []
+    for key, intent in wanted.items():
+        if key not in known:
+            fresh.append((key, intent, nth[intent.cause]))
+        nth[intent.cause] += 1
+    if not fresh:
+        return 0
+    await conn.execute(
+        PUT,
+        tenant,
+        [key for key, _, _ in fresh],
+        [intent.command.target for _, intent, _ in fresh],
+        [tag_of(intent.command) for _, intent, _ in fresh],
+        [class_of(type(intent.command)) for _, intent, _ in fresh],
+        [intent.command.lane for _, intent, _ in fresh],
+        [intent.command.subject for _, intent, _ in fresh],
+        [intent.position for _, intent, _ in fresh],
+        [number for _, _, number in fresh],
+        [to_json(intent.command).decode() for _, intent, _ in fresh],
+        [intent.correlation_id for _, intent, _ in fresh],
+        now,
+        timedelta(seconds=LANE_SECONDS),
+    )
+    verdicts = await log.append_in(conn, [_issuance(log.tenant, key, intent, now) for key, intent, _ in fresh])
+    for verdict in verdicts:
+        if verdict.outcome != "appended":
+            raise ConflictError(verdict.append.stream, 0, verdict.version)
+    return len(fresh)
+
+
+async def claim(
+    conn: Connection, tenant: TenantId, fence: Fence, tags: Sequence[str], now: datetime, *, limit: int, but: Collection[UUID] = ()
+) -> list[Claimed]:
+    """Take commands of the lease's outside system that are due, in their turn; none of `but`. Nothing, if the epoch is over."""
+    until = now + timedelta(seconds=CLAIM_SECONDS)
+    rows = await conn.fetch(CLAIM, tenant, fence.lease, fence.epoch, tags, now, until, limit, list(but))
+    rows.sort(key=lambda row: (row["turn"], row["command_id"]))
+    return [
+        Claimed(
+            command_id=row["command_id"],
+            tag=row["tag"],
+            letter=row["class"],
+            subject=row["subject"],
+            body=row["body"],
+            attempt=row["attempt"],
+            failures=row["failures"],
+            halvings=row["halvings"],
+            correlation_id=row["correlation_id"],
+            issued_at=row["issued_at"],
+            unknown_since=row["unknown_since"],
+            lost_at=row["lost_at"],
+        )
+        for row in rows
+    ]
+
+
+async def rescue(conn: Connection, tenant: TenantId, fence: Fence, now: datetime) -> None:
+    """Let whatever was claimed in earlier epochs fall due; those who claimed it are fenced off."""
+    await conn.execute(RESCUE, tenant, fence.lease, fence.epoch, now)
+
+
+async def finish(conn: Connection, tenant: TenantId, fence: Fence, done: Sequence[tuple[UUID, int]]) -> set[UUID]:
+    """Take out commands that are answered for, by (command, attempt). Returns those that were still ours."""
+    if not done:
+        return set()
+    rows = await conn.fetch(FINISH, tenant, fence.lease, fence.epoch, [key for key, _ in done], [attempt for _, attempt in done])
+    return {row["command_id"] for row in rows}
+
+
+async def put_back(conn: Connection, tenant: TenantId, fence: Fence, back: Sequence[PutBack]) -> set[UUID]:
+    """Give up claims, each with the time it falls due again, or into the dead letters. Returns those that were still ours."""
+    if not back:
+        return set()
+    rows = await conn.fetch(
+        PUT_BACK,
+        tenant,
+        fence.lease,
+        fence.epoch,
+        [each.command_id for each in back],
+        [each.attempt for each in back],
+        [each.due_at for each in back],
+        [each.failures for each in back],
+        [each.halvings for each in back],
+        [each.unknown_since for each in back],
+        ["buried" if each.buried else "waiting" for each in back],
+        [each.last_error for each in back],
+    )
+    return {row["command_id"] for row in rows}
+
+
+async def revive(conn: Connection, tenant: TenantId, command: UUID, now: datetime) -> bool:
+    """Let a buried command try again from the start; one whose last call is unanswered is looked for first. False: it is not buried."""
+    return bool(await conn.execute(REVIVE, tenant, command, now) == "UPDATE 1")
+
+
+async def next_due(conn: Connection, tenant: TenantId, target: str, tags: Sequence[str], but: Collection[UUID]) -> Instant | None:
+    """When the next command falls due; in the past where one waits for something else than time."""
+    due: Instant | None = await conn.fetchval(NEXT_DUE, tenant, target, tags, list(but))
+    return due
+
+
+def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime) -> Append:
+    fact = Fact(
+        event=CommandIssued(command_id=key, command=cast(AnyCommand, intent.command)),
+        event_id=issued_event(tenant, key),
+        occurred_at=now,
+        correlation_id=intent.correlation_id,
+        causation_id=intent.cause,
+        actor=intent.actor,
+    )
+    return Append(stream=intent.command.subject, facts=(fact,))

@@ -1,0 +1,341 @@
+"""Hears what is new outside: sources are asked again and again, readers follow the hints in the log.
+
+What was heard and how far it was read are committed together, under the lease's epoch. So nothing is passed over, and what is heard
+twice says so by its id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+import asyncpg
+
+from engine.adapter import Heard, Reader, Source
+from engine.alarm import Alarm
+from engine.backoff import Breaker, full_jitter
+from engine.errors import AdapterError, AuthError, LeaseLostError, RejectedError, ThrottledError
+from engine.inbox import append_heard, news, own_fact
+from engine.log import Fence, Log
+from engine.metrics import Metrics
+from engine.perform import Standing
+from engine.ports import Clock, Rng
+from schemas.envelope import Envelope
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.values import Instant
+
+Pool = asyncpg.Pool[asyncpg.Record]
+
+FIND_CURSOR = "SELECT cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
+SAVE_CURSOR = """
+WITH held AS (
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $5 AND epoch = $6 FOR SHARE
+)
+INSERT INTO crossdock.cursors (tenant, name, cursor, committed_at) SELECT $1, $2, $3, $4 FROM held
+ON CONFLICT (tenant, name) DO UPDATE SET cursor = excluded.cursor, committed_at = excluded.committed_at
+RETURNING cursor
+"""
+
+TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
+PATIENCE = 5  # failures in a row before people are told
+PROBE = (60.0, 900.0)  # seconds between two polls with a key that is refused: at first, and at most
+
+PAGE = 1_000  # events looked through at once for hints
+HINTS = 50  # read in one go; half a page of Shopify's `nodes`
+MOST_ASIDE = 100  # hints that failed and are tried again by themselves; beyond, no new ones are taken
+GIVE_UP = 5  # tries of a hint by itself
+
+
+class _Place:
+    """Where one source or reader has got to; and the one way on."""
+
+    def __init__(self, pool: Pool, log: Log, what: Source | Reader, clock: Clock, metrics: Metrics) -> None:
+        self._pool, self._log, self._name, self._clock, self._metrics = pool, log, what.name, clock, metrics
+        self.alarm = Alarm(log, clock, what.target, what.name)
+        self._committed_at: Instant | None = None
+
+    async def load(self) -> str | None:
+        row = await self._pool.fetchrow(FIND_CURSOR, self._log.tenant, self._name)
+        if row is None:
+            return None
+        self._committed_at = row["committed_at"]
+        cursor: str = row["cursor"]
+        return cursor
+
+    async def move(self, fence: Fence, heard: Sequence[Heard], cursor: str) -> None:
+        """Commit facts and cursor together. Raises LeaseLostError."""
+        fresh, now = await news(self._log, heard), self._clock.now()
+        async with self._pool.acquire() as conn, conn.transaction():
+            place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
+            if await conn.fetchval(SAVE_CURSOR, *place) is None:
+                raise LeaseLostError(f"{self._name}: epoch {fence.epoch} is over")
+            await append_heard(conn, self._log, fresh, fence, now)
+        if fresh:
+            self._log.ring()
+        self._committed_at = now
+        self._metrics.poll_items.labels(self._log.tenant, self._name).inc(len(fresh))
+
+    def count(self, outcome: str) -> None:
+        self._metrics.poll_runs.labels(self._log.tenant, self._name, outcome).inc()
+        now = self._clock.now()
+        if outcome == "ok":
+            self._metrics.poll_last_success.labels(self._log.tenant, self._name).set(now.timestamp())
+        if self._committed_at is not None:
+            self._metrics.cursor_age_seconds.labels(self._log.tenant, self._name).set((now - self._committed_at).total_seconds())
+
+
+class Poller:
+    """Asks one source, every so often. Runs under the lease of its outside system."""
+
+    def __init__(self, *, pool: Pool, log: Log, source: Source, standing: Standing, clock: Clock, rng: Rng, metrics: Metrics) -> None:
+        self.source = source
+        self._place = _Place(pool, log, source, clock, metrics)
+        self._standing, self._clock, self._rng = standing, clock, rng
+        self._rung = anyio.Event()
+        self._asked: list[_Asked] = []
+        self._running = False
+        self._failures = 0
+
+    async def nudge(self) -> bool:
+        """Poll now. Returns when a poll that began after this has ended: whether it was committed. False at once where nobody polls."""
+        if not self._running:
+            return False
+        asked = _Asked()
+        self._asked.append(asked)
+        self._rung.set()
+        await asked.answered.wait()
+        return asked.committed
+
+    async def run(self, fence: Fence) -> None:
+        """Poll until cancelled. Raises LeaseLostError."""
+        self._running = True
+        try:
+            while True:
+                self._rung = anyio.Event()
+                asked, self._asked = self._asked, []
+                try:
+                    wait = await self._poll(fence)
+                finally:
+                    for each in asked:
+                        each.answer(committed=self._failures == 0)
+                with anyio.move_on_after(self._clock.loop_seconds(wait)):
+                    await self._rung.wait()
+        finally:
+            self._running = False
+            for each in self._asked:
+                each.answer(committed=False)
+
+    async def _poll(self, fence: Fence) -> float:
+        """One poll; returns seconds until the next."""
+        self._failures += 1
+        try:
+            sight = await self.source.poll(await self._place.load())
+            await self._place.move(fence, sight.heard, sight.cursor)
+            await self._place.alarm.show(fence, {})
+        except ThrottledError as error:
+            self._place.count("throttled")
+            return max(error.retry_after, 1.0)
+        except AuthError:
+            self._place.count("auth")
+            await self._place.alarm.show(fence, {"X76": f"our key is refused for {self.source.name}"})
+            return min(PROBE[0] * 2.0 ** (min(self._failures, 32) - 1), PROBE[1])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            self._place.count("database")
+        except LeaseLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a source that fails must not take the others with it
+            await self._failed(fence, error)
+        else:
+            self._failures = 0
+            self._place.count("ok")
+            return self.source.every
+        return max(full_jitter(self._failures, self._rng.uniform(0.0, 1.0)), 1.0)
+
+    async def _failed(self, fence: Fence, error: Exception) -> None:
+        name = self.source.name
+        match error:
+            case RejectedError():
+                self._place.count("rejected")
+                await self._place.alarm.show(fence, {"X79": f"{name} is refused: {error.detail}"})
+            case AdapterError():
+                self._place.count("unavailable")
+                self._standing.unanswered(name)
+                if self._failures >= PATIENCE:
+                    await self._place.alarm.show(fence, {"X78": f"{name} gets no answer: {error.detail}"})
+            case _:
+                self._place.count("failed")
+                if self._failures >= PATIENCE:
+                    await self._place.alarm.show(fence, {"X84": f"{name} keeps failing: {type(error).__name__}"})
+
+
+class _Asked:
+    """Somebody who waits for a poll."""
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.committed = False
+
+    def answer(self, *, committed: bool) -> None:
+        self.committed = committed
+        self.answered.set()
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """A hint that failed by itself."""
+
+    hint: Envelope
+    tries: int
+    due: float  # monotonic
+
+
+class Following:
+    """Reads again what the log hints at, in order. A hint that fails is set aside and tried by itself, in the end passed over: it holds up
+    the others for no more than one try. Runs under the lease of its outside system.
+    """
+
+    def __init__(self, *, pool: Pool, log: Log, reader: Reader, standing: Standing, clock: Clock, rng: Rng, metrics: Metrics) -> None:
+        self.reader = reader
+        self._log, self._standing, self._clock, self._rng = log, standing, clock, rng
+        self._place = _Place(pool, log, reader, clock, metrics)
+        self._at = self._saved = 0  # looked through up to here; the cursor in the database
+        self._aside: dict[int, _Aside] = {}  # by position
+        self._outage = Breaker(PATIENCE, base=5.0, cap=60.0)
+        self._probe_at = 0.0  # monotonic
+        self._refusals = 0  # of our key, in a row
+
+    async def run(self, fence: Fence) -> None:
+        """Follow until cancelled. Raises LeaseLostError."""
+        self._aside.clear()
+        self._outage.succeeded()
+        loaded = False
+        async with self._log.listen() as wake:
+            while True:
+                wait = 0.0
+                try:
+                    if not loaded:
+                        self._at = self._saved = int(await self._place.load() or 0)
+                        loaded = True
+                    if await self._step(fence):
+                        continue
+                except ThrottledError as error:
+                    self._place.count("throttled")
+                    wait = error.retry_after
+                except AuthError:
+                    self._place.count("auth")
+                    wait = min(PROBE[0] * 2.0 ** min(self._refusals, 32), PROBE[1])
+                    self._refusals += 1
+                    await self._place.alarm.show(fence, {"X76": f"our key is refused for {self.reader.name}"})
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    self._place.count("database")
+                await (self._clock.sleep(wait) if wait else wake(TICK))
+
+    async def _step(self, fence: Fence) -> bool:
+        """Read what is next; False: there is nothing to do at this moment."""
+        now = self._clock.monotonic()
+        if self._outage.open:
+            if now < self._probe_at or not self._aside:
+                return False
+            await self._alone(fence, self._aside[min(self._aside)].hint)
+            return True
+        for each in [each for each in self._aside.values() if each.due <= now]:
+            await self._alone(fence, each.hint)
+        if len(self._aside) >= MOST_ASIDE:
+            return False
+        hints, through = await self._next()
+        if hints:
+            await self._together(fence, hints, through)
+        elif through == self._at:
+            return False
+        self._at = through
+        if self._cursor != self._saved and (hints or self._cursor - self._saved >= PAGE):
+            await self._move(fence, ())
+        return True
+
+    async def _together(self, fence: Fence, hints: Sequence[Envelope], through: int) -> None:
+        try:
+            heard = await self.reader.read(hints)
+        except (ThrottledError, AuthError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one of them, or all: each is asked for by itself
+            if len(hints) == 1:
+                await self._failed(fence, hints[0], error)
+            else:
+                for hint in hints:
+                    await self._alone(fence, hint)
+        else:
+            await self._read(fence, hints, heard, through)
+
+    async def _next(self) -> tuple[list[Envelope], int]:
+        """The next hints, and up to where these are all."""
+        page, kinds = await self._log.page(self._at, PAGE), tuple(self.reader.types)
+        found = [page.after + place for place, event in enumerate(page.events, 1) if isinstance(event, kinds)]
+        if not found:
+            return [], page.last
+        taken = found[:HINTS]
+        envelopes = await self._log.read(taken[0] - 1, taken[-1] - taken[0] + 1)
+        return [each for each in envelopes if isinstance(each.event, kinds)], taken[-1] if len(taken) < len(found) else page.last
+
+    async def _alone(self, fence: Fence, hint: Envelope) -> None:
+        try:
+            heard = await self.reader.read([hint])
+        except (ThrottledError, AuthError):
+            raise
+        except Exception as error:  # noqa: BLE001 - set aside, and told in the end
+            await self._failed(fence, hint, error)
+        else:
+            self._aside.pop(hint.position, None)
+            await self._read(fence, [hint], heard, self._at)
+
+    async def _read(self, fence: Fence, hints: Sequence[Envelope], heard: Sequence[Heard], through: int) -> None:
+        self._at = through
+        await self._move(fence, [*heard, *await self._healed(hints)])
+        self._outage.succeeded()
+        self._refusals = 0
+        self._place.count("ok")
+        await self._place.alarm.show(fence, {})
+
+    async def _failed(self, fence: Fence, hint: Envelope, error: Exception) -> None:
+        """Set a hint aside; pass it over when it has had its tries. In an outage they do not count."""
+        self._place.count("rejected" if isinstance(error, RejectedError) else "failed")
+        counts, said = True, error.detail if isinstance(error, AdapterError) else type(error).__name__
+        if isinstance(error, AdapterError) and not isinstance(error, RejectedError):
+            self._outage.failed(hint.position)
+            self._standing.unanswered(hint.position)
+            counts = not self._outage.open
+        if self._outage.open:
+            self._probe_at = self._clock.monotonic() + self._outage.pause(self._rng.uniform(0.0, 1.0))
+            await self._place.alarm.show(fence, {"X78": f"{self.reader.name} gets no answer: {said}"})
+        tries = (self._aside[hint.position].tries if hint.position in self._aside else 0) + int(counts)
+        wait = full_jitter(tries, self._rng.uniform(0.0, 1.0))
+        self._aside[hint.position] = _Aside(hint, tries, self._clock.monotonic() + wait)
+        if tries >= GIVE_UP:
+            del self._aside[hint.position]
+            key, summary = f"X79:{hint.stream}", f"{self.reader.name} cannot read what {hint.stream} hints at: {said}"
+            opened = ExceptionOpened(key=key, code="X79", subject=hint.stream, summary=summary)
+            fact = own_fact(self._log.tenant, opened, f"{self.reader.name}:{hint.event_id}", self._clock.now())
+            await self._move(fence, [Heard(hint.stream, fact)])
+
+    async def _healed(self, hints: Sequence[Envelope]) -> list[Heard]:
+        """What is read again now, after it had been passed over."""
+        streams = sorted({hint.stream for hint in hints})
+        opened = await self._log.last(streams, ExceptionOpened)
+        closed = await self._log.last(sorted(opened), ExceptionClosed) if opened else {}
+        healed = []
+        for stream, envelope in sorted(opened.items()):
+            key = f"X79:{stream}"
+            if stream in closed and closed[stream].position > envelope.position:
+                continue
+            if isinstance(envelope.event, ExceptionOpened) and envelope.event.key == key:
+                event = ExceptionClosed(key=key, reason="it could be read again")
+                healed.append(Heard(stream, own_fact(self._log.tenant, event, str(envelope.event_id), self._clock.now())))
+        return healed
+
+    @property
+    def _cursor(self) -> int:
+        """Before the oldest hint that is set aside."""
+        return min([*self._aside, self._at + 1]) - 1
+
+    async def _move(self, fence: Fence, heard: Sequence[Heard]) -> None:
+        cursor = self._cursor
+        await self._place.move(fence, heard, str(cursor))
+        self._saved = cursor
