@@ -161,10 +161,8 @@ returns table (
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = auto  -- these statements are always the same; planning them anew costs more than running them
-set enable_seqscan = off  -- a plan made while the log was empty must still be right when it is long
-set enable_hashjoin = off
-set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan  -- planning these statements takes longer than running them
+set enable_seqscan = off  -- and a plan made while the log was empty must be right when it is long: see the look-ups below
 as $$
 declare
     c_appends constant integer := cardinality(p_streams);
@@ -174,7 +172,7 @@ declare
     v_head bigint;
     v_hash bytea;
     v_fenced boolean[];  -- append -> its lease is lost; null where no append asks for a lease
-    v_first integer[];  -- append -> the first append here for the same stream
+    v_first integer[] := '{1}';  -- append -> the first append here for the same stream
     v_version bigint[];  -- that first append -> the version of the stream so far
     v_familiar boolean;  -- some id is in the log already, or comes twice
     v_same integer[];  -- event -> the first event here with the same id
@@ -191,9 +189,6 @@ declare
     v_id integer;
     v_digests bytea[];  -- place -> sha256(body), then the hash
 begin
-    if c_events <> (select coalesce(sum(c), 0) from unnest(p_counts) c) then
-        raise exception 'the counts of events do not add up' using errcode = 'invalid_parameter_value';
-    end if;
     if c_events = 0 then
         return;
     end if;
@@ -201,38 +196,37 @@ begin
     -- Alone with this tenant's log until commit. Whatever is read from here on is as the last holder left it: each statement takes a
     -- snapshot of its own. An advisory lock is given in the order of asking; a row's is not.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant, 0));
-    select h.position, h.hash into v_head, v_hash from crossdock.heads h where h.tenant = p_tenant;
-    if not found then
-        v_head := 0;
-        v_hash := decode(repeat('00', 32), 'hex');
-        insert into crossdock.heads (tenant, position, hash) values (p_tenant, v_head, v_hash);
-    end if;
 
-    -- What the verdicts rest on, each looked up for the whole group at once. The lease rows stay as they are until commit.
-    if cardinality(array_remove(p_leases, null)) > 0 then
-        v_fenced := array(
-            select p_leases[a] is not null and p_epochs[a] is distinct from (
-                select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[a] for share
-            )
+    -- What the verdicts rest on. Each look-up is a subquery for one row that a unique index names whole, for then no other plan is as
+    -- cheap, whatever the planner believes about the table.
+    select
+        h.position,
+        h.hash,
+        array[coalesce((
+            select e.version from crossdock.events e where e.tenant = p_tenant and e.stream = p_streams[1] order by e.version desc limit 1
+        ), 0)],
+        exists (
+            select from unnest(p_event_ids) i
+            where (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = i) is not null
+        ) or c_events > 1 and (select count(distinct i) from unnest(p_event_ids) i) < c_events
+    into v_head, v_hash, v_version, v_familiar
+    from (select) here
+    left join crossdock.heads h on h.tenant = p_tenant;
+    if c_appends > 1 then
+        select array_agg(x.first order by x.a), array_agg(x.version order by x.a)
+        into v_first, v_version
+        from (
+            select
+                a,
+                (min(a) over (partition by p_streams[a]))::integer as first,
+                coalesce((
+                    select e.version from crossdock.events e
+                    where e.tenant = p_tenant and e.stream = p_streams[a]
+                    order by e.version desc limit 1
+                ), 0) as version
             from generate_series(1, c_appends) a
-            order by a
-        );
+        ) x;
     end if;
-    select array_agg(x.first order by x.a), array_agg(x.version order by x.a)
-    into v_first, v_version
-    from (
-        select
-            a,
-            (min(a) over (partition by p_streams[a]))::integer as first,
-            coalesce((
-                select e.version from crossdock.events e
-                where e.tenant = p_tenant and e.stream = p_streams[a]
-                order by e.version desc limit 1
-            ), 0) as version
-        from generate_series(1, c_appends) a
-    ) x;
-    v_familiar := exists (select from crossdock.events e where e.tenant = p_tenant and e.event_id = any (p_event_ids))
-        or c_events > 1 and (select count(distinct i) from unnest(p_event_ids) i) < c_events;
     if v_familiar then
         select array_agg(x.same order by x.i), array_agg(x.position order by x.i), array_agg(x.matches order by x.i)
         into v_same, v_position, v_matches
@@ -249,9 +243,25 @@ begin
                     )
                 ) as matches
             from generate_series(1, c_events) i
-            left join crossdock.events e on e.tenant = p_tenant and e.event_id = p_event_ids[i]
+            left join lateral (
+                select * from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[i] limit 1
+            ) e on true
         ) x;
         v_twin := array_fill(null::integer, array[c_events]);
+    end if;
+    if cardinality(array_remove(p_leases, null)) > 0 then  -- the lease rows then stay as they are until commit
+        v_fenced := array(
+            select p_leases[a] is not null and p_epochs[a] is distinct from (
+                select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[a] for share
+            )
+            from generate_series(1, c_appends) a
+            order by a
+        );
+    end if;
+    if v_head is null then
+        v_head := 0;
+        v_hash := decode(repeat('00', 32), 'hex');
+        insert into crossdock.heads (tenant, position, hash) values (p_tenant, v_head, v_hash);
     end if;
 
     -- One verdict after the other.
@@ -316,6 +326,9 @@ begin
         v_event := v_event + p_counts[a];
         return next;
     end loop;
+    if v_event <> c_events then
+        raise exception 'the counts of events do not add up' using errcode = 'invalid_parameter_value';
+    end if;
     if v_place = 0 then
         return;
     end if;
