@@ -140,8 +140,8 @@ def replay(
 
     if swap and until:
         raise click.UsageError("--swap needs the whole log: leave out --until")
-    options = {"only": only, "until": until, "verifying": verifying, "swap": swap, "as_json": as_json}
-    run(work(settings_file(config, data), database, os.environ, **options))
+    path = settings_file(config, data)
+    run(work(path, database, os.environ, only=only, until=until, verifying=verifying, swapping=swap, as_json=as_json))
 
 
 @main.command()
@@ -162,7 +162,7 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--orders", default=0, show_default=True, help="Marketplace orders that are bought by themselves.")
 def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int) -> None:
     """A Shopify and a Mirakl to try things on. GET /sandbox/state tells the whole truth of both."""
-    from ops.demo import stand_alone  # noqa: PLC0415
+    from ops.sandbox.alone import stand_alone  # noqa: PLC0415
 
     run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders))
 

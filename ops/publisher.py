@@ -1,7 +1,7 @@
 """Drains the difference between what a channel should show and what it shows: one file at a time, as often as the channel allows."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -13,7 +13,7 @@ from engine.ports import Clock
 from projections.inventory import Publication, Rules, Stock, inventory, publication, publications
 from schemas.values import ChannelId
 
-Pool = asyncpg.Pool[asyncpg.Record]
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 FOLDED = "SELECT name, position FROM crossdock.checkpoints WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
 CHANGED = "SELECT document, position FROM projections.inventory WHERE tenant = $1 AND position > $2 ORDER BY key"

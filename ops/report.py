@@ -14,7 +14,7 @@ from engine.adapter import Finding
 from engine.errors import EngineError
 from engine.metrics import Metrics
 from engine.migrate import check_schema, migrate, prove_privileges
-from engine.ports import PostgresDb, SystemClock, TcpNet
+from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
 from ops.database import open_database, open_log, share_database
 from ops.settings import Settings, read_settings
 from ops.trace import print_story, story
@@ -112,12 +112,13 @@ async def bring_up_to_date(path: Path, url: str, environment: Environment) -> in
 
 async def check(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
     """Exit code 1 unless everything is in place."""
-    from ops.service import adapters_of  # noqa: PLC0415 - the adapters are the heaviest thing to load
+    from ops.service import Ports, Unmetered, Wiring, adapters_of  # noqa: PLC0415 - the adapters are the heaviest thing to load
 
     settings = read_settings(path)
-    clock, metrics = SystemClock(), Metrics()
+    ports = Ports(SystemClock(), RandomIds(), SystemRng(), TcpNet(), PostgresDb(""))
+    wiring = Wiring(settings.tenant_id, ports, Metrics(), lambda _: Unmetered())
     found: dict[str, list[Finding]] = {"database": await _check_database(settings, url, environment)}
-    for adapter in await adapters_of(settings, environment, clock, TcpNet(), metrics):
+    for adapter in adapters_of(settings, environment, wiring):
         try:
             found[adapter.target] = list(await adapter.probe())
         except EngineError as error:

@@ -26,6 +26,8 @@ callback_url = "https://hooks.acme.test/webhooks"
 base_url = "http://127.0.0.1:8800/shopify"
 api_version = "2026-10"
 sweep_every = 900.0
+orders_per_minute = 5
+relay_email = false
 [[channel]]
 id = "first"
 base_url = "https://first.mirakl.net"

@@ -1,0 +1,118 @@
+"""Folds the log again, compares, swaps; and recomputes its chain. Nothing here has a way out."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from engine.chain import verify as verify_chain
+from engine.errors import StartupError
+from engine.runner import compare, discard, ensure_tables, rebuild, swap
+from ops.database import Opened, open_log
+from ops.report import out, print_json
+from ops.service import PROJECTIONS
+from ops.settings import read_settings
+
+LAST_BEFORE = "SELECT coalesce(max(position), 0) FROM crossdock.events WHERE tenant = $1 AND recorded_at <= $2"
+
+Told = Callable[[int, int], None]
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[str], Told]]:
+    """A bar a task, on standard error, while it is a terminal."""
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+
+        def begin(name: str) -> Told:
+            task = progress.add_task(name)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield begin
+
+
+async def replay(
+    path: Path, url: str, environment: Mapping[str, str], *, only: str, until: str, verifying: bool, swapping: bool, as_json: bool
+) -> int:
+    settings = read_settings(path)
+    chosen = [projection for projection in PROJECTIONS if only in ("", projection.name)]
+    if not chosen:
+        raise StartupError(f"no projection is called {only}: there are {', '.join(projection.name for projection in PROJECTIONS)}")
+    results: dict[str, Any] = {}
+    console = out(as_json)
+    async with open_log(settings, environment, url) as opened:
+        async with opened.pool.acquire() as conn:
+            await ensure_tables(conn, PROJECTIONS)
+        upto = await _position(opened, settings.tenant_id, until)
+        with progress_bar(Console(stderr=True)) as bar:
+            for projection in chosen:
+                results[projection.name] = await _replay_one(
+                    opened, projection, upto, verifying=verifying, swapping=swapping, told=bar(projection.name)
+                )
+    same = all(result.get("equal", True) for result in results.values())
+    if as_json:
+        print_json({"equal": same if verifying else None, "projections": results})
+    else:
+        _print(console, results)
+    return 0 if same else 1
+
+
+async def _replay_one(opened: Opened, projection: Any, upto: int | None, *, verifying: bool, swapping: bool, told: Told) -> dict[str, Any]:
+    rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=told)
+    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": rebuilt.digest}
+    if verifying:
+        found = await compare(opened.pool, opened.log, projection, rebuilt)
+        result |= {"position": found.position, "live_digest": found.live, "digest": found.rebuilt, "equal": found.live == found.rebuilt}
+        if found.difference is not None:
+            result["first_difference"] = found.difference
+    if swapping:
+        result["swapped_at"] = await swap(opened.pool, opened.log, projection, rebuilt)
+    else:
+        await discard(opened.pool, rebuilt)
+    return result
+
+
+async def _position(opened: Opened, tenant: str, until: str) -> int | None:
+    """A position, as such or as the last one recorded by a time; None: as far as the live rows have come."""
+    if not until:
+        return None
+    head = await opened.log.head()
+    if until.isdecimal():
+        return min(int(until), head)
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError:
+        raise StartupError(f"--until {until}: a position, or a time such as 2026-11-20T12:00:00Z") from None
+    if moment.tzinfo is None:
+        raise StartupError(f"--until {until}: say in which zone, as in {until}Z")
+    return int(await opened.pool.fetchval(LAST_BEFORE, tenant, moment))
+
+
+def _print(console: Console, results: Mapping[str, Any]) -> None:
+    for name, result in results.items():
+        console.print(f"[bold]{name}[/]: {result['rows']:,} rows as of position {result['position']:,}, digest {result['digest'][:16]}")
+        if "equal" in result:
+            console.print("  [green]equal to the live rows[/]" if result["equal"] else "  [red]differs from the live rows[/]")
+        if difference := result.get("first_difference"):
+            place = difference.field or "the row as a whole"
+            console.print(f"  first at {difference.key}, {place}: live {difference.live!r}, rebuilt {difference.rebuilt!r}")
+        if "swapped_at" in result:
+            console.print(f"  swapped in at position {result['swapped_at']:,}")
+
+
+async def verify(path: Path, url: str, environment: Mapping[str, str], *, as_json: bool) -> int:
+    settings = read_settings(path)
+    async with open_log(settings, environment, url) as opened:
+        with progress_bar(Console(stderr=True)) as bar:
+            found = await verify_chain(opened.pool, settings.tenant_id, progress=bar("verifying"))
+    sys.stdout.flush()
+    if as_json:
+        print_json({"verified": True, "position": found.position, "events": found.events, "hash": found.hash.hex()})
+    else:
+        Console(highlight=False).print(f"[green]The chain holds[/]: {found.events:,} events, the last hash is {found.hash.hex()}")
+    return 0

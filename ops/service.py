@@ -1,0 +1,365 @@
+"""Builds everything once, wires it, and runs it in one task group; stops within 25 seconds of being asked, and correctly at any moment."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import count
+from typing import Any
+
+import anyio
+import asyncpg
+import structlog
+from aiohttp import web
+from anyio.abc import TaskGroup
+
+from adapters.mirakl import Mirakl, MiraklSettings
+from adapters.shopify import Shopify, ShopifySettings
+from engine.adapter import Adapter, Admission, Endpoint
+from engine.dispatcher import Dispatcher
+from engine.errors import AdapterError, StartupError
+from engine.lease import Lease
+from engine.limits import Limits
+from engine.log import Fence, Log
+from engine.metrics import Metrics
+from engine.migrate import check_schema, prove_privileges
+from engine.perform import Standing
+from engine.poller import Following, Poller
+from engine.ports import Clock, Db, Ids, Net, Rng
+from engine.projection import Policy, Projection
+from engine.runner import Runner, ensure_tables
+from engine.vault import Vault
+from ops.publisher import Publisher
+from ops.settings import ChannelSection, Settings, ShopifySection, reveal
+from ops.web.operations import operations_routes
+from ops.web.webhooks import webhook_routes
+from projections import exceptions, inventory, orders
+from schemas.values import ChannelId, TenantId
+
+PROJECTIONS: dict[Projection[Any], tuple[Policy[Any], ...]] = {
+    orders.orders: (orders.decide,),
+    inventory.inventory: (),
+    inventory.publications: (inventory.settle,),
+    exceptions.exceptions: (),
+}
+LEASE_SECONDS = 15.0  # of the event loop: how long a dead engine's work waits for another
+DRAIN_SECONDS = 20.0  # of the event loop: calls under way may end; those that do not are unknown, and settled after the restart
+EXTERNAL_PARTNER = 900.0  # seconds between two calls of OR11 with such a key; whoever polls that seldom has one
+PULSE = 2.0  # seconds of the event loop between two looks at the database and at how late the loop is
+PAUSES = (0.2, 1.0, 2.0, 5.0)  # seconds of the event loop between two tries of a worker whose database or marketplace is away
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The five ways out."""
+
+    clock: Clock
+    ids: Ids
+    rng: Rng
+    net: Net
+    db: Db
+
+
+class Unmetered:
+    """No limiter: for `crossdock check`, which a person runs and which calls each endpoint once."""
+
+    async def admit(self, endpoint: Endpoint) -> None:
+        """At once."""
+
+    def hold(self, endpoint: Endpoint, seconds: float) -> None:
+        """Nobody asks twice."""
+
+
+def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> MiraklSettings:
+    return MiraklSettings(
+        channel=ChannelId(channel.id),
+        base_url=channel.base_url,
+        api_key=reveal(channel.api_key, f"channel {channel.id}: api_key", environment),
+        shop_id=channel.shop_id,
+        carriers=channel.carriers,
+        orders_every=channel.orders_every,
+        orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
+        first_look_days=channel.first_look_days,
+        settle_every=channel.settle_every,
+    )
+
+
+def shopify_of(shop: ShopifySection, environment: Mapping[str, str], here: str = "") -> ShopifySettings:
+    """`here` is where our own webhooks listen: a sandbox on this machine reaches that without being told an address."""
+    secrets = [reveal(shop.webhook_secret, "shopify.webhook_secret", environment)]
+    if shop.previous_webhook_secret is not None:
+        secrets.append(reveal(shop.previous_webhook_secret, "shopify.previous_webhook_secret", environment))
+    token = reveal(shop.webhook_path, "shopify.webhook_path", environment)
+    if len(token.reveal()) < 32:  # 128 bits in hexadecimal
+        raise StartupError("shopify.webhook_path: at least 32 characters that nobody can guess (openssl rand -hex 16)")
+    return ShopifySettings(
+        shop=shop.shop,
+        access_token=reveal(shop.access_token, "shopify.access_token", environment),
+        webhook_secrets=tuple(secrets),
+        webhook_token=token,
+        callback_url=shop.callback_url or (f"{here}/webhooks" if here and (shop.base_url or "").startswith("http://") else ""),
+        base_url=shop.base_url or "",
+        api_version=shop.api_version,
+        sweep_every=shop.sweep_every,
+        orders_per_minute=shop.orders_per_minute,
+        relay_email=shop.relay_email,
+    )
+
+
+@dataclass
+class Wiring:
+    """What adapters are built from."""
+
+    tenant: TenantId
+    ports: Ports
+    metrics: Metrics
+    admission: Callable[[str], Admission]  # for an outside system
+
+
+def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiring, here: str = "") -> list[Adapter]:
+    """One for each outside system. StartupError where a secret is missing."""
+    ports, metrics = wiring.ports, wiring.metrics
+    shared: dict[str, Any] = {"tenant": wiring.tenant, "net": ports.net, "clock": ports.clock, "metrics": metrics}
+    shop = Shopify(shopify_of(settings.shopify, environment, here), rng=ports.rng, admission=wiring.admission(Shopify.target), **shared)
+    channels = [
+        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), **shared)
+        for channel in settings.channel
+    ]
+    return [shop, *channels]
+
+
+@dataclass
+class Service:
+    """One engine of one tenant. `run` returns after `stop`, or raises what it cannot live with."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    ports: Ports
+    master_key: bytes
+    metrics: Metrics = field(default_factory=Metrics)
+    lease_seconds: float = LEASE_SECONDS
+    started: anyio.Event = field(default_factory=anyio.Event)  # set once the web addresses are bound and work has begun
+    webhooks_url: str = ""
+    operations_url: str = ""
+
+    def __post_init__(self) -> None:
+        self._stop = anyio.Event()
+        self._missing: dict[str, str] = {"start": "not finished"}
+        self._dispatchers: list[Dispatcher] = []
+
+    def stop(self) -> None:
+        """Take on nothing more, let calls under way end, give leases back."""
+        self._missing["stop"] = "asked to stop"
+        self._stop.set()
+        for dispatcher in self._dispatchers:
+            dispatcher.stop()
+
+    async def run(self) -> None:
+        ports, tenant = self.ports, self.settings.tenant_id
+        async with AsyncExitStack() as stack:
+            pool = await ports.db.pool()
+            stack.push_async_callback(pool.close)
+            async with pool.acquire() as conn:
+                schema = await check_schema(conn)
+                await self._prove(conn)
+                await ensure_tables(conn, PROJECTIONS)
+            self.metrics.build_info.labels(version("crossdock"), schema).set(1)
+            vault = Vault(pool, tenant, self.master_key)
+            log = Log(pool, tenant, vault, ports.clock, self.metrics)
+            limits = {target: Limits(pool, tenant, target, ports.clock, self.metrics) for target in self._targets()}
+            shop = shopify_of(self.settings.shopify, self.environment)
+            hooks = webhook_routes(log, shop, self.metrics, ports.clock, tenant)
+            operations = operations_routes(self.metrics, lambda: self._missing)
+            self.webhooks_url = await stack.enter_async_context(_listening(hooks, self.settings.web.webhooks))
+            self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
+            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__)
+            adapters = adapters_of(self.settings, self.environment, wiring, self.webhooks_url)
+            for adapter in adapters:
+                stack.push_async_callback(adapter.aclose)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._pulse, pool)
+                for projection, policies in PROJECTIONS.items():
+                    runner = Runner(pool, log, projection, policies, clock=ports.clock, metrics=self.metrics)
+                    group.start_soon(self._keep, f"projection {projection.name}", runner.run)
+                self._missing.pop("start")
+                self.started.set()
+                logger.info("started", tenant=tenant, webhooks=self.webhooks_url, operations=self.operations_url, schema=schema)
+                await self._lead_all(pool, log, vault, limits, adapters)
+                logger.info("drained", tenant=tenant)
+                group.cancel_scope.cancel()
+
+    def _targets(self) -> list[str]:
+        return [Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
+
+    async def _prove(self, conn: Any) -> None:
+        self.metrics.db_privilege_violation.set(1)
+        await prove_privileges(conn)
+        self.metrics.db_privilege_violation.set(0)
+
+    # ------------------------------------------------------------ each outside system, under its lease
+
+    async def _lead_all(self, pool: Any, log: Log, vault: Vault, limits: Mapping[str, Limits], adapters: list[Adapter]) -> None:
+        """Returns when we were asked to stop and every call under way has ended, or has been given up on."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._give_up, group)
+            async with anyio.create_task_group() as leading:
+                for adapter in adapters:
+                    leading.start_soon(self._keep, adapter.target, self._leader(pool, log, vault, limits[adapter.target], adapter))
+            group.cancel_scope.cancel()
+
+    async def _give_up(self, group: TaskGroup) -> None:
+        await self._stop.wait()
+        with anyio.move_on_after(DRAIN_SECONDS):
+            await anyio.Event().wait()
+        group.cancel_scope.cancel()
+
+    def _leader(self, pool: Any, log: Log, vault: Vault, limits: Limits, adapter: Adapter) -> Callable[[], Awaitable[None]]:
+        ports, metrics = self.ports, self.metrics
+        standing = Standing(ports.clock, ports.rng)
+        dispatcher = Dispatcher(
+            pool=pool,
+            log=log,
+            vault=vault,
+            target=adapter.target,
+            performs=adapter.performs,
+            client=adapter.client,
+            limits=limits,
+            standing=standing,
+            clock=ports.clock,
+            metrics=metrics,
+        )
+        self._dispatchers.append(dispatcher)
+        shared: dict[str, Any] = {
+            "pool": pool,
+            "log": log,
+            "standing": standing,
+            "clock": ports.clock,
+            "rng": ports.rng,
+            "metrics": metrics,
+        }
+        pollers = [Poller(source=source, **shared) for source in adapter.sources]
+        readers = [Following(reader=reader, **shared) for reader in adapter.readers]
+        publishers = [
+            (
+                Publisher(pool, log, ChannelId(channel.id), channel.rules, clock=ports.clock, ask_orders=poller.nudge),
+                channel.publish_every,
+            )
+            for channel in self.settings.channel
+            for poller in pollers
+            if adapter.target == f"mirakl:{channel.id}" and poller.source.name == f"{adapter.target}:orders"
+        ]
+
+        async def work(fence: Fence) -> None:
+            await self._prepared(adapter)
+            async with anyio.create_task_group() as group:
+                for poller in pollers:
+                    group.start_soon(poller.run, fence)
+                for reader in readers:
+                    group.start_soon(reader.run, fence)
+                for publisher, every in publishers:
+                    group.start_soon(publisher.run, every)
+                await dispatcher.run(fence)
+                group.cancel_scope.cancel()
+
+        async def lead() -> None:
+            lease = Lease(
+                pool, log.tenant, adapter.target, holder=ports.ids.new(), clock=ports.clock, metrics=metrics, ttl=self.lease_seconds
+            )
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._unless_waiting, group.cancel_scope, adapter.target)
+                await lease.lead(work)
+                group.cancel_scope.cancel()
+
+        return lead
+
+    async def _unless_waiting(self, scope: anyio.CancelScope, target: str) -> None:
+        """Asked to stop while another engine leads: there is nothing to drain."""
+        await self._stop.wait()
+        if self.metrics.registry.get_sample_value("crossdock_leader", {"tenant": self.settings.tenant.id, "target": target}) != 1:
+            scope.cancel()
+
+    async def _prepared(self, adapter: Adapter) -> None:
+        """Put in place what must be there before the first order; a marketplace that is away is tried again."""
+        for attempt in count():
+            try:
+                await adapter.prepare()
+            except AdapterError as error:
+                logger.warning("not prepared", target=adapter.target, detail=error.detail)
+                await self._pause(attempt)
+            else:
+                return
+
+    # ------------------------------------------------------------ workers
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a worker; while the database is away, begin it again. Anything else is a bug, and ends the process."""
+        alive = self.metrics.tasks_alive.labels(name)
+        for attempt in count():
+            alive.set(1)
+            try:
+                await work()
+            except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as errors:
+                self.metrics.db_errors.labels(_sqlstate_class(errors)).inc()
+                logger.warning("worker stopped", worker=name, error=type(_first(errors)).__name__)
+            else:
+                return
+            finally:
+                alive.set(0)
+            self.metrics.task_restarts.labels(name).inc()
+            await self._pause(attempt)
+
+    async def _pause(self, attempt: int) -> None:
+        seconds = PAUSES[min(attempt, len(PAUSES) - 1)]
+        with anyio.move_on_after(seconds):
+            await self._stop.wait()
+
+    async def _pulse(self, pool: Any) -> None:
+        """Is the database there, and is the loop on time?"""
+        clock = self.ports.clock
+        while True:
+            before = clock.monotonic()
+            with anyio.move_on_after(PULSE):
+                await anyio.Event().wait()
+            late = clock.loop_seconds(clock.monotonic() - before) - PULSE
+            self.metrics.event_loop_lag_seconds.observe(max(0.0, late))
+            self.metrics.db_pool_in_use.set(pool.get_size() - pool.get_idle_size())
+            asked = clock.monotonic()
+            try:
+                with anyio.fail_after(PULSE * 2):
+                    async with pool.acquire() as conn:
+                        self.metrics.db_pool_wait_seconds.observe(clock.loop_seconds(clock.monotonic() - asked))
+                        await conn.fetchval("SELECT 1")
+                self._missing.pop("database", None)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                self._missing["database"] = type(error).__name__
+                self.metrics.db_errors.labels(_sqlstate_class(error)).inc()
+
+
+def _first(errors: BaseException) -> BaseException:
+    while isinstance(errors, BaseExceptionGroup):
+        errors = errors.exceptions[0]
+    return errors
+
+
+def _sqlstate_class(error: BaseException) -> str:
+    return (getattr(_first(error), "sqlstate", None) or "none")[:2]
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, address: str) -> AsyncIterator[str]:
+    """Serve until the end of the block; gives the address that was bound."""
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            site = web.TCPSite(runner, host.strip("[]") or "127.0.0.1", int(port))
+            await site.start()
+        except OSError as error:
+            raise StartupError(f"cannot listen on {address}: {error.strerror}") from None
+        bound = runner.addresses[0]
+        yield f"http://{bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()
