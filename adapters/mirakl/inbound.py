@@ -1,0 +1,101 @@
+"""Mirakl's orders into the log: polled by the date of their last change, all pages, with overlap."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from adapters.mirakl import wire
+from adapters.mirakl.endpoints import Client
+from adapters.mirakl.translate import hear
+from engine.adapter import Sight
+from engine.errors import UnavailableError
+from engine.ports import Clock
+from schemas.events.exceptions import ExceptionOpened
+from schemas.values import Instant
+
+PAGE = 100  # orders; the ceiling of `max`. Its default of 10 has lost orders for others
+SHARED = 10  # orders that each page has in common with the one before: what leaves the list meanwhile moves the rest up
+PASSES = 3  # over a list that does not hold still
+
+
+class Cursor(Struct, frozen=True):
+    until: Instant  # every change up to here was heard
+
+
+class OrdersSource:
+    """OR11. Mirakl's index may lag and its dates are rough, so each poll reaches back beyond the last one; repeats cost nothing.
+
+    Nothing is asked by state: an order that moved on between two polls would be missed.
+    """
+
+    def __init__(self, client: Client, clock: Clock, *, every: float, overlap: float, first_look_days: int) -> None:
+        self.name, self.target = f"mirakl:{client.place.channel}:orders", f"mirakl:{client.place.channel}"
+        self.every = every
+        self._client, self._clock = client, clock
+        self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
+
+    async def poll(self, cursor: str | None) -> Sight:
+        now = self._clock.now()
+        end = now.replace(microsecond=0)
+        since = end - self._first_look if cursor is None else msgspec.json.decode(cursor, type=Cursor).until - self._overlap
+        start = min(since, end - self._overlap)  # our clock may have been set back
+        orders, answered_at = await self._list(start, end)
+        until = min(end, answered_at or end)  # a change up to `end` by our clock may still lie in their future
+        heard = []
+        for raw in orders.values():
+            facts = hear(raw, self._client.place, now)
+            unreadable = any(isinstance(each.fact.event, ExceptionOpened) and each.fact.event.code == "X79" for each in facts)
+            self._count(raw, unreadable=unreadable)
+            heard += facts
+        return Sight(heard, msgspec.json.encode(Cursor(until)).decode())
+
+    async def _list(self, start: Instant, end: Instant) -> tuple[Mapping[str, bytes], Instant | None]:
+        """Every order changed within the window, and their clock when we began. Raises UnavailableError if the list never holds still."""
+        query = (("start_update_date", _written(start)), ("end_update_date", _written(end)))
+        seen: dict[str, bytes] = {}
+        before: Mapping[str, bytes] | None = None
+        for _ in range(PASSES):
+            found, whole, answered_at = await self._walk(query)
+            seen |= found
+            if whole or (found and before is not None and found.keys() == before.keys()):  # twice the same: it is the count that is wrong
+                return seen, answered_at
+            before = found
+        raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
+
+    async def _walk(self, query: tuple[tuple[str, str], ...]) -> tuple[dict[str, bytes], bool, Instant | None]:
+        """One pass over all pages, oldest order first, and whether it is known to be whole.
+
+        The list is sorted by what never changes, so a page that begins with orders of the one before leaves nothing out between them.
+        """
+        found: dict[str, bytes] = {}
+        offset, shared, answered_at = 0, 0, None
+        while True:
+            paging = (("sort", "dateCreated"), ("order", "asc"), ("max", str(PAGE)), ("offset", str(offset)))
+            page, reply = await self._client.orders((*query, *paging))
+            if page.orders is None or page.total_count is None:
+                raise UnavailableError("a list of orders without its count", target=self.target, endpoint=self._client.list_orders.code)
+            answered_at = answered_at or reply.date
+            rows = {wire.identity(raw) or sha256(raw).hexdigest(): bytes(raw) for raw in page.orders}
+            joined = shared == 0 or any(order in found for order in rows)
+            news = rows.keys() - found.keys()
+            found |= rows
+            if offset + len(page.orders) >= page.total_count:
+                return found, joined and len(found) >= page.total_count, answered_at
+            if not (joined and news):
+                return found, False, answered_at
+            shared = min(SHARED, len(page.orders) - 1)
+            offset += len(page.orders) - shared
+
+    def _count(self, raw: bytes, *, unreadable: bool) -> None:
+        fields, values = wire.strangers(raw)
+        metrics, labels = self._client.metrics, ("mirakl", "OR11")
+        metrics.schema_unknown_fields.labels(*labels).inc(fields)
+        metrics.schema_unknown_enum.labels(*labels).inc(values)
+        metrics.quarantined.labels(*labels).inc(int(unreadable))
+
+
+def _written(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
