@@ -152,11 +152,12 @@ def carry_out(scene: Scene, what: str, arguments: dict[str, Any], at: datetime) 
     actors.agenda.drop(what, n)
     match what:
         case "buyer":
+            bought = _buy(scene, arguments["basket"], at)
             if n >= FAR:
                 actors.sent = n - FAR
             elif actors.placed < actors.plan.marketplace_orders:
                 _next(actors, "buyer", n + 1, actors.plan.buyer_gap, at)
-            return _buy(scene, arguments["basket"], at)
+            return bought
         case "restock":
             if n < actors.plan.restocks:
                 _next(actors, "restock", n + 1, actors.plan.restock_gap, at)
