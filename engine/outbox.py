@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import TypeAlias, cast
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +18,7 @@ from schemas.events import tag_of
 from schemas.events.commands import CommandIssued
 from schemas.values import Instant, TenantId
 
-Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 CLASSES: dict[type[Command], str] = {Repeatable: "A", Keyed: "B", StateGuarded: "C", LookFirst: "D"}
 

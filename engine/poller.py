@@ -6,6 +6,7 @@ twice says so by its id.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import anyio
 import asyncpg
@@ -23,7 +24,7 @@ from schemas.envelope import Envelope
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.values import Instant
 
-Pool = asyncpg.Pool[asyncpg.Record]
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 FIND_CURSOR = "SELECT cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
 SAVE_CURSOR = """

@@ -4,12 +4,13 @@ A batch's rows, its checkpoint and the commands it leads to are committed togeth
 sent: policies are not even handed in.
 """
 
+import gc
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 import asyncpg
@@ -26,7 +27,7 @@ from schemas.events import UnknownEvent, tag_of
 from schemas.values import TenantId
 
 S = TypeVar("S", bound=Struct)
-Pool = asyncpg.Pool[asyncpg.Record]
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 BATCH = 1_000  # events in one commit: more gains little, and makes those who wait for the rows wait longer
 MOST_ROWS = 250_000  # documents in memory during a rebuild; beyond, they are spilled and read again when touched
@@ -308,11 +309,13 @@ async def rebuild(
     async with pool.acquire() as conn:
         if not await conn.fetchval(ALONE, shadow.name):
             raise EngineError(f"{projection.name} of {tenant} is being rebuilt already")
+        collecting = gc.isenabled()
+        gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
         try:
             await conn.execute(shadow.drop)
             await conn.execute(shadow.make_shadow)
+            rows, spilled = Rows(projection), False
             async with aclosing(log.pages(0, upto)) as pages:
-                rows, spilled = Rows(projection), False
                 async for page in pages:
                     if spilled:
                         await rows.load(conn, shadow, tenant, page)
@@ -333,6 +336,8 @@ async def rebuild(
             count = await conn.fetchval(shadow.count, tenant)
             return Rebuilt(shadow.name, upto, count, await digest(conn, shadow.name, tenant))
         finally:
+            if collecting:
+                gc.enable()
             with anyio.CancelScope(shield=True), suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
                 await conn.fetchval(NOT_ALONE, shadow.name)
 
