@@ -164,10 +164,10 @@ class Counts:
     def __init__(self, client: Client, tenant: TenantId, metrics: Metrics) -> None:
         self._client, self._tenant, self._metrics = client, tenant, metrics
 
-    async def of(self, raw: Iterable[msgspec.Raw | None], read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
+    async def of(self, raw: Iterable[msgspec.Raw], read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
         heard: list[Heard] = []
         for node in raw:
-            if node is None or bytes(node) == b"null":
+            if bytes(node) == b"null":
                 self._skip("gone")
                 continue
             try:
@@ -231,7 +231,7 @@ class StockReader:
         heard: list[Heard] = []
         for batch in _batches(list(items)):
             read_at = self._client.clock.now()
-            answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.Nodes[msgspec.Raw], size=len(batch))
+            answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.ItemNodes, size=len(batch))
             heard += await self._counts.of(answer.nodes, read_at, settled)
         return heard
 

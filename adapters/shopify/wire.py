@@ -275,7 +275,11 @@ class Item(Wire, frozen=True):
 
 
 class Items(Wire, frozen=True):
-    inventory_items: Page[Raw]
+    inventory_items: Page[Raw]  # each is read by itself, so that an odd one does not hide the others
+
+
+class ItemNodes(Wire, frozen=True):
+    nodes: list[Raw]  # "null": there is no such thing any more
 
 
 class ItemLevels(Wire, frozen=True):

@@ -1,0 +1,187 @@
+"""A shop of the sandbox behind a real socket, and our adapter before it; answers may get lost on the way."""
+
+import copy
+import functools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from adapters.http import Secret
+from adapters.shopify import Shopify, ShopifySettings
+from engine.adapter import Task
+from engine.metrics import Metrics
+from engine.ports import SystemRng, TcpNet
+from ops.sandbox.shopify import operations
+from ops.sandbox.shopify.cost import Bucket
+from ops.sandbox.shopify.graph import Graph
+from ops.sandbox.shopify.state import Item, Level, Location, Product, Shop, Variant
+from ops.sandbox.wire import Request
+from schemas.commands import CreateShopOrder
+from schemas.events.orders import DeliveryAddress
+from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, Sku, TenantId
+from tests.loopback import NOW, OpenDoor, StillClock, loopback
+
+SDL = (Path(__file__).parents[3] / "schemas" / "contracts" / "shopify.graphql").read_text()
+TENANT = TenantId("t1")
+SHOP = "harbour-and-thread.myshopify.com"
+TOKEN = "shpat_of_the_test"
+ADDRESS = DeliveryAddress(
+    first_name="Ann", last_name="Example", street_1="1 Example Street", city="Leeds", zip_code="LS1 1AA", country="UK", country_code="GB"
+)
+
+
+@dataclass
+class PassingClock(StillClock):
+    """Waiting for points costs no time of ours."""
+
+    def loop_seconds(self, seconds: float) -> float:
+        self.time += timedelta(seconds=seconds)
+        return 0.0
+
+
+@dataclass
+class Shopfront:
+    shop: Shop
+    clock: PassingClock
+    adapter: Shopify
+    metrics: Metrics
+    asked: list[str] = field(default_factory=list)  # operations, in order
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)  # operations whose next answer is lost, after they took effect
+    instead: dict[str, tuple[int, Any]] = field(default_factory=dict)  # operation -> what is answered instead, once
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the shop do what is due by then."""
+        self.clock.time += timedelta(seconds=seconds)
+        while operations.advance(self.shop, self.clock.time):
+            pass
+
+    def do(self, operation: str, **arguments: Any) -> Any:
+        return operations.perform(self.shop, operation, arguments, self.clock.time)
+
+
+@functools.cache
+def _graph() -> Graph:
+    """Reading the schema takes longer than any test."""
+    return Graph(SDL, TOKEN)
+
+
+@asynccontextmanager
+async def shopfront(**settings: Any) -> AsyncIterator[Shopfront]:
+    shop = Shop(seed=1, created_at=NOW)
+    graph, clock, metrics = copy.copy(_graph()), PassingClock(), Metrics()
+    graph._bucket = Bucket()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        asked = json.loads(body)
+        front.asked.append(asked["operationName"])
+        front.sent.append(asked["variables"])
+        front.pass_time(0.0)
+        if (instead := front.instead.pop(asked["operationName"], None)) is not None:
+            return web.json_response(instead[1], status=instead[0])
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        reply = graph.answer(
+            shop,
+            Request("POST", request.path, headers=headers, body=body),
+            clock.time,
+            lambda operation, arguments: operations.perform(shop, operation, arguments, clock.time),
+        )
+        if asked["operationName"] in front.lost:
+            front.lost.remove(asked["operationName"])
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=reply.status, body=reply.body, headers={**reply.headers, "Content-Type": reply.kind})
+
+    async with loopback(answer) as server:
+        chosen: dict[str, Any] = {
+            "shop": SHOP,
+            "access_token": Secret(TOKEN),
+            "webhook_secrets": (Secret("hush"),),
+            "webhook_token": Secret("an-unguessable-piece-of-32-signs"),
+            "callback_url": "http://127.0.0.1:1/webhooks",
+            "base_url": server.url,
+        }
+        adapter = Shopify(
+            ShopifySettings(**chosen | settings),
+            tenant=TENANT,
+            net=TcpNet(),
+            clock=clock,
+            rng=SystemRng(),
+            admission=OpenDoor(),
+            metrics=metrics,
+        )
+        front = Shopfront(shop, clock, adapter, metrics)
+        try:
+            yield front
+        finally:
+            await adapter.aclose()
+
+
+# ---------------------------------------------------------------- what is in it
+
+
+def locate(shop: Shop, name: str = "Leeds") -> Location:
+    location = Location(shop.new_id(), name, name, "LS1 1AA", NOW)
+    shop.locations[location.id] = location
+    return location
+
+
+def stock(shop: Shop, sku: str | None, units: int, *, status: str = "ACTIVE", tracked: bool = True) -> Item:
+    """One more product with one variant of that SKU, on every shelf there is."""
+    if not shop.locations:
+        locate(shop)
+    product = Product(shop.new_id(), "Tee", "Harbour", "tee", NOW, NOW, status)
+    variant = Variant(shop.new_id(), product.id, 0, sku, "M", 2400, None, NOW, NOW)
+    item = Item(shop.new_id(), variant.id, sku, NOW, NOW, tracked)
+    variant.item_id = item.id
+    shop.products[product.id], shop.variants[variant.id], shop.items[item.id] = product, variant, item
+    shop.skus.setdefault(sku or "", []).append(variant.id)
+    shop.levels[item.id] = {
+        location: Level(shop.new_id(), item.id, location, NOW, NOW, available=units, on_hand=units) for location in shop.locations
+    }
+    return item
+
+
+# ---------------------------------------------------------------- what it is asked for
+
+
+def gbp(minor: int) -> Money:
+    return Money(minor, "GBP")
+
+
+def command(*lines: OrderLine, order_id: str = "00012345-A", **more: Any) -> CreateShopOrder:
+    lines = lines or (order_line(),)
+    total = sum(line.price.minor + line.shipping_price.minor for line in lines)
+    fields: dict[str, Any] = {
+        "channel": ChannelId("asos"),
+        "order_id": OrderId(order_id),
+        "placed_at": NOW - timedelta(hours=1),
+        "currency": "GBP",
+        "taxes_included": True,
+        "lines": lines,
+        "total": gbp(total),
+        "shipping_method": "STD",
+        "shipping_label": "Standard",
+        "ship_by": NOW + timedelta(days=2),
+    }
+    return CreateShopOrder(**fields | more)
+
+
+def order_line(number: int = 1, sku: str = "TEE-RED-M", quantity: int = 2, price: int = 2400, **more: Any) -> OrderLine:
+    fields: dict[str, Any] = {"shipping_price": gbp(360 if number == 1 else 0), "price": gbp(price * quantity)}
+    return OrderLine(line_id=LineId(f"00012345-A-{number}"), sku=Sku(sku), quantity=quantity, unit_price=gbp(price), **fields | more)
+
+
+def task(asked: CreateShopOrder, attempt: int = 1, address: DeliveryAddress | None = ADDRESS) -> Task[CreateShopOrder]:
+    async def opened(_kind: type[Any]) -> Any:
+        return address
+
+    return Task(command_id=UUID(int=1), command=asked, attempt=attempt, issued_at=NOW, opened=opened)

@@ -1,0 +1,352 @@
+"""What Shopify is read for, by hint and by sweep: the two say the same."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.shopify import translate, wire
+from adapters.shopify.endpoints import TOPICS
+from engine.adapter import Done, Sight
+from engine.errors import RejectedError
+from schemas.commands import CreateShopOrder
+from schemas.envelope import Envelope
+from schemas.events import Event
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.inventory import StockCounted
+from schemas.events.orders import FulfilmentSeen, ShopOrderCreated, ShopOrderSeen
+from schemas.events.shop import ShopNotified, ShopOrderOrphaned
+from schemas.values import LineId, ShopId, Sku
+from tests.contract.shopify.shopfront import TENANT, Shopfront, command, locate, order_line, shopfront, stock, task
+from tests.loopback import NOW
+
+pytestmark = pytest.mark.anyio
+
+
+def hint(event: Event) -> Envelope:
+    return Envelope(
+        tenant=TENANT,
+        position=1,
+        stream="hint",
+        version=1,
+        event_id=UUID(int=1),
+        event=event,
+        schema_version=1,
+        occurred_at=NOW,
+        recorded_at=NOW,
+        correlation_id=UUID(int=1),
+        causation_id=None,
+        actor="shopify",
+        subject="",
+        sealed=None,
+        data="",
+        hash=b"",
+    )
+
+
+def about(*gids: str) -> Envelope:
+    return hint(ShopNotified(topic="orders/updated", about=tuple(ShopId(gid) for gid in gids)))
+
+
+async def create(front: Shopfront, asked: CreateShopOrder) -> ShopOrderCreated:
+    [answer] = await front.adapter.performs[CreateShopOrder].perform(front.adapter.client, [task(asked)])
+    assert isinstance(answer, Done)
+    created = answer.effects[0].event
+    assert isinstance(created, ShopOrderCreated)
+    return created
+
+
+def ship(front: Shopfront, order: int, quantity: int | None = None, **tracking: Any) -> None:
+    parcel = next(one for one in front.shop.fulfillment_orders.values() if one.order_id == order and one.status in ("OPEN", "IN_PROGRESS"))
+    wanted: dict[str, Any] = {"fulfillmentOrderId": f"gid://shopify/FulfillmentOrder/{parcel.id}"}
+    if quantity is not None:
+        [waiting] = parcel.lines
+        wanted["fulfillmentOrderLineItems"] = [{"id": f"gid://shopify/FulfillmentOrderLineItem/{waiting.id}", "quantity": quantity}]
+    front.do("fulfillmentCreate", wanted={"lineItemsByFulfillmentOrder": [wanted], "trackingInfo": tracking})
+
+
+def said(heard: Any) -> list[Any]:
+    return [one.fact.event for one in (heard.heard if isinstance(heard, Sight) else heard)]
+
+
+# ---------------------------------------------------------------- orders
+
+
+async def test_a_shipped_order_is_told_with_each_of_its_parcels():
+    async with shopfront() as front:
+        orders = front.adapter.readers[0]
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command())
+        [order] = front.shop.orders.values()
+        front.pass_time(10)
+        ship(front, order.id, 1, company="Royal Mail", number=" AB123456789GB ", url="https://track.example/1")
+        ship(front, order.id)
+        heard = await orders.read([about(created.shop_order), about(created.shop_order)])
+        assert front.asked.count("OrderGet") == 1, "several hints of one order are one reading"
+        seen, first, second = said(heard)
+        assert seen == ShopOrderSeen(
+            channel=created.channel,
+            order_id=created.order_id,
+            shop_order=created.shop_order,
+            updated_at=front.clock.time,
+            financial_status="PAID",
+            fulfilment_status="FULFILLED",
+        )
+        assert isinstance(first, FulfilmentSeen) and first.units == {LineId("00012345-A-1"): 1}
+        assert (first.status, first.carrier, first.tracking_number) == ("SUCCESS", "Royal Mail", "AB123456789GB")
+        assert isinstance(second, FulfilmentSeen) and (second.carrier, second.tracking_number) == ("", "")
+        assert {one.stream for one in heard} == {"order-asos:00012345-A"}
+
+
+async def test_hint_and_sweep_say_the_same_fact():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command())
+        [order] = front.shop.orders.values()
+        front.pass_time(10)
+        ship(front, order.id, number="AB123456789GB")
+        front.pass_time(60)
+        by_hint = await front.adapter.readers[0].read([about(created.shop_order)])
+        sight = await front.adapter.sources[0].poll(None)
+        assert [one.fact.event for one in by_hint] == [one.fact.event for one in sight.heard]
+        assert by_hint[1].fact.event_id == sight.heard[1].fact.event_id
+        same = sight.heard[0].same
+        assert same is not None and same(by_hint[0].fact.event), "a second reading of the same is no news"
+        again = await front.adapter.sources[0].poll(sight.cursor)
+        assert said(again) == said(sight), "the overlap reads it once more"
+        front.pass_time(3600)
+        assert said(await front.adapter.sources[0].poll((front.clock.time).isoformat())) == []
+
+
+async def test_an_order_that_is_not_ours_is_read_and_forgotten_and_one_that_lost_its_marks_is_named():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        number = front.do("checkout", lines=[("TEE-RED-M", 1)], address={}, email="pii@x.org")
+        reader = front.adapter.readers[0]
+        assert await reader.read([about(f"gid://shopify/Order/{number}")]) == []
+        created = await create(front, command())
+        order = front.shop.orders[int(translate.number(created.shop_order))]
+        order.metafields = []
+        [lost] = await reader.read([about(created.shop_order)])
+        assert lost.fact.event == ShopOrderOrphaned(shop_order=created.shop_order, channel=created.channel, order_id=created.order_id)
+        order.cancelled_at = front.clock.time
+        assert await reader.read([about(created.shop_order)]) == []
+        assert await reader.read([about("gid://shopify/Order/404")]) == []
+
+
+async def test_a_parcel_of_many_lines_and_an_order_of_many_parcels_are_read_whole():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 500)
+        await front.adapter.prepare()
+        created = await create(front, command(*(order_line(number, quantity=8) for number in range(1, 31))))
+        front.pass_time(10)
+        for _ in range(7):
+            parcel = next(iter(front.shop.fulfillment_orders.values()))
+            lines = [{"id": f"gid://shopify/FulfillmentOrderLineItem/{line.id}", "quantity": 1} for line in parcel.lines]
+            wanted = {"fulfillmentOrderId": f"gid://shopify/FulfillmentOrder/{parcel.id}", "fulfillmentOrderLineItems": lines}
+            front.do("fulfillmentCreate", wanted={"lineItemsByFulfillmentOrder": [wanted]})
+        heard = said(await front.adapter.readers[0].read([about(created.shop_order)]))
+        parcels = [event for event in heard if isinstance(event, FulfilmentSeen)]
+        assert len(parcels) == 7 and all(len(parcel.units) == 30 for parcel in parcels)
+
+
+async def test_a_hint_about_a_part_is_followed_to_its_order():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command())
+        front.pass_time(10)
+        [parcel] = front.shop.fulfillment_orders
+        gids = [f"gid://shopify/FulfillmentOrder/{parcel}", "gid://shopify/FulfillmentOrder/404"]
+        [seen] = said(await front.adapter.readers[0].read([about(*gids)]))
+        assert isinstance(seen, ShopOrderSeen) and seen.shop_order == created.shop_order
+
+
+async def test_an_order_that_cannot_be_read_is_set_aside_and_its_neighbours_are_told():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command())
+        front.instead["OrderGet"] = (200, {"data": {"order": {"id": "gid://shopify/Order/5", "name": 7}}})
+        trouble, seen = said(await front.adapter.readers[0].read([about("gid://shopify/Order/5"), about(created.shop_order)]))
+        assert isinstance(trouble, ExceptionOpened) and (trouble.code, trouble.field) == ("X79", "order.name")
+        assert isinstance(seen, ShopOrderSeen)
+
+
+async def test_a_filter_that_shopify_drops_is_not_taken_for_an_answer():
+    async with shopfront() as front:
+        warned = {"data": {"orders": {"nodes": [], "pageInfo": {"hasNextPage": False}}}}
+        warned["extensions"] = {"search": [{"warnings": [{"field": "tagg", "message": "?"}]}]}  # type: ignore[dict-item]
+        front.instead["OrdersPage"] = (200, warned)
+        with pytest.raises(RejectedError, match="filter"):
+            await front.adapter.sources[0].poll(None)
+
+
+# ---------------------------------------------------------------- stock
+
+
+async def test_several_hints_of_one_item_are_one_reading_of_all_its_levels():
+    async with shopfront() as front:
+        here, there = locate(front.shop, "Leeds"), locate(front.shop, "York")
+        item = stock(front.shop, "TEE-RED-M", 4)
+        front.do("stock", sku="TEE-RED-M", quantity=-2, location=there.id)
+        gid = ShopId(f"gid://shopify/InventoryItem/{item.id}")
+        [count] = await front.adapter.readers[1].read([about(gid), about(gid, "gid://shopify/Location/1"), about()])
+        assert front.asked.count("ItemsGet") == 1
+        assert count.fact.event == StockCounted(
+            sku=Sku("TEE-RED-M"),
+            item=gid,
+            levels={ShopId(f"gid://shopify/Location/{here.id}"): 4, ShopId(f"gid://shopify/Location/{there.id}"): -2},
+            read_at=front.clock.time,
+        )
+        assert count.stream == "stock-TEE-RED-M"
+        front.clock.time += timedelta(seconds=5)
+        [again] = await front.adapter.readers[1].read([about(gid)])
+        assert again.same is not None and again.same(count.fact.event), "the same number is no news"
+        front.do("stock", sku="TEE-RED-M", quantity=3, location=here.id)
+        [other] = await front.adapter.readers[1].read([about(gid)])
+        assert other.same is not None and not other.same(count.fact.event)
+
+
+async def test_an_order_of_ours_is_settled_by_the_reading_that_follows_it():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        stock(front.shop, "CAP", 5)
+        await front.adapter.prepare()
+        created = await create(front, command(order_line(), order_line(2, "CAP", 1)))
+        heard = await front.adapter.readers[1].read([hint(created)])
+        counts = {event.sku: event for event in said(heard)}
+        assert {sku: (event.settled, list(event.levels.values())) for sku, event in counts.items()} == {
+            "TEE-RED-M": (("asos:00012345-A",), [8]),
+            "CAP": (("asos:00012345-A",), [4]),
+        }
+        assert all(one.same is not None and not one.same(one.fact.event) for one in heard), "what settles an order is always told"
+
+
+async def test_the_sweep_reads_every_item_and_tells_apart_what_cannot_be_counted():
+    async with shopfront() as front:
+        for number in range(60):
+            stock(front.shop, f"SKU-{number}", number)
+        stock(front.shop, None, 5)
+        stock(front.shop, "GHOST", 5, tracked=False)
+        stock(front.shop, "TWIN", 1), stock(front.shop, "TWIN", 2)
+        stock(front.shop, "OLD", 1, status="ARCHIVED"), stock(front.shop, "OLD", 7)
+        stock(front.shop, "PADDED", 1), stock(front.shop, " PADDED", 2)
+        sight = await front.adapter.sources[1].poll(None)
+        counts: dict[str, StockCounted] = {event.sku: event for event in said(sight) if isinstance(event, StockCounted)}
+        assert {f"SKU-{number}" for number in range(60)} | {"GHOST", "OLD"} == set(counts)
+        assert sum(sum(event.levels.values()) for sku, event in counts.items() if sku.startswith("SKU-")) == sum(range(60))
+        assert counts["GHOST"].tracked is False and counts["GHOST"].levels == {}
+        assert list(counts["OLD"].levels.values()) == [7], "an archived product does not take its SKU with it"
+        troubles = {event.key: event for event in said(sight) if isinstance(event, ExceptionOpened)}
+        assert set(troubles) == {"X02:TWIN", "X02:PADDED"} and troubles["X02:TWIN"].code == "X02"
+        assert front.metrics.stock_uncounted.labels(TENANT, "no SKU")._value.get() == 1
+
+
+async def test_an_item_on_many_shelves_is_counted_on_all_of_them():
+    async with shopfront() as front:
+        for number in range(20):
+            locate(front.shop, f"Store {number}")
+        item = stock(front.shop, "TEE-RED-M", 1)
+        [count] = said(await front.adapter.readers[1].read([about(f"gid://shopify/InventoryItem/{item.id}")]))
+        assert len(count.levels) == 20
+
+
+def level(units: int | None, *, active: bool = True, name: str = "available") -> wire.Level:
+    quantities = [wire.Quantity(name=name, quantity=units)]
+    return wire.Level(is_active=active, location=wire.Ref(id=f"gid://shopify/Location/{units}"), quantities=quantities)
+
+
+def test_a_quantity_never_set_is_unknown_and_not_zero():
+    levels = wire.Page(nodes=[level(3), level(None), level(4, active=False), level(5, name="on_hand")], page_info=wire.PageInfo(False))
+    item = wire.Item(id="gid://shopify/InventoryItem/1", sku=" A ", tracked=True, duplicate_sku_count=0, inventory_levels=levels)
+    event = translate.counted(TENANT, item, NOW).fact.event
+    assert isinstance(event, StockCounted) and event.levels == {"gid://shopify/Location/3": 3} and event.sku == "A"
+
+
+async def test_an_item_that_cannot_be_read_is_set_aside_and_its_neighbours_are_counted():
+    async with shopfront() as front:
+        whole = {"id": "gid://shopify/InventoryItem/2", "sku": "A", "tracked": True, "duplicateSkuCount": 0}
+        whole["inventoryLevels"] = {"nodes": [], "pageInfo": {"hasNextPage": False}}
+        odd = whole | {"id": "gid://shopify/InventoryItem/1", "tracked": "perhaps"}
+        front.instead["ItemsGet"] = (200, {"data": {"nodes": [odd, None, whole]}})
+        trouble, count = said(await front.adapter.readers[1].read([about("gid://shopify/InventoryItem/1")]))
+        assert isinstance(trouble, ExceptionOpened) and trouble.field == "tracked"
+        assert isinstance(count, StockCounted)
+
+
+# ---------------------------------------------------------------- what must be in place
+
+
+async def test_preparing_twice_changes_nothing_more_and_the_probe_finds_all_in_place():
+    async with shopfront() as front:
+        before = {finding.what: finding for finding in await front.adapter.probe()}
+        assert not before["order id definition"].ok and not before["webhooks"].ok
+        await front.adapter.prepare()
+        made = (len(front.shop.subscriptions), len(front.shop.definitions))
+        assert made == (len(TOPICS), 1)
+        await front.adapter.prepare()
+        assert (len(front.shop.subscriptions), len(front.shop.definitions)) == made
+        after = [finding for finding in await front.adapter.probe() if not finding.ok and not finding.what.startswith("clock")]
+        assert [finding.what for finding in after if not finding.what.startswith("scope")] == []
+
+
+async def test_a_subscription_that_was_taken_away_is_made_again_and_somebody_is_told_until_all_is_well():
+    async with shopfront() as front:
+        await front.adapter.prepare()
+        sweep = front.adapter.sources[2]
+        sight = await sweep.poll(None)
+        assert sight.heard == []
+        gone = next(iter(front.shop.subscriptions))
+        topic = front.shop.subscriptions.pop(gone).topic
+        sight = await sweep.poll(sight.cursor)
+        [opened] = said(sight)
+        assert isinstance(opened, ExceptionOpened) and opened.code == "X18"
+        assert topic in {known.topic for known in front.shop.subscriptions.values()}
+        sight = await sweep.poll(sight.cursor)
+        assert said(sight) == [ExceptionClosed(key=opened.key, reason="all subscriptions are in place")]
+        assert (await sweep.poll(sight.cursor)).heard == []
+
+
+async def test_a_subscription_that_hides_parts_of_a_body_is_made_anew_and_others_are_left_alone():
+    async with shopfront() as front:
+        await front.adapter.prepare()
+        known = next(iter(front.shop.subscriptions.values()))
+        known.include_fields = ["id"]
+        front.do("webhookSubscriptionCreate", topic="ORDERS_CREATE", wanted={"uri": "http://127.0.0.1:9/somebody-else"})
+        await front.adapter.sources[2].poll(None)
+        ours = [one for one in front.shop.subscriptions.values() if one.uri.startswith("http://127.0.0.1:1/")]
+        assert len(ours) == len(TOPICS) and not any(one.include_fields for one in ours)
+        assert len(front.shop.subscriptions) == len(TOPICS) + 1
+
+
+async def test_an_older_version_that_is_served_instead_is_noticed():
+    async with shopfront(api_version="2025-01") as front:
+        found = {finding.what: finding for finding in await front.adapter.probe()}
+        assert not found["API version"].ok and "served 2026-01" in found["API version"].detail
+        assert front.metrics.api_version_mismatch.labels("shopify")._value.get() >= 1
+
+
+async def test_each_missing_scope_is_named():
+    async with shopfront() as front:
+        probe: dict[str, Any] = {
+            "shop": {"id": "x", "myshopifyDomain": "other.myshopify.com", "currencyCode": "GBP"},
+            "currentAppInstallation": {"app": {"id": "x"}, "accessScopes": [{"handle": "write_orders"}, {"handle": "write_inventory"}]},
+            "publicApiVersions": [],
+        }
+        probe["shop"]["plan"] = {"publicDisplayName": "Basic", "partnerDevelopment": True}
+        front.instead["ShopProbe"] = (200, {"data": probe})
+        found = {finding.what: finding for finding in await front.adapter.probe()}
+        assert found["scope write_orders"].ok and found["scope read_inventory"].ok and not found["scope read_products"].ok
+        assert "read_products" in found["scope read_products"].fix and not found["shop"].ok
+
+
+async def test_a_wrong_token_is_one_finding():
+    async with shopfront() as front:
+        front.instead["ShopProbe"] = (401, {"errors": "[API] Invalid API key or access token"})
+        [finding] = await front.adapter.probe()
+        assert (finding.what, finding.ok) == ("access", False)
