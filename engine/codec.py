@@ -1,5 +1,6 @@
 """Stored text <-> events, through the upcasters. Whatever text we are sent can be stored; what is stored can be read, or says why not."""
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,10 +72,15 @@ def decode(tag: str, schema_version: int, text: str, metrics: Metrics | None = N
 
 def decode_page(text: str) -> Sequence[Event] | None:
     """Many events of today's versions at once, from one JSON array; None when not all of them can be read like that."""
+    collecting = gc.isenabled()
+    gc.disable()  # what is made here holds no cycles; looking for them takes longer than decoding
     try:
         return _page.decode(text)
     except msgspec.MsgspecError:
         return None
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _upcast(tag: str, stored: int, today: int, document: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ EngineError
 ├── ConflictError            the stream has moved on          read again, decide again
 ├── EventIdConflictError     one event id, two bodies         keep both, open an exception
 ├── SchemaError              stored bytes fit no schema       stop that projection; write an upcaster
+├── ChainError               the log is not as it was         send nothing more; preserve it; compare with what is kept elsewhere
 ├── LeaseLostError           another worker took it           drop the result
 ├── ErasedError              the key of a subject is gone     go on without what was sealed
 ├── StartupError             this must not run as it is       say what and how to mend it; exit
@@ -42,6 +43,14 @@ class EventIdConflictError(EngineError):
 
 class SchemaError(EngineError):
     """Stored bytes fit no schema of this version."""
+
+
+class ChainError(EngineError):
+    """The log is not as it was when it was written. Names the first position that shows it."""
+
+    def __init__(self, position: int, what: str) -> None:
+        super().__init__(f"position {position} {what}")
+        self.position, self.what = position, what
 
 
 class LeaseLostError(EngineError):

@@ -121,15 +121,18 @@ CROSS JOIN LATERAL (
 ORDER BY e.stream
 """
 
-# One text of many events: they are decoded by one call. $4 and $5 are codec.RAISED and codec.CURRENT.
+# One text of many events, to be decoded by one call. $4 and $5 are codec.RAISED and codec.CURRENT.
 PAGE = """
 SELECT
     count(*) AS found,
     max(position) AS last,
     max(recorded_at) AS recorded_at,
     bool_or(CASE WHEN schema_version = 1 THEN type = any($4) ELSE type || ':' || schema_version <> all($5) END) AS outdated,
-    '[' || coalesce(string_agg(data::text, ',' ORDER BY position), '') || ']' AS text
-FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3
+    json_agg(data) AS data
+FROM (
+    SELECT position, recorded_at, schema_version, type, data
+    FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+) AS page
 """
 
 PAGE_WITH_IDS = """
@@ -138,10 +141,13 @@ SELECT
     max(position) AS last,
     max(recorded_at) AS recorded_at,
     bool_or(CASE WHEN schema_version = 1 THEN type = any($4) ELSE type || ':' || schema_version <> all($5) END) AS outdated,
-    '[' || coalesce(string_agg(data::text, ',' ORDER BY position), '') || ']' AS text,
-    array_agg(event_id ORDER BY position) AS event_ids,
-    array_agg(correlation_id ORDER BY position) AS correlation_ids
-FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3
+    json_agg(data) AS data,
+    array_agg(event_id) AS event_ids,
+    array_agg(correlation_id) AS correlation_ids
+FROM (
+    SELECT position, recorded_at, schema_version, type, data, event_id, correlation_id
+    FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+) AS page
 """
 
 PAGE_SLOWLY = """
@@ -273,20 +279,15 @@ class Log:
         last = row["last"] or after
         if missing := last - after - row["found"]:
             raise SchemaError(f"{missing} events are missing from the log between positions {after} and {last}: run `crossdock verify`")
-        events = None if row["outdated"] else codec.decode_page(row["text"])
-        if events is None:
-            events = await self._decoded_one_by_one(after, last)
-        page = Page(after=after, last=last, events=events, recorded_at=row["recorded_at"])
-        if ids and events:
-            return Page(
-                after=after,
-                last=last,
-                events=events,
-                recorded_at=row["recorded_at"],
-                event_ids=row["event_ids"],
-                correlation_ids=row["correlation_ids"],
-            )
-        return page
+        events = None if row["outdated"] else codec.decode_page(row["data"] or "[]")
+        return Page(
+            after=after,
+            last=last,
+            events=await self._one_by_one(after, last) if events is None else events,
+            recorded_at=row["recorded_at"],
+            event_ids=row["event_ids"] or () if ids else (),
+            correlation_ids=row["correlation_ids"] or () if ids else (),
+        )
 
     async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
         """Every page from a position to another; the next one is fetched while this one is folded. Close it (`contextlib.aclosing`)."""
@@ -308,7 +309,7 @@ class Log:
         """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""
         return self._bell.listen(self.tenant)
 
-    async def _decoded_one_by_one(self, after: int, last: int) -> list[Event]:
+    async def _one_by_one(self, after: int, last: int) -> list[Event]:
         async with self._pool.acquire() as conn:
             rows = await conn.fetch(PAGE_SLOWLY, self.tenant, after, last)
         return [codec.decode(row["type"], row["schema_version"], row["data"], self._metrics) for row in rows]

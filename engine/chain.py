@@ -1,0 +1,191 @@
+"""The proof that nobody has changed the log: its hashes, computed again from what is stored.
+
+What is hashed is written down in migrations/0001_log.sql. Whatever is altered, taken out, put in or moved is found. Only an end that was
+cut off together with the head's row looks like a younger log: that shows against a hash kept elsewhere.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import anyio.lowlevel
+from msgspec import Struct
+
+from engine.errors import ChainError
+from schemas.envelope import Envelope
+from schemas.events import UnknownEvent, tag_of
+from schemas.values import Instant, TenantId
+
+GENESIS = bytes(32)  # what the first event's hash follows
+PAGE_EVENTS = 5_000  # some 5 MB at a time
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # of the database's time stamps, which count microseconds
+MICROSECOND = timedelta(microseconds=1)
+NULL, DIGEST = b"\xff\xff\xff\xff", b"\x00\x00\x00\x20"  # lengths: of null, and of a sha256
+
+# In the order of what is hashed, so that nearly all of it is one piece of the row as COPY sends it.
+COPY_PAGE = """
+SELECT position, version, recorded_at, occurred_at, schema_version, event_id, correlation_id, causation_id,
+    tenant, stream, type, actor, subject, data, sealed, hash
+FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+"""
+
+# Where the log says it ends, and where it does, at one moment.
+END = """
+SELECT coalesce(h.position, 0) AS position, h.hash, coalesce(
+    (SELECT e.position FROM crossdock.events AS e WHERE e.tenant = $1 ORDER BY e.position DESC LIMIT 1), 0
+) AS last
+FROM (SELECT) AS here LEFT JOIN crossdock.heads AS h ON h.tenant = $1
+"""
+
+HASH_AT = "SELECT hash FROM crossdock.events WHERE tenant = $1 AND position = $2"
+
+
+_length, _position = struct.Struct(">i").unpack_from, struct.Struct(">q").unpack_from
+
+
+class Verified(Struct, frozen=True):
+    """The chain holds from where it was begun up to here."""
+
+    position: int
+    hash: bytes  # of that position: kept elsewhere, it proves later that this is still the same log
+    events: int  # how many were looked at
+
+
+class Link(Struct, frozen=True):
+    """An event as the chain sees it."""
+
+    position: int
+    digest: bytes  # sha256(body)
+    hash: bytes  # as stored
+
+
+def check(links: Iterable[Link], start: Verified) -> Verified:
+    """Follow the chain from `start`. Raises ChainError with the first position that is not as it was, and what is wrong with it."""
+    position, follows, events = start.position, start.hash, start.events
+    links = iter(links)
+    for link in links:
+        position += 1
+        if link.position != position:
+            raise ChainError(position, "is missing" if link.position > position else "is there twice")
+        follows = sha256(follows + link.digest).digest()
+        if follows != link.hash:
+            raise ChainError(position, _what_differs(link, next(links, None)))
+        events += 1
+    return Verified(position, follows, events)
+
+
+def _what_differs(link: Link, successor: Link | None) -> str:
+    if successor is None:
+        return "was altered"
+    if sha256(link.hash + successor.digest).digest() == successor.hash:
+        return "was altered: its hash is the one that was followed, what is stored beside it is not what was hashed"
+    return "has another hash than the one that was followed"
+
+
+def link(envelope: Envelope) -> Link:
+    """The same from an event in hand, wherever it comes from."""
+    tag = envelope.event.tag if isinstance(envelope.event, UnknownEvent) else tag_of(envelope.event)
+    return Link(
+        envelope.position,
+        sha256(
+            b"".join(
+                (
+                    _field(struct.pack(">q", envelope.position)),
+                    _field(struct.pack(">q", envelope.version)),
+                    _field(_time(envelope.recorded_at)),
+                    _field(_time(envelope.occurred_at)),
+                    _field(struct.pack(">i", envelope.schema_version)),
+                    _field(envelope.event_id.bytes),
+                    _field(envelope.correlation_id.bytes),
+                    _field(envelope.causation_id.bytes if envelope.causation_id else None),
+                    *(_field(text.encode()) for text in (envelope.tenant, envelope.stream, tag, envelope.actor, envelope.subject)),
+                    _field(sha256(envelope.data.encode()).digest()),
+                    _field(sha256(envelope.sealed).digest() if envelope.sealed is not None else None),
+                )
+            )
+        ).digest(),
+        envelope.hash,
+    )
+
+
+def _field(value: bytes | None) -> bytes:
+    return NULL if value is None else struct.pack(">i", len(value)) + value
+
+
+def _time(instant: Instant) -> bytes:
+    return struct.pack(">q", (instant - EPOCH) // MICROSECOND)
+
+
+async def verify(pool: Any, tenant: TenantId, after: int = 0, progress: Callable[[int, int], None] | None = None) -> Verified:
+    """Compute a tenant's chain again, from a position that is trusted to where the log ended when this was called.
+
+    `progress` is told how far it is and how far it goes. Raises ChainError.
+    """
+    async with pool.acquire() as conn:
+        end = await conn.fetchrow(END, tenant)
+        start = await conn.fetchval(HASH_AT, tenant, after) if after else GENESIS
+    head = end["position"]
+    if end["last"] > head:
+        raise ChainError(head + 1, "is beyond the head")
+    if start is None or after > head:
+        raise ChainError(after, "is missing")
+    verified = Verified(after, start, 0)
+    coming = asyncio.create_task(_page(pool, tenant, after, head))
+    try:
+        while verified.position < head:
+            page = await coming
+            reached = min(verified.position + PAGE_EVENTS, head)
+            coming = asyncio.create_task(_page(pool, tenant, reached, head))
+            await anyio.lowlevel.checkpoint()  # it sets out before we compute
+            verified = check(_links(page), verified)
+            if verified.position < reached:
+                raise ChainError(verified.position + 1, "is missing")
+            if progress:
+                progress(verified.position, head)
+    finally:
+        coming.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await coming
+    if verified.hash != (end["hash"] or GENESIS):
+        raise ChainError(head, "has another hash than the head")
+    return verified
+
+
+async def _page(pool: Any, tenant: TenantId, after: int, upto: int) -> bytes:
+    """Rows of COPY_PAGE in COPY's binary format."""
+    chunks: list[bytes] = []
+
+    async def take(chunk: bytes) -> None:
+        chunks.append(chunk)
+
+    async with pool.acquire() as conn:
+        await conn.copy_from_query(COPY_PAGE, tenant, after, min(after + PAGE_EVENTS, upto), output=take, format="binary")
+    return b"".join(chunks)
+
+
+def _links(page: bytes) -> Iterator[Link]:
+    """What COPY sends: 19 bytes, then each row as the number of its fields (2 bytes) and the fields; and at last a number of -1."""
+    row = 19
+    while page[row : row + 2] != b"\xff\xff":
+        data = row + 98  # the first seven fields are of one size each; then causation_id, tenant, stream, type, actor, subject
+        for _ in range(6):
+            [size] = _length(page, data)
+            data += 4 + size if size > 0 else 4
+        [size] = _length(page, data)
+        sealed = data + 4 + size
+        hashed = page[row + 2 : data] + DIGEST + sha256(page[data + 4 : sealed]).digest()
+        [size] = _length(page, sealed)
+        if size < 0:
+            hashed, last = hashed + NULL, sealed + 4
+        else:
+            last = sealed + 4 + size
+            hashed += DIGEST + sha256(page[sealed + 4 : last]).digest()
+        [position] = _position(page, row + 6)
+        [size] = _length(page, last)
+        row = last + 4 + size
+        yield Link(position, sha256(hashed).digest(), page[last + 4 : row])
