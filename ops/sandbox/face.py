@@ -11,7 +11,6 @@ POST /sandbox/faults    {operation, action, …}      see faults.py; DELETE take
 """
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -32,8 +31,6 @@ from ops.sandbox.truth import truth
 from ops.sandbox.wire import RefusalError, Reply, Request
 from ops.sandbox.world import World
 
-log = logging.getLogger(__name__)
-
 TOKEN = "shpat_sandbox"  # noqa: S105 - what the sandbox asks for, and no secret
 WEBHOOK_SECRET = "hush-sandbox"  # noqa: S105
 API_KEY = "mirakl-sandbox-key"
@@ -41,8 +38,6 @@ LARGEST_BODY = 32 * 1024 * 1024  # a stock file of some hundred thousand lines
 WEBHOOK_LIMIT = 5.0  # seconds in which a receiver must answer
 LONGEST_SLEEP = 3600.0  # simulated seconds without looking at the clock
 POSTING_AT_ONCE = 20
-
-Answer = Callable[[Request, str], Reply]
 
 
 class Sandbox:

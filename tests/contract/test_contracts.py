@@ -33,7 +33,7 @@ type Mutation { paint(paint: Paint!): Order spill: Order }
 
 def test_of_the_schema_only_what_the_documents_reach_is_left():
     trimmed = trim_shopify(SDL, ["query Q { order(id: 1) { ...F } node(id: 2) { id } }", "fragment F on Order { shop { name } }"])
-    schema = build_schema(trimmed)
+    schema: Any = build_schema(trimmed)
     assert set(schema.type_map["Order"].fields) == {"id", "name", "old", "shop"}
     assert set(schema.type_map["Shop"].fields) == {"name", "secret"}, "plain fields come along, with what their arguments need"
     assert schema.type_map["Tin"].is_one_of and "RED" in schema.type_map["Colour"].values
@@ -44,7 +44,9 @@ def test_of_the_schema_only_what_the_documents_reach_is_left():
 
 
 def test_members_of_a_union_are_those_that_a_document_reaches():
-    schema = build_schema(trim_shopify(SDL, ["{ thing { ... on Shop { name } } }", "mutation { paint(paint: {tin: {litres: 1}}) { id } }"]))
+    schema: Any = build_schema(
+        trim_shopify(SDL, ["{ thing { ... on Shop { name } } }", "mutation { paint(paint: {tin: {litres: 1}}) { id } }"])
+    )
     assert [member.name for member in schema.type_map["Thing"].types] == ["Order", "Shop"], "an Order is painted, hence it is known here"
     assert set(schema.mutation_type.fields) == {"paint"}
 
@@ -130,7 +132,7 @@ def test_the_files_are_what_the_script_makes_of_the_published_documents():
         trim_mirakl(json.loads(Path(PUBLISHED, "mirakl-seller.openapi.json").read_text()))
         == (CONTRACTS / "mirakl.openapi.json").read_text()
     )
-    published = build_schema(Path(PUBLISHED, "shopify-admin-2026-10.graphql").read_text()).type_map
+    published: Any = build_schema(Path(PUBLISHED, "shopify-admin-2026-10.graphql").read_text()).type_map
     for name, ours in build_schema((CONTRACTS / "shopify.graphql").read_text()).type_map.items():
         if not name.startswith("__"):
             assert type(ours) is type(published[name])

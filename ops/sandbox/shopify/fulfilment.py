@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ops.sandbox.shopify import stock
-from ops.sandbox.shopify.orders import touch
 from ops.sandbox.shopify.state import (
     Fulfillment,
     FulfillmentLine,
@@ -17,7 +16,7 @@ from ops.sandbox.shopify.state import (
     Shop,
     number_of,
 )
-from ops.sandbox.shopify.webhooks import emit
+from ops.sandbox.shopify.webhooks import emit, touch
 
 OPEN = ("OPEN", "IN_PROGRESS")
 

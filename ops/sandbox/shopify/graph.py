@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from ops.sandbox.shopify.cost import LARGEST, MUTATION, Bucket, Price
 from ops.sandbox.shopify.fields import FIELDS, Call
+from ops.sandbox.shopify.fields.nodes import kind_of
 from ops.sandbox.shopify.state import SUPPORTED_VERSIONS, NotSimulatedError, Problem, Shop
 from ops.sandbox.wire import Reply, Request
 
@@ -174,7 +175,7 @@ class Graph:
             variable_values=question.variables,
             operation_name=question.name,
             field_resolver=_resolve,
-            type_resolver=_no_abstract_type,
+            type_resolver=_type_of,
         )
         mutates = operation.operation == OperationType.MUTATION
         actual = MUTATION * len(operation.selection_set.selections) if mutates else min(requested, call.objects)
@@ -206,7 +207,7 @@ def _resolve(source: Any, info: GraphQLResolveInfo[Any], **asked: Any) -> Any:
     elif isinstance(source, dict) and info.field_name in source:
         found = source[info.field_name]
     elif isinstance(source, Problem):
-        found = getattr(source, info.field_name)
+        found = getattr(source, info.field_name, None)  # an elementIndex is not told
     else:
         raise NotSimulatedError(f"{info.parent_type.name}.{info.field_name} is not simulated")
     if isinstance(found, list):
@@ -216,8 +217,8 @@ def _resolve(source: Any, info: GraphQLResolveInfo[Any], **asked: Any) -> Any:
     return found
 
 
-def _no_abstract_type(value: Any, info: GraphQLResolveInfo[Any], abstract: Any) -> str | None:
-    raise NotSimulatedError(f"{abstract.name} is not simulated")
+def _type_of(value: Any, info: GraphQLResolveInfo[Any], abstract: Any) -> str:
+    return kind_of(value)
 
 
 def _cost(requested: int, actual: int | None, size: float, left: float, rate: float) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _failed(error: GraphQLError) -> dict[str, Any]:
     shown: dict[str, Any] = {"message": error.message, "path": error.path, "extensions": dict(error.extensions or {})}
     if isinstance(error.original_error, NotSimulatedError):
         shown["extensions"]["code"] = "NOT_SIMULATED"
-    elif error.original_error is not None:
+    elif error.original_error is not None and not isinstance(error.original_error, GraphQLError):
         raise error.original_error  # a fault of the sandbox, not of the caller
     return shown
 

@@ -4,7 +4,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops.sandbox.shopify.state import APP_ID, Definition, Metafield, Order, Problem, RefusedError, Shop
+from ops.sandbox.shopify.state import (
+    APP_ID,
+    Definition,
+    Metafield,
+    NotSimulatedError,
+    Order,
+    Problem,
+    RefusedError,
+    Shop,
+    number_of,
+)
+from ops.sandbox.shopify.webhooks import touch
 
 APP_NAMESPACE = f"app--{APP_ID}"  # what $app stands for
 
@@ -67,9 +78,14 @@ def problems(shop: Shop, wanted: list[Input]) -> Iterator[Problem]:
 
 
 def _is_taken(shop: Shop, definition: Definition | None, value: str) -> bool:
+    return _holder(shop, definition, value) is not None
+
+
+def _holder(shop: Shop, definition: Definition | None, value: str) -> int | None:
+    """The order that has this value, where only one can."""
     if definition is None or not definition.unique:
-        return False
-    return f"{definition.namespace}/{definition.key}/{value}" in shop.unique_values
+        return None
+    return shop.unique_values.get(f"{definition.namespace}/{definition.key}/{value}")
 
 
 def made(shop: Shop, wanted: list[Input], at: datetime) -> list[Metafield]:
@@ -82,3 +98,41 @@ def made(shop: Shop, wanted: list[Input], at: datetime) -> list[Metafield]:
             type_ = one.get("type") or (definition.type if definition else "")
             fields.append(Metafield(shop.new_id(), namespace, one["key"], type_, one["value"], created_at=at))
     return fields
+
+
+def set_metafields(shop: Shop, wanted: list[Input], at: datetime) -> list[tuple[int, int]]:
+    """All of them or none, on orders. Returns the numbers of each order and its metafield."""
+    refusals = []
+    for n, one in enumerate(wanted):
+        where = ("metafields", str(n))
+        order = shop.orders.get(number_of(one["ownerId"], "Order"))
+        definition = definition_of(shop, "ORDER", namespace_of(one.get("namespace")), one["key"])
+        if order is None:
+            refusals.append(Problem((*where, "ownerId"), "Owner does not exist.", "INVALID"))
+        elif one.get("compareDigest") is not None:
+            raise NotSimulatedError("metafieldsSet with compareDigest is not simulated")
+        elif definition is None and not one.get("type"):
+            refusals.append(Problem((*where, "type"), "Type can't be blank", "BLANK"))
+        elif definition is not None and one.get("type") not in (None, definition.type):
+            refusals.append(Problem((*where, "type"), f"Type must be '{definition.type}'", "INVALID_TYPE"))
+        elif _holder(shop, definition, one["value"]) not in (None, order.id):
+            refusals.append(Problem((*where, "value"), "Value has already been assigned to another metafield", "TAKEN"))
+    if refusals:
+        raise RefusedError(*refusals)
+    return [_set(shop, one, at) for one in wanted]
+
+
+def _set(shop: Shop, wanted: Input, at: datetime) -> tuple[int, int]:
+    order = shop.orders[number_of(wanted["ownerId"], "Order")]
+    namespace, key = namespace_of(wanted.get("namespace")), wanted["key"]
+    definition = definition_of(shop, "ORDER", namespace, key)
+    kept = next((one for one in order.metafields if (one.namespace, one.key) == (namespace, key)), None)
+    if kept is None:
+        kept = Metafield(shop.new_id(), namespace, key, wanted.get("type") or (definition.type if definition else ""), "", created_at=at)
+        order.metafields.append(kept)
+    if definition is not None and definition.unique:
+        shop.unique_values.pop(f"{namespace}/{key}/{kept.value}", None)
+        shop.unique_values[f"{namespace}/{key}/{wanted['value']}"] = order.id
+    kept.value = wanted["value"]
+    touch(shop, order, at)
+    return order.id, kept.id

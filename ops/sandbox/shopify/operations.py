@@ -10,6 +10,7 @@ from ops.sandbox.shopify.state import Shop
 # name -> what does it; each takes the shop, the operation's arguments by name, and the time
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "metafieldDefinitionCreate": metafields.define_metafield,
+    "metafieldsSet": metafields.set_metafields,
     "orderCreate": orders.create_order,
     "orderCancel": orders.cancel_order,
     "fulfillmentCreate": fulfilment.create_fulfillment,

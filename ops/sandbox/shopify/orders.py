@@ -1,7 +1,7 @@
 """Orders made and cancelled."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from ops.sandbox.shopify.state import (
     Transaction,
     number_of,
 )
-from ops.sandbox.shopify.webhooks import emit
+from ops.sandbox.shopify.webhooks import emit, touch
 
 RESERVED_SOURCES = ("web", "pos", "shopify_draft_order", "iphone", "android")
 LONGEST_TAG = 40  # characters, on orders
@@ -98,7 +98,7 @@ def _blank(shop: Shop, wanted: Input, at: datetime) -> Order:
         taxes_included=bool(wanted.get("taxesIncluded")),
         created_at=at,
         updated_at=at,
-        processed_at=min(at, datetime.fromisoformat(processed)) if processed else at,  # the future is clamped to now
+        processed_at=min(at, _utc(processed)) if processed else at,  # the future is clamped to now
         seen_as_of=at,
         test=bool(wanted.get("test")),
         tags=_tags(wanted.get("tags") or []),
@@ -112,6 +112,10 @@ def _blank(shop: Shop, wanted: Input, at: datetime) -> Order:
         shipping_address=wanted.get("shippingAddress"),
         billing_address=wanted.get("billingAddress"),
     )
+
+
+def _utc(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone(UTC)
 
 
 def _tags(tags: list[str]) -> list[str]:
@@ -244,7 +248,7 @@ def _transaction(shop: Shop, order: Order, wanted: Input, at: datetime) -> Trans
         gateway=wanted.get("gateway") or "manual",
         amount=_bag(order, wanted["amountSet"]),
         created_at=at,
-        processed_at=datetime.fromisoformat(processed) if processed else at,
+        processed_at=_utc(processed) if processed else at,
         test=bool(wanted.get("test")),
         authorization=wanted.get("authorizationCode"),
     )
@@ -282,14 +286,6 @@ def _place(shop: Shop, order: Order, at: datetime, *, claims: bool) -> None:
             stock.claim(shop, line, at)
     emit(shop, "orders/create", (order.id,), at)
     shop.agenda.put(at + timedelta(seconds=shop.switches.routing_delay), "route", order.id)
-
-
-def touch(shop: Shop, order: Order, at: datetime) -> None:
-    """The order has changed: its date moves, and whoever listens is told."""
-    if at - order.updated_at >= timedelta(seconds=shop.switches.index_lag):
-        order.seen_as_of = order.updated_at
-    order.updated_at = at
-    emit(shop, "orders/updated", (order.id,), at)
 
 
 # ----------------------------------------------------------------------------------------------------------- cancellation

@@ -6,14 +6,18 @@ An unknown filter is no error there: it is left out, and a warning in the answer
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from graphql import GraphQLError
 from msgspec import Struct
 
 from ops.sandbox.shopify.state import NotSimulatedError
 
-TERM = re.compile(r"""\s*(?:(?P<field>[\w.$-]+):(?P<sign>>=|<=|>|<|)(?P<value>"[^"]*"|'[^']*'|[^\s()"']+)|(?P<other>\S+))""")
+TERM = re.compile(
+    r"""\s*(?:(?P<field>[\w.$-]+):(?P<sign>>=|<=|>|<|)(?P<value>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s()"']+)|(?P<other>\S+))"""
+)
 
+T = TypeVar("T")
 Filter = Callable[[Any, str, str], bool]  # thing, sign, value
 
 
@@ -27,7 +31,9 @@ def terms(query: str | None) -> list[Term]:
     found = []
     for match in TERM.finditer(query or ""):
         if match["other"] is None:
-            found.append(Term(match["field"], match["sign"], match["value"].strip("\"'")))
+            value = match["value"]
+            quoted = value[0] in "\"'"
+            found.append(Term(match["field"], match["sign"], re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted else value))
         elif match["other"] != "AND":
             raise NotSimulatedError(f"the search words {match['other']!r} are not simulated: only field:value terms that all must hold")
     return found
@@ -59,14 +65,21 @@ def time(read: Callable[[Any], datetime]) -> Filter:
     """In whole seconds: finer than that the index does not know."""
 
     def holds(thing: Any, sign: str, value: str) -> bool:
-        wanted = datetime.fromisoformat(value)
+        wanted = _read(datetime.fromisoformat, value)
         return compared(read(thing).replace(microsecond=0), sign, wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC))
 
     return holds
 
 
 def number(read: Callable[[Any], int]) -> Filter:
-    return lambda thing, sign, value: compared(read(thing), sign, int(value.rpartition("/")[2]))
+    return lambda thing, sign, value: compared(read(thing), sign, _read(int, value.rpartition("/")[2]))
+
+
+def _read(reader: Callable[[str], T], value: str) -> T:
+    try:
+        return reader(value)
+    except ValueError:
+        raise GraphQLError(f"Invalid search value: {value}") from None
 
 
 def compared(left: Any, sign: str, right: Any) -> bool:

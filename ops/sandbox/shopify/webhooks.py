@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ops.sandbox.chance import happens, whole
 from ops.sandbox.shopify.bodies import body_of, written
-from ops.sandbox.shopify.state import VERSION, Delivery, NotSimulatedError, Problem, RefusedError, Shop, Subscription, number_of
+from ops.sandbox.shopify.state import VERSION, Delivery, NotSimulatedError, Order, Problem, RefusedError, Shop, Subscription, number_of
 
 GAPS = (10, 30, 60, 300, 1200, 2400, 3600, 6800)  # seconds before each of the eight retries: four hours in all
 BUILT_WHEN_SENT = "inventory_levels/update"
@@ -54,6 +54,14 @@ def emit(shop: Shop, topic: str, subject: tuple[int, ...], at: datetime) -> None
         shop.deliveries[number] = delivery
         if happens(seed, noise.duplicate, "duplicate", number):
             _repeat(shop, delivery)
+
+
+def touch(shop: Shop, order: Order, at: datetime) -> None:
+    """The order has changed: its date moves, and whoever listens is told."""
+    if at - order.updated_at >= timedelta(seconds=shop.switches.index_lag):
+        order.seen_as_of = order.updated_at
+    order.updated_at = at
+    emit(shop, "orders/updated", (order.id,), at)
 
 
 def _repeat(shop: Shop, delivery: Delivery) -> None:

@@ -1,5 +1,6 @@
 """Orders: found, read, made, cancelled."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from ops.sandbox.shopify.state import (
     Bag,
     Definition,
     Line,
+    Metafield,
     Order,
     gid,
     number_of,
@@ -105,11 +107,6 @@ def _cancel(_: Any, call: Call, asked: dict[str, Any]) -> Any:
 
 
 fields(
-    "Mutation",
-    orderCreate=_create,
-    orderCancel=_cancel,
-)
-fields(
     "QueryRoot",
     order=lambda _, call, asked: call.shop.orders.get(number_of(asked["id"], "Order")),
     orders=_orders,
@@ -125,20 +122,28 @@ plain(
 
 def _metafield(order: Order, call: Call, asked: dict[str, Any]) -> Any:
     namespace = metafields.namespace_of(asked.get("namespace"))
-    known = next((one for one in order.metafields if (one.namespace, one.key) == (namespace, asked["key"])), None)
-    return known and {
-        "id": gid("Metafield", known.id),
-        "legacyResourceId": str(known.id),
-        "namespace": known.namespace,
-        "key": known.key,
-        "type": known.type,
-        "value": known.value,
-        "jsonValue": known.value,
+    return next((_shown(one) for one in order.metafields if (one.namespace, one.key) == (namespace, asked["key"])), None)
+
+
+def _shown(metafield: Metafield) -> dict[str, Any]:
+    return {
+        "id": gid("Metafield", metafield.id),
+        "legacyResourceId": str(metafield.id),
+        "namespace": metafield.namespace,
+        "key": metafield.key,
+        "type": metafield.type,
+        "value": metafield.value,
+        "jsonValue": metafield.value,
         "ownerType": "ORDER",
-        "compareDigest": f"{known.id:064x}",
-        "createdAt": when(known.created_at),
-        "updatedAt": when(known.created_at),
+        "compareDigest": hashlib.sha256(metafield.value.encode()).hexdigest(),
+        "createdAt": when(metafield.created_at),
     }
+
+
+def _set_metafields(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    numbers, problems = call.attempt("metafieldsSet", wanted=asked["metafields"])
+    changed = [_shown(one) for order, number in numbers or () for one in call.shop.orders[order].metafields if one.id == number]
+    return {"metafields": None if problems else changed, "userErrors": problems}
 
 
 def _totalled(compute: Callable[[Order], Bag]) -> Field:
@@ -317,3 +322,4 @@ plain(
     amountSet=lambda pair: money(pair[0], pair[1].amount),
     amount=lambda pair: graph_text(pair[1].amount.shop, pair[0].currency),
 )
+fields("Mutation", metafieldsSet=_set_metafields, orderCreate=_create, orderCancel=_cancel)

@@ -1,0 +1,228 @@
+"""The sandbox on a real port: both systems, webhooks that arrive, faults that hurt, levers that move the world."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import anyio
+import pytest
+from aiohttp import web
+
+from engine.ports import AcceleratedClock, TcpNet
+from ops.sandbox.face import WEBHOOK_SECRET, Sandbox, serve_sandbox
+from ops.sandbox.plan import Plan, Warehouse
+from ops.sandbox.world import World
+from tests.unit.sandbox.desk import CREATE, LOOK_UP, START, SUBSCRIBE, an_order
+
+pytestmark = pytest.mark.anyio
+
+PLAN = Plan(skus=4, offers_open="at_stock", warehouse=Warehouse(pick_seconds=60))
+
+
+class Caller:
+    def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+        self.sandbox, self.session = sandbox, session
+
+    async def graph(self, query: str, **variables: Any) -> Any:
+        url = f"{self.sandbox.shopify_url}/admin/api/2026-10/graphql.json"
+        headers = {"X-Shopify-Access-Token": self.sandbox.token}
+        async with self.session.post(url, json={"query": query, "variables": variables}, headers=headers) as reply:
+            return json.loads(await reply.read())
+
+    async def mirakl(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
+        headers = {"Authorization": self.sandbox.key}
+        async with self.session.request(method, self.sandbox.mirakl_url + path, headers=headers, **more) as reply:
+            return reply.status, await reply.read()
+
+    async def lever(self, name: str, /, method: str = "POST", **asked: Any) -> tuple[int, Any]:
+        async with self.session.request(method, f"{self.sandbox.url}/sandbox/{name}", json=asked if method == "POST" else None) as reply:
+            return reply.status, await reply.json()
+
+    @property
+    def variant(self) -> str:
+        return f"gid://shopify/ProductVariant/{next(iter(self.sandbox.world.shop.variants))}"
+
+
+@asynccontextmanager
+async def served(plan: Plan = PLAN, speed: float = 600.0) -> AsyncIterator[Caller]:
+    world = World(plan, 1, START)
+    async with (
+        serve_sandbox(world, AcceleratedClock(START, speed), TcpNet()) as sandbox,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+    ):
+        yield Caller(sandbox, session)
+
+
+@asynccontextmanager
+async def receiver(*statuses: int) -> AsyncIterator[tuple[str, Any]]:
+    """Somebody who listens for webhooks: answers with these statuses in turn, then with 200. Hands over what comes in."""
+    send, receive = anyio.create_memory_object_stream[tuple[bytes, dict[str, str]]](99)
+    answers = list(statuses)
+
+    async def heard(request: web.Request) -> web.Response:
+        await send.send((await request.read(), dict(request.headers)))
+        return web.Response(status=answers.pop(0) if answers else 200)
+
+    app = web.Application()
+    app.router.add_post("/hooks", heard)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hooks", receive
+    finally:
+        await runner.cleanup()
+        send.close()
+        receive.close()
+
+
+async def test_both_systems_answer_on_one_port() -> None:
+    async with served() as caller:
+        assert (await caller.graph("query { shop { currencyCode } }"))["data"]["shop"]["currencyCode"] == "GBP"
+        assert (await caller.mirakl("GET", "/api/version"))[0] == 200
+        async with caller.session.get(f"{caller.sandbox.url}/nowhere") as reply:
+            assert reply.status == 404
+
+
+async def test_a_webhook_arrives_signed() -> None:
+    async with receiver() as (url, heard), served() as caller:
+        await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": url})
+        await caller.graph(CREATE, order=an_order(caller.variant))
+        with anyio.fail_after(5):
+            body, headers = await heard.receive()
+        expected = base64.b64encode(hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).digest()).decode()
+        assert headers["X-Shopify-Hmac-SHA256"] == expected and headers["X-Shopify-Topic"] == "orders/create"
+        assert json.loads(body)["id"] == next(iter(caller.sandbox.world.shop.orders))
+
+
+async def test_a_webhook_that_is_not_taken_comes_again_the_same() -> None:
+    async with receiver(500, 302) as (url, heard), served() as caller:
+        await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": url})
+        await caller.graph(CREATE, order=an_order(caller.variant))
+        with anyio.fail_after(5):
+            attempts = [await heard.receive() for _ in range(3)]
+        assert len({body for body, _ in attempts}) == len({headers["X-Shopify-Webhook-Id"] for _, headers in attempts}) == 1
+
+
+async def test_a_receiver_that_never_answers_loses_its_subscription_after_four_hours() -> None:
+    async with served(speed=20_000) as caller:
+        await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": "http://127.0.0.1:9/hooks"})
+        await caller.graph(CREATE, order=an_order(caller.variant))
+        with anyio.fail_after(10):
+            while caller.sandbox.world.shop.subscriptions:
+                await anyio.sleep(0.02)
+        assert (caller.sandbox.clock.now() - START).total_seconds() > 4 * 3600
+
+
+async def test_an_effect_whose_reply_is_dropped_has_taken_place() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="orderCreate", action="drop", takes_effect=True)
+        with pytest.raises(aiohttp.ClientError):
+            await caller.graph(CREATE, order=an_order(caller.variant, name="lost"))
+        assert [order.name for order in caller.sandbox.world.shop.orders.values()] == ["lost"]
+        await caller.graph(CREATE, order=an_order(caller.variant, name="heard"))
+        assert len(caller.sandbox.world.shop.orders) == 2, "one fault hits one call"
+
+
+async def test_one_dropped_before_has_not() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="OrderCreate", action="drop")
+        with pytest.raises(aiohttp.ClientError):
+            await caller.graph(CREATE, order=an_order(caller.variant))
+        assert caller.sandbox.world.shop.orders == {}
+
+
+async def test_a_reply_can_break_off_in_its_middle() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="orderCreate", action="cut")
+        with pytest.raises(aiohttp.ClientError):
+            await caller.graph(CREATE, order=an_order(caller.variant))
+        assert len(caller.sandbox.world.shop.orders) == 1
+
+
+async def test_another_reply_can_be_given_before_and_after_the_effect() -> None:
+    async with served() as caller:
+        number = (await caller.lever("buy"))[1]["order"]
+        line = caller.sandbox.world.account.orders[number].lines
+        accept = {"order_lines": [{"id": one.id, "accepted": True} for one in line]}
+        page: dict[str, Any] = {"action": "reply", "status": 503, "body": "<html>down</html>", "headers": {"Retry-After": "7"}}
+        await caller.lever("faults", operation="OR21", skip=0, **page)
+        status, body = await caller.mirakl("PUT", f"/api/orders/{number}/accept", json=accept)
+        assert (status, body) == (503, b"<html>down</html>") and caller.sandbox.world.account.orders[number].state == "WAITING_ACCEPTANCE"
+        await caller.lever("faults", operation="OR21", takes_effect=True, **page)
+        assert (await caller.mirakl("PUT", f"/api/orders/{number}/accept", json=accept))[0] == 503
+        assert caller.sandbox.world.account.orders[number].state != "WAITING_ACCEPTANCE"
+
+
+async def test_faults_can_skip_calls_hit_all_and_be_taken_back() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="V01", action="reply", status=500, count=None, skip=1)
+        statuses = [(await caller.mirakl("GET", "/api/version"))[0] for _ in range(3)]
+        assert statuses == [200, 500, 500]
+        await caller.lever("faults", "DELETE")
+        assert (await caller.mirakl("GET", "/api/version"))[0] == 200
+        assert (await caller.lever("faults", operation="V01", action="explode"))[0] == 400
+
+
+async def test_a_reply_can_be_late_in_simulated_time() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="V01", action="delay", seconds=60)
+        before = caller.sandbox.clock.now()
+        assert (await caller.mirakl("GET", "/api/version"))[0] == 200
+        assert (caller.sandbox.clock.now() - before).total_seconds() >= 60
+
+
+async def test_the_world_goes_on_by_itself() -> None:
+    plan = Plan(skus=4, offers_open="at_stock", marketplace_orders=5, buyer_gap=10, warehouse=Warehouse(pick_seconds=30))
+    async with served(plan) as caller:
+        with anyio.fail_after(10):
+            while caller.sandbox.world.actors.placed < 5:
+                await anyio.sleep(0.01)
+        assert (await caller.lever("state", "GET"))[1]["actors"]["marketplace_orders_placed"] == 5
+
+
+async def test_the_levers_buy_count_and_ship() -> None:
+    async with served(speed=1.0) as caller:
+        world = caller.sandbox.world
+        sku = next(iter(world.account.offers))
+        assert (await caller.lever("buy", sku=sku, quantity=2))[1]["order"] in world.account.orders
+        assert (await caller.lever("buy", website=True))[1]["order"] in world.shop.orders
+        assert (await caller.lever("buy", sku="nobody"))[0] == 409 and (await caller.lever("buy", colour="red"))[0] == 400
+        assert (await caller.lever("stock", sku=sku, available=3))[0] == 200
+        assert (await caller.lever("stock", sku="nobody", available=3))[0] == 409
+        assert (await caller.lever("switches", shopify={"routing_delay": 0.0}))[0] == 200
+        made = await caller.graph(CREATE, order=an_order(caller.variant))
+        order = made["data"]["orderCreate"]["order"]["id"]
+        assert (await caller.lever("ship", order=order))[0] == 200
+        state = (await caller.lever("state", "GET"))[1]
+        assert next(one for one in state["shopify"]["orders"] if one["id"] == order)["fulfillment_status"] == "FULFILLED"
+        assert (await caller.lever("switches", shopify={"nonsense": 1}))[0] == 400
+
+
+async def test_a_stock_file_comes_in_as_a_form() -> None:
+    async with served() as caller:
+        sku = next(iter(caller.sandbox.world.account.offers))
+        form = aiohttp.FormData()
+        form.add_field("file", f"offer-sku;quantity\n{sku};77\n", filename="stock.csv", content_type="text/csv")
+        status, body = await caller.mirakl("POST", "/api/offers/stock/imports", data=form)
+        assert status == 201 and json.loads(body)["import_id"] in caller.sandbox.world.account.imports
+        with anyio.fail_after(5):
+            while caller.sandbox.world.account.offers[sku].quantity != 77:
+                await anyio.sleep(0.01)
+
+
+async def test_a_look_up_after_a_lost_reply_finds_the_order() -> None:
+    definition = {"name": "x", "namespace": "$app", "key": "mirakl_order_id", "ownerType": "ORDER", "type": "id"}
+    define = "mutation D($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate(definition: $d) { userErrors { code } } }"
+    async with served() as caller:
+        await caller.graph(define, d=definition)
+        metafields = [{"namespace": "$app", "key": "mirakl_order_id", "type": "id", "value": "A-1"}]
+        await caller.lever("faults", operation="orderCreate", action="drop", takes_effect=True)
+        with pytest.raises(aiohttp.ClientError):
+            await caller.graph(CREATE, order=an_order(caller.variant, metafields=metafields))
+        assert (await caller.graph(LOOK_UP, value="A-1"))["data"]["orderByIdentifier"]["marketplaceOrderId"] == {"value": "A-1"}
