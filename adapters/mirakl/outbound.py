@@ -167,16 +167,24 @@ async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockIm
         client.metrics.schema_unknown_enum.labels("mirakl", "STO02").inc()
     refused = translate.unwritable(command.quantities)  # these were left out of the file
     if told.has_error_report:
-        report = await client.send(IMPORT_ERRORS, path=path, expect="text")
-        refused |= {sku: scrub(reason) or "no reason given" for sku, reason in translate.error_report(report.body)}
+        refused |= await _refused_lines(client, path)
     event = StockImportFinished(
         channel=command.channel,
         import_id=command.import_id,
         status=told.status,
         quantities=command.quantities,
-        refused={Sku(sku): reason for sku, reason in refused.items()},
+        refused=refused,
     )
     return [Done((Effect(event, command.import_id),))]
+
+
+async def _refused_lines(client: Client, path: Mapping[str, str]) -> dict[Sku, str]:
+    report = await client.send(IMPORT_ERRORS, path=path, expect="text")
+    try:
+        refused = translate.error_report(report.body)
+    except translate.UnreadableError as error:
+        raise UnavailableError(str(error), target=client.http.target, endpoint=IMPORT_ERRORS.code) from None
+    return {sku: scrub(reason) or "no reason given" for sku, reason in refused.items()}
 
 
 PERFORMS: Mapping[type[Command], Performer[Any]] = {

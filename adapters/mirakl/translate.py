@@ -5,7 +5,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -438,18 +438,29 @@ def stock_file(quantities: Mapping[Sku, int]) -> bytes:
     return out.getvalue().encode()
 
 
-def error_report(body: bytes) -> Iterator[tuple[Sku, str]]:
-    """STO03, by position: line number, reason, then our own columns. Whatever does not begin with a number is a header."""
-    for encoding in ("utf-16",) if body[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252", "latin-1"):
-        try:
-            text = body.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        return
+def error_report(body: bytes) -> dict[Sku, str]:
+    """STO03, by position: line number, reason, then our own columns. Whatever does not begin with a number is a header.
+
+    Raises UnreadableError: a report of which nothing can be read is not one of no errors.
+    """
+    marked = body[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = next(
+        text for encoding in ("utf-16" if marked else "utf-8-sig", "cp1252", "latin-1") if (text := _decoded(body, encoding)) is not None
+    )
     first = text.split("\n", 1)[0]
     delimiter = ";" if first.count(";") >= first.count(",") else ","
-    for cells in csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter):
-        if len(cells) > 2 and cells[0].strip().isdigit() and cells[2]:
-            yield Sku(cells[2]), cells[1]
+    try:
+        rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter))
+    except csv.Error:
+        rows = []
+    refused = {Sku(cells[2]): cells[1] for cells in rows if len(cells) > 2 and cells[0].strip().isdigit() and cells[2]}
+    if not refused:
+        raise UnreadableError("error report", "names no line")
+    return refused
+
+
+def _decoded(body: bytes, encoding: str) -> str | None:
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError:
+        return None

@@ -237,6 +237,13 @@ async def test_a_read_is_sent_again_when_a_kept_connection_is_closed():
         assert len(door.admitted) == 2, "what never arrived is not counted again"
 
 
+async def test_a_read_on_a_new_connection_is_not_sent_again():
+    async with loopback(raw(b"", then="abort")) as server, calling(server.url) as http:
+        with pytest.raises(UnavailableError):
+            await http.send(READ, path={"id": "1"}, expect="json")
+        assert len(server.calls) == 1
+
+
 async def test_a_write_is_never_sent_again():
     seen: list[str] = []
     async with loopback(closing_the_second_time(seen)) as server, calling(server.url) as http:

@@ -162,13 +162,15 @@ def test_any_mutation_ends_as_facts_or_as_an_exception(body: bytes):
 # ---------------------------------------------------------------- real ones, where there are any
 
 
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_every_order_of_a_real_answer_is_read_or_refused_by_field(path: Path):
-    body = path.read_bytes()
-    orders = [bytes(raw) for raw in msgspec.json.decode(body, type=Page).orders] or [body]
-    fields = [holds(heard(each)) for each in orders]
-    if "minimal" in path.name:
-        assert None not in fields
+if SAMPLES:
+
+    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+    def test_every_order_of_a_real_answer_is_read_or_refused_by_field(path: Path):
+        body = path.read_bytes()
+        orders = [bytes(raw) for raw in msgspec.json.decode(body, type=Page).orders] or [body]
+        fields = [holds(heard(each)) for each in orders]
+        if "minimal" in path.name:
+            assert None not in fields
 
 
 # ---------------------------------------------------------------- what is new

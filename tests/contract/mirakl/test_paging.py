@@ -1,0 +1,223 @@
+"""The list of orders is read whole, however it moves while it is read; and the cursor passes only what was heard."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from engine.errors import UnavailableError
+from schemas.events.exceptions import ExceptionOpened
+from schemas.events.orders import OrderPlaced
+from tests.contract.mirakl.marketplace import Account, Asked, account
+from tests.contract.mirakl.payloads import Payload, line, order
+from tests.loopback import NOW
+
+pytestmark = pytest.mark.anyio
+
+
+def numbered(number: int, **more: Any) -> Payload:
+    return order(line(order_line_id=f"{number}-1"), order_id=f"{number:05}-A", commercial_id=f"{number:05}", **more)
+
+
+class Orders:
+    """The list behind OR11: changed, if a test says so, before the n-th call is answered."""
+
+    def __init__(self, *numbers: int, page: int = 100) -> None:
+        self.numbers, self.page, self.calls = list(numbers), page, 0
+        self.changes: dict[int, Callable[[], None]] = {}
+        self.more: dict[str, Any] = {}  # said instead of the truth
+
+    async def answer(self, asked: Asked) -> web.Response:
+        self.calls += 1
+        self.changes.get(self.calls, lambda: None)()
+        offset, size = int(asked.query["offset"]), min(self.page, int(asked.query["max"]))
+        assert (asked.query["sort"], asked.query["order"]) == ("dateCreated", "asc")
+        there = sorted(self.numbers)
+        told = {"orders": [numbered(number) for number in there[offset : offset + size]], "total_count": len(there)} | self.more
+        return web.Response(body=msgspec.json.encode(told), content_type="application/json")
+
+    def drop(self, *numbers: int) -> Callable[[], None]:
+        def change() -> None:
+            self.numbers = [number for number in self.numbers if number not in numbers]
+
+        return change
+
+    def add(self, *numbers: int) -> Callable[[], None]:
+        return lambda: self.numbers.extend(numbers)
+
+
+async def polled(it: Account, orders: Orders | None = None, cursor: str | None = None) -> tuple[list[int], str]:
+    """The orders that a poll heard of, and its cursor."""
+    if orders is not None:
+        it.marketplace.says("OR11", orders.answer)
+    sight = await it.mirakl.sources[0].poll(cursor)
+    placed = [each.fact.event for each in sight.heard if isinstance(each.fact.event, OrderPlaced)]
+    return [int(event.commercial_id) for event in placed], sight.cursor
+
+
+@pytest.mark.parametrize(("count", "page"), [(0, 100), (1, 100), (100, 100), (101, 100), (250, 100), (37, 10), (3, 1), (5, 2)])
+async def test_all_pages_are_read(count: int, page: int):
+    async with account() as it:
+        heard, _ = await polled(it, Orders(*range(count), page=page))
+        assert heard == list(range(count))
+        assert {asked.query["max"] for asked in it.marketplace.asked} == {"100"}
+
+
+async def test_one_page_is_one_call():
+    async with account() as it:
+        orders = Orders(*range(100))
+        await polled(it, orders)
+        assert orders.calls == 1
+
+
+async def test_an_order_that_leaves_the_list_hides_no_other():
+    async with account() as it:
+        orders = Orders(*range(250))
+        orders.changes = {2: orders.drop(3), 3: orders.drop(*range(10, 15))}
+        heard, _ = await polled(it, orders)
+        assert heard == list(range(250)) and orders.calls == 3, "what left was heard before, and nothing slipped by"
+
+
+async def test_when_too_many_leave_the_list_is_read_again():
+    async with account() as it:
+        orders = Orders(*range(250))
+        orders.changes = {2: orders.drop(*range(40))}
+        heard, _ = await polled(it, orders)
+        assert sorted(heard) == list(range(250)) and orders.calls == 2 + 3
+
+
+async def test_an_order_that_comes_late_is_heard_too():
+    async with account() as it:
+        orders = Orders(*range(1, 151))
+        orders.changes = {2: orders.add(0)}
+        heard, _ = await polled(it, orders)
+        assert sorted(heard) == list(range(151)) and orders.calls == 4
+
+
+async def test_a_list_that_never_holds_still_is_no_list():
+    async with account() as it:
+        orders = Orders(*range(1000, 1250))
+        orders.changes = {2 * call: orders.add(call) for call in range(1, 20)}
+        orders.changes |= {2 * call + 1: orders.drop(*range(1000 + 40 * call, 1040 + 40 * call)) for call in range(1, 4)}
+        with pytest.raises(UnavailableError, match="hold still"):
+            await polled(it, orders)
+
+
+@pytest.mark.parametrize(
+    "more", [{"orders": [], "total_count": 3}, {"orders": None}, {"total_count": None}, {"orders": 7}, {"orders": [], "total_count": 10**9}]
+)
+async def test_a_list_that_shows_nothing_of_what_it_counts_is_no_list(more: dict[str, Any]):
+    async with account() as it:
+        orders = Orders(1, 2, 3)
+        orders.more = more
+        with pytest.raises(UnavailableError):
+            await polled(it, orders)
+        assert orders.calls <= 3
+
+
+async def test_where_only_the_count_is_wrong_the_orders_are_heard():
+    async with account() as it:
+        orders = Orders(1, 2, 3)
+        orders.more = {"total_count": 5}
+        assert (await polled(it, orders))[0] == [1, 2, 3]
+        orders = Orders(1, 2, 2, 3)
+        assert (await polled(it, orders))[0] == [1, 2, 3]
+        assert orders.calls == 2
+
+
+async def test_a_list_that_repeats_itself_ends():
+    async with account() as it:
+        orders = Orders(*range(50))
+
+        async def always_the_first_page(asked: Asked) -> web.Response:
+            return await orders.answer(Asked(asked.code, asked.path, asked.query | {"offset": "0"}, None, None))
+
+        orders.more = {"total_count": 500}
+        it.marketplace.says("OR11", always_the_first_page)
+        heard, _ = await polled(it)
+        assert heard == list(range(50)) and orders.calls == 4
+
+
+async def test_an_order_that_cannot_be_read_holds_up_no_other():
+    async with account() as it:
+        told = {"orders": [numbered(1), numbered(2) | {"currency_iso_code": None}, {}, numbered(3)], "total_count": 4}
+        it.marketplace.says("OR11", told)
+        sight = await it.mirakl.sources[0].poll(None)
+        opened = [each for each in sight.heard if isinstance(each.fact.event, ExceptionOpened)]
+        assert [each.stream for each in opened] == ["order-asos:00002-A", "channel-asos"]
+        assert (await polled(it))[0] == [1, 3]
+        quarantined = it.metrics.registry.get_sample_value("crossdock_quarantined_total", {"source": "mirakl", "type": "OR11"})
+        assert quarantined == 4
+
+
+async def test_what_is_new_is_counted():
+    async with account() as it:
+        it.marketplace.says("OR11", {"orders": [numbered(1, hologram=1, order_state="TELEPORTING")], "total_count": 1})
+        assert (await polled(it))[0] == [1]
+        for name in ("crossdock_schema_unknown_fields_total", "crossdock_schema_unknown_enum_total"):
+            assert it.metrics.registry.get_sample_value(name, {"source": "mirakl", "type": "OR11"}) == 1
+
+
+# ---------------------------------------------------------------- the cursor
+
+
+def answering(date: str | None) -> Callable[[Asked], Awaitable[web.Response]]:
+    async def answer(_asked: Asked) -> web.Response:
+        headers = {"Date": date} if date is not None else {}
+        return web.Response(body=b'{"orders":[],"total_count":0}', content_type="application/json", headers=headers)
+
+    return answer
+
+
+async def window(it: Account, cursor: str | None) -> tuple[str, str, str]:
+    """What a poll from that cursor asks for, and the cursor it ends with."""
+    sight = await it.mirakl.sources[0].poll(cursor)
+    query = it.marketplace.asked[-1].query
+    return query["start_update_date"], query["end_update_date"], sight.cursor
+
+
+async def test_a_poll_reaches_back_beyond_the_last_one():
+    async with account(first_look_days=2, order_overlap=1800.0) as it:
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:00:03 GMT"))
+        assert await window(it, None) == ("2026-08-11T09:00:00Z", "2026-08-13T09:00:00Z", '{"until":"2026-08-13T09:00:00Z"}')
+        it.clock.time = NOW + timedelta(minutes=5, microseconds=7)
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:05:00 GMT"))
+        assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == (
+            "2026-08-13T08:30:00Z",
+            "2026-08-13T09:05:00Z",
+            '{"until":"2026-08-13T09:05:00Z"}',
+        )
+
+
+async def test_a_cursor_is_never_beyond_their_clock_nor_ours():
+    async with account() as it:
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 08:50:00 GMT"))
+        assert (await window(it, None))[2] == '{"until":"2026-08-13T08:50:00Z"}', "theirs is ten minutes behind"
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:10:00 GMT"))
+        assert (await window(it, None))[2] == '{"until":"2026-08-13T09:00:00Z"}', "theirs is ten minutes ahead"
+
+
+async def test_a_clock_set_back_leaves_no_gap():
+    async with account() as it:
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:00:00 GMT"))
+        start, end, _ = await window(it, '{"until":"2026-08-13T11:00:00Z"}')
+        assert (start, end) == ("2026-08-13T08:30:00Z", "2026-08-13T09:00:00Z")
+
+
+async def test_a_poll_that_fails_moves_nothing():
+    async with account() as it:
+        it.marketplace.says("OR11", 503)
+        with pytest.raises(UnavailableError):
+            await it.mirakl.sources[0].poll('{"until":"2026-08-13T08:00:00Z"}')
+
+
+async def test_how_often_is_a_setting_and_the_ceiling_is_the_keys():
+    async with account(orders_every=900.0, orders_ceiling=900.0) as it:
+        [source] = it.mirakl.sources
+        assert (source.name, source.target, source.every) == ("mirakl:asos:orders", "mirakl:asos", 900.0)
+        assert (it.mirakl.client.list_orders.calls, it.mirakl.client.list_orders.per) == (1, 900.0)
+    async with account(orders_ceiling=1.0) as it:
+        assert it.mirakl.client.list_orders.per == 60.0, "below what is published no setting goes"

@@ -1,0 +1,324 @@
+"""Every command becomes calls that the published contract accepts; every answer to one becomes an outcome."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from adapters.mirakl import endpoints
+from adapters.mirakl.outbound import PERFORMS
+from engine.adapter import Done, Effect, Endpoint, NotYet, Refused
+from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
+from schemas.commands import AcceptOrder, Command, PublishStock, SetSellerReference, SettleStockImport, ShipOrder
+from schemas.events.inventory import StockImportFinished, StockImportStarted
+from schemas.events.orders import OrderAccepted, OrderShipped, SellerReferenceSet
+from schemas.values import ChannelId, LineId, OrderId, ShopId, Sku
+from tests.contract.mirakl.marketplace import CONTRACT, HANG_UP, Asked, account, refusal, text
+from tests.contract.mirakl.payloads import line, order, written
+
+pytestmark = pytest.mark.anyio
+
+ASOS, ORDER = ChannelId("asos"), OrderId("00012345-A")
+FIRST, SECOND = LineId("00012345-A-1"), LineId("00012345-A-2")
+ACCEPT = AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,))
+REFER = SetSellerReference(channel=ASOS, order_id=ORDER, reference="#1001")
+SHIP = ShipOrder(
+    channel=ASOS, order_id=ORDER, fulfilments=(ShopId("gid://shopify/Fulfillment/1"),), carrier=" royal MAIL", tracking_number="AB1"
+)
+STOCK = {Sku("TEE-RED-M"): 3, Sku('B;"x"'): 0}
+PUBLISH = PublishStock(channel=ASOS, quantities=STOCK, as_of=1)
+SETTLE = SettleStockImport(channel=ASOS, import_id="2001", quantities=STOCK)
+WRITES: Mapping[type[Command], tuple[Any, str]] = {  # what is asked, and the call that changes something
+    AcceptOrder: (ACCEPT, "OR21"),
+    SetSellerReference: (REFER, "OR04"),
+    ShipOrder: (SHIP, "OR24"),
+    PublishStock: (PUBLISH, "STO01"),
+}
+
+
+def test_every_endpoint_is_one_of_the_contract():
+    ours = [value for value in vars(endpoints).values() if isinstance(value, Endpoint)]
+    assert len(ours) == 12
+    theirs = {operation.code: (operation.method, path) for path, operation in _operations()}
+    assert {each.code: (each.method, each.path) for each in ours} == {each.code: theirs[each.code] for each in ours}
+    assert {each.code for each in ours if each.reads} == {each.code for each in ours if each.method == "GET"}
+
+
+def _operations() -> list[tuple[str, Any]]:
+    codes = {methods[method]["operationId"]: path for path, methods in CONTRACT.document["paths"].items() for method in methods}
+    return [(codes[operation.code], operation) for operation in CONTRACT.operations]
+
+
+def test_every_command_for_a_marketplace_is_performed_and_tried_here():
+    assert set(PERFORMS) == {*WRITES, SettleStockImport}
+    assert {kind for kind, performer in PERFORMS.items() if performer.look} == {AcceptOrder, ShipOrder}
+
+
+@pytest.mark.parametrize("kind", WRITES, ids=lambda kind: kind.__name__)
+async def test_a_lost_answer_is_an_unknown_outcome_and_the_call_went_out_once(kind: type[Command]):
+    command, code = WRITES[kind]
+    async with account() as it:
+        it.marketplace.says("OR23", 204)
+        it.marketplace.says(code, HANG_UP)
+        with pytest.raises(UnknownOutcomeError):
+            await it.perform(command)
+        assert len(it.marketplace.of(code)) == 1
+
+
+@pytest.mark.parametrize("kind", WRITES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("status", "error"), [(401, AuthError), (429, ThrottledError), (400, RejectedError), (503, UnknownOutcomeError)])
+async def test_a_refusal_is_one_error_whatever_was_asked(kind: type[Command], status: int, error: type[Exception]):
+    command, code = WRITES[kind]
+    async with account() as it:
+        it.marketplace.says("OR23", 204)
+        it.marketplace.says(code, refusal(status, "no"))
+        with pytest.raises(error):
+            await it.perform(command)
+
+
+# ---------------------------------------------------------------- accept
+
+
+async def test_an_order_is_accepted_line_by_line():
+    async with account() as it:
+        it.marketplace.says("OR21", 204)
+        [done] = await it.perform(ACCEPT)
+        [asked] = it.marketplace.asked
+    assert asked.path == {"order_id": ORDER}
+    assert asked.body == {"order_lines": [{"id": FIRST, "accepted": True}, {"id": SECOND, "accepted": False}]}
+    assert done == Done((Effect(OrderAccepted(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,)), ORDER),))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ("WAITING_DEBIT", "REFUSED", True),
+        ("WAITING_DEBIT_PAYMENT", "REFUSED", True),
+        ("SHIPPING", "REFUSED", True),
+        ("CLOSED", "REFUSED", True),
+        ("WAITING_ACCEPTANCE", "WAITING_ACCEPTANCE", False),
+        ("STAGING", "REFUSED", False),
+        ("REFUSED", "REFUSED", False),
+        ("CANCELED", "REFUSED", False),
+        ("SHIPPING", "SHIPPING", False),
+        ("SHIPPING", "CANCELED", False),
+        ("TELEPORTED", "REFUSED", False),
+        (None, None, False),
+    ],
+)
+async def test_whether_an_order_was_accepted_is_seen_by_its_lines(first: str | None, second: str | None, found: bool):
+    async with account() as it:
+        there = order(line(1, order_line_state=first), line(2, order_line_state=second))
+        it.marketplace.says("OR11", {"orders": [order(order_id="another"), there], "total_count": 2})
+        seen = await it.look(ACCEPT)
+        assert it.marketplace.asked[0].query["order_ids"] == ORDER
+    accepted = OrderAccepted(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,))
+    assert seen == (Done((Effect(accepted, ORDER),)) if found else None)
+
+
+async def test_an_order_that_is_not_there_was_not_accepted():
+    async with account() as it:
+        for orders in ([], [order(order_id="another")], [order(line(1))], [{"order_id": ORDER, "order_lines": None}]):
+            it.marketplace.says("OR11", {"orders": orders, "total_count": len(orders)})
+            assert await it.look(ACCEPT) is None
+
+
+async def test_an_order_that_cannot_be_read_tells_nothing():
+    async with account() as it:
+        it.marketplace.says("OR11", {"orders": [order(order_lines=7)], "total_count": 1})
+        with pytest.raises(UnavailableError) as unread:
+            await it.look(ACCEPT)
+        assert unread.value.field == "order_lines"
+
+
+# ---------------------------------------------------------------- seller reference
+
+
+async def test_references_go_together_and_are_answered_one_by_one():
+    names = {"A": "#1", "B": "#2", "C": "#3", "D": "", "E": "x" * 2001}
+    commands = [SetSellerReference(channel=ASOS, order_id=OrderId(name), reference=text) for name, text in names.items()]
+    problem = {"code": "NOT_FOUND", "field": "order_id", "message": "no order of jo@example.com"}
+    async with account() as it:
+        it.marketplace.says("OR04", {"updated_orders": [{"order_id": "B", "errors": [problem]}, {"order_id": "A", "errors": []}]})
+        answers = await it.perform(*commands)
+        [asked] = it.marketplace.asked
+    assert asked.body == {"orders": [{"order_id": n, "references": {"order_reference_for_seller": names[n]}} for n in "ABC"]}
+    event = SellerReferenceSet(channel=ASOS, order_id=OrderId("A"), reference="#1")
+    assert answers[0] == Done((Effect(event, "A\x1f#1"),))
+    assert answers[1] == Refused("NOT_FOUND: no order of …", field="order_id")
+    assert answers[2] == Refused("the answer does not name this order")
+    assert all(isinstance(answer, Refused) and answer.field == "order_reference_for_seller" for answer in answers[3:])
+
+
+async def test_without_a_usable_reference_nothing_is_asked():
+    async with account() as it:
+        [answer] = await it.perform(SetSellerReference(channel=ASOS, order_id=ORDER, reference=" "))
+        assert isinstance(answer, Refused) and it.marketplace.asked == []
+
+
+def test_as_many_go_together_as_the_contract_allows():
+    schema = CONTRACT.document["components"]["schemas"]["OR04_Request"]["properties"]["orders"]
+    assert schema["maxItems"] == PERFORMS[SetSellerReference].endpoint.batch == 100
+
+
+# ---------------------------------------------------------------- ship
+
+
+async def test_an_order_is_tracked_and_then_shipped():
+    async with account() as it:
+        it.marketplace.says("OR23", 204)
+        it.marketplace.says("OR24", 204)
+        [done] = await it.perform(SHIP)
+        tracked, shipped = it.marketplace.asked
+    assert (tracked.code, tracked.body) == ("OR23", {"carrier_code": "RM", "tracking_number": "AB1"})
+    assert (shipped.code, shipped.body, shipped.path) == ("OR24", None, {"order_id": ORDER})
+    assert done == Done((Effect(OrderShipped(channel=ASOS, order_id=ORDER, carrier_code="RM", tracking_number="AB1"), ORDER),))
+
+
+async def test_what_is_not_tracked_is_not_shipped():
+    async with account() as it:
+        for answer, error in ((HANG_UP, UnknownOutcomeError), (refusal(400, "no such carrier"), RejectedError)):
+            it.marketplace.says("OR23", answer)
+            with pytest.raises(error):
+                await it.perform(SHIP)
+        assert it.marketplace.of("OR24") == []
+
+
+@pytest.mark.parametrize("carrier", ["Royal Mail Special", "RM", "", "  ", "jo@example.com"])
+async def test_a_carrier_is_never_guessed(carrier: str):
+    async with account() as it:
+        [answer] = await it.perform(ShipOrder(channel=ASOS, order_id=ORDER, fulfilments=(), carrier=carrier))
+        assert isinstance(answer, Refused) and answer.field == "carrier"
+        assert "carriers of asos" in answer.detail and "jo@" not in answer.detail
+        assert it.marketplace.asked == []
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("SHIPPED", True),
+        ("TO_COLLECT", True),
+        ("RECEIVED", True),
+        ("CLOSED", True),
+        ("SHIPPING", False),
+        ("CANCELED", False),
+        (None, False),
+    ],
+)
+async def test_whether_an_order_was_shipped_is_seen_by_its_state(state: str | None, found: bool):
+    async with account() as it:
+        there = order(order_state=state, shipping_carrier_code="RM", shipping_tracking="AB1")
+        it.marketplace.says("OR11", {"orders": [there], "total_count": 1})
+        seen = await it.look(SHIP)
+    event = OrderShipped(channel=ASOS, order_id=ORDER, carrier_code="RM", tracking_number="AB1")
+    assert seen == (Done((Effect(event, ORDER),)) if found else None)
+
+
+# ---------------------------------------------------------------- stock
+
+
+async def test_a_stock_file_is_taken():
+    async with account() as it:
+        it.marketplace.says("STO01", {"import_id": 2001})
+        [done] = await it.perform(PUBLISH)
+        [asked] = it.marketplace.asked
+    assert asked.file == (
+        '"offer-sku";"quantity";"warehouse-code";"update-delete"\r\n"TEE-RED-M";"3";"";"update"\r\n"B;""x""";"0";"";"update"\r\n'
+    )
+    assert done == Done((Effect(StockImportStarted(channel=ASOS, import_id="2001", quantities=STOCK), "2001"),))
+
+
+@pytest.mark.parametrize("answer", [{}, {"import_id": None}, {"import_id": [1]}])
+async def test_a_file_without_a_number_may_have_been_taken(answer: dict[str, Any]):
+    async with account() as it:
+        it.marketplace.says("STO01", answer)
+        with pytest.raises(UnknownOutcomeError):
+            await it.perform(PUBLISH)
+
+
+@pytest.mark.parametrize("status", ["WAITING", "RUNNING", "QUEUED"])
+async def test_a_file_at_work_is_asked_about_later(status: str):
+    async with account(settle_every=20.0) as it:
+        it.marketplace.says("STO02", {"import_id": "2001", "status": status, "has_error_report": False})
+        assert await it.perform(SETTLE) == [NotYet(20.0)]
+        assert it.marketplace.asked[0].path == {"import_id": "2001"}
+
+
+def settled(status: str, refused: dict[str, str] | None = None) -> list[Done]:
+    said = {Sku(sku): why for sku, why in (refused or {}).items()}
+    event = StockImportFinished(channel=ASOS, import_id="2001", status=status, quantities=STOCK, refused=said)
+    return [Done((Effect(event, "2001"),))]
+
+
+async def test_a_file_ends_line_by_line():
+    async with account() as it:
+        it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": None})
+        assert await it.perform(SETTLE) == settled("COMPLETE")
+        assert it.marketplace.of("STO03") == []
+        it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": True})
+        it.marketplace.says(
+            "STO03", text(b'line;why;offer-sku\r\n3;"No such offer, ask jo@example.com";"B;""x""";0\r\n', "application/octet-stream")
+        )
+        assert await it.perform(SETTLE) == settled("COMPLETE", {'B;"x"': "No such offer, ask …"})
+        it.marketplace.says("STO02", {"status": "FAILED", "has_error_report": False})
+        assert await it.perform(SETTLE) == settled("FAILED")
+
+
+async def test_an_end_we_do_not_know_is_kept_as_it_is():
+    async with account() as it:
+        it.marketplace.says("STO02", {"status": "EVAPORATED"})
+        assert await it.perform(SETTLE) == settled("EVAPORATED")
+        labels = {"source": "mirakl", "type": "STO02"}
+        assert it.metrics.registry.get_sample_value("crossdock_schema_unknown_enum_total", labels) == 1
+
+
+async def test_what_no_file_can_hold_is_told_as_refused():
+    odd = {Sku("A\nB"): 3, Sku("C"): 1}
+    async with account() as it:
+        it.marketplace.says("STO01", {"import_id": "2001"})
+        it.marketplace.says("STO02", {"status": "COMPLETE"})
+        [started] = await it.perform(PublishStock(channel=ASOS, quantities=odd, as_of=1))
+        [finished] = await it.perform(SettleStockImport(channel=ASOS, import_id="2001", quantities=odd))
+        assert "A\n" not in (it.marketplace.of("STO01")[0].file or "")
+    assert started.effects[0].event.quantities == odd
+    assert finished.effects[0].event.refused == {"A\nB": "is no SKU that a file can hold"}
+
+
+@pytest.mark.parametrize("report", [text(b""), text(b"PK\x03\x04"), text(b"<html>", "text/html"), 503])
+async def test_a_report_that_cannot_be_read_is_not_one_without_errors(report: Any):
+    async with account() as it:
+        it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": True})
+        it.marketplace.says("STO03", report)
+        with pytest.raises(UnavailableError):
+            await it.perform(SETTLE)
+
+
+async def test_an_import_without_a_status_is_not_settled():
+    async with account() as it:
+        for answer in ({}, {"status": None}, {"status": 7}):
+            it.marketplace.says("STO02", answer)
+            with pytest.raises(UnavailableError):
+                await it.perform(SETTLE)
+
+
+# ---------------------------------------------------------------- the rest of what is asked
+
+
+async def test_the_tax_mode_is_always_asked_for_or_never():
+    async def nothing(_asked: Asked) -> dict[str, Any]:
+        return {"orders": [], "total_count": 0}
+
+    for mode in ("TAX_EXCLUDED", ""):
+        async with account(tax_mode=mode) as it:
+            it.marketplace.says("OR11", nothing)
+            await it.look(SHIP)
+            await it.mirakl.sources[0].poll(None)
+            assert {asked.query.get("order_tax_mode", "") for asked in it.marketplace.asked} == {mode}
+            assert not any("locale" in asked.query for asked in it.marketplace.asked)
+
+
+def test_a_good_order_is_one_by_the_contract():
+    pointer = "/components/schemas/OR11_Response_200_Orders"
+    errors = CONTRACT.errors(pointer, json.loads(written(order())))
+    assert [error.json_path for error in errors if error.validator not in ("required", "type")] == []
