@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from msgspec import structs
 
 from adapters.http import Secret
@@ -18,6 +19,8 @@ from engine.metrics import Metrics
 from engine.ports import Clock, Net, Rng
 from schemas.commands import Command, CreateShopOrder
 from schemas.values import TenantId
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class Shopify:
     async def prepare(self) -> None:
         """The order id's definition, which must be there before the first order, and our webhook subscriptions."""
         await define_order_id(self.client)
-        await self._subscriptions.repair()
+        if missing := await self._subscriptions.repair():
+            log.info("subscribed to webhooks", topics=len(missing))
 
     async def aclose(self) -> None:
         await self.client.aclose()

@@ -148,7 +148,7 @@ def counted(tenant: TenantId, item: wire.Item, read_at: Instant, settled: Sequen
     )
 
     def same(last: Event) -> bool:
-        return not settled and isinstance(last, StockCounted) and replace(last, read_at=read_at, settled=()) == event
+        return isinstance(last, StockCounted) and replace(last, read_at=read_at, settled=()) == event
 
     return Heard(stock_stream(event.sku), fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at), same=same)
 

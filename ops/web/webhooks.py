@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from adapters.http import Secret
-from adapters.shopify.hints import Ignored, hint, topic_known
+from adapters.shopify.hints import KNOWN, Ignored, hint
 from engine.errors import EventIdConflictError
 from engine.log import Append, Log
 from engine.metrics import Metrics
@@ -80,7 +80,7 @@ class _Receiver:
             return web.Response(status=refused.status)
         topic = request.headers.get("X-Shopify-Topic", "")
         outcome = await self._outcome(topic, body)
-        label = topic if topic_known(topic) else "other"
+        label = topic if topic in KNOWN else "other"
         self._metrics.webhook_requests.labels(self._tenant, label, outcome).inc()
         self._metrics.webhook_ack_seconds.observe(self._clock.monotonic() - arrived)
         return web.Response(status=503 if outcome == "unavailable" else 200)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.adapter import Done, Refused
-from engine.errors import RejectedError, ThrottledError, UnknownOutcomeError
+from engine.errors import AuthError, RejectedError, ThrottledError, UnknownOutcomeError
 from schemas.commands import CreateShopOrder
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.orders import ShopOrderCreated
@@ -261,6 +261,28 @@ async def test_what_cannot_be_learnt_after_the_order_was_made_is_unknown_and_no_
         assert len(front.shop.orders) == 1
 
 
+@pytest.mark.parametrize("answer", [{"order": {"id": 5}, "userErrors": []}, {"order": None, "userErrors": []}, None, {"userErrors": "?"}])
+async def test_an_answer_that_cannot_be_understood_may_stand_for_an_order(answer):
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        front.instead["OrderCreate"] = (200, {"data": {"orderCreate": answer}})
+        with pytest.raises(UnknownOutcomeError):
+            await perform(front, command())
+
+
+async def test_a_refusal_is_told_by_code_and_place_and_quotes_nobody():
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        error = {"code": "INVALID", "field": ["order", "shippingAddress", "zip"], "message": "PII-canary is no postcode"}
+        front.instead["OrderCreate"] = (200, {"data": {"orderCreate": {"order": None, "userErrors": [error]}}})
+        assert await perform(front, command()) == Refused("INVALID", "order.shippingAddress.zip")
+        front.instead["OrderCreate"] = (200, {"data": {"orderCreate": {"order": None, "userErrors": [error | {"code": "SHOP_DORMANT"}]}}})
+        with pytest.raises(AuthError):
+            await perform(front, command())
+
+
 async def test_a_development_shop_is_too_busy_after_five_orders_and_says_when():
     async with shopfront() as front:
         front.shop.switches.orders_per_minute = 1
@@ -269,6 +291,6 @@ async def test_a_development_shop_is_too_busy_after_five_orders_and_says_when():
         await perform(front, command())
         with pytest.raises(ThrottledError) as caught:
             await perform(front, command(order_id="2"))
-        assert 1.0 <= caught.value.retry_after <= 3.0
+        assert 1.0 < caught.value.retry_after < 3.0, "not before the points are back, and not all at once"
         front.clock.time += timedelta(minutes=2)
         assert isinstance(await perform(front, command(order_id="2")), Done)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from adapters.shopify import endpoints, translate
 from adapters.shopify.endpoints import ORDER_CREATE, Operation
+from adapters.shopify.hints import KNOWN
 from adapters.shopify.shop import _DEFINITION_INPUT, _enum
 from ops.sandbox.shopify import orders, totals
 from ops.sandbox.shopify.cost import Price
@@ -85,6 +86,7 @@ def test_what_is_sent_is_one_operation_that_fits_and_so_do_its_variables(operati
 def test_every_file_is_sent_and_every_topic_is_one():
     spread = {name for operation in OPERATIONS for name in endpoints._SPREAD.findall(operation.text)}
     assert {file.stem for file in FILES.glob("*.graphql")} == {operation.name for operation in OPERATIONS} | spread
+    assert set(endpoints.TOPICS) <= KNOWN
     assert {_enum(topic) for topic in endpoints.TOPICS} <= set(schema().type_map["WebhookSubscriptionTopic"].values)  # type: ignore[attr-defined]
 
 
