@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
-import asyncpg
 
+from engine.ports import DATABASE_AWAY
 from schemas.values import TenantId
 
 CHANNEL = "crossdock"  # the payload is the tenant
@@ -50,7 +50,7 @@ class Bell:
             return
         self._opening = True
         try:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*DATABASE_AWAY):
                 await self._close()
                 conn = await self._pool.acquire()
                 try:
@@ -80,7 +80,7 @@ class Bell:
             await self._release(conn)
 
     async def _release(self, conn: Any) -> None:
-        with anyio.CancelScope(shield=True), suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
             if not conn.is_closed():
                 conn.remove_termination_listener(self._lost)
                 await conn.remove_listener(CHANNEL, self._heard)

@@ -24,7 +24,7 @@ from engine.log import Fence, Log
 from engine.metrics import Metrics
 from engine.outbox import Claimed, PutBack
 from engine.perform import Held, Outcome, Performing, Standing
-from engine.ports import Clock
+from engine.ports import DATABASE_AWAY, Clock
 from engine.vault import Vault
 from schemas.commands import AnyCommand, Command, LookFirst, StateGuarded
 from schemas.envelope import Fact, event_id
@@ -207,7 +207,7 @@ class Dispatcher:
             for pause in RECORD_PAUSES:
                 try:
                     await self._commit(fence, gathered)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except DATABASE_AWAY:
                     await self._clock.sleep(pause / self._clock.loop_seconds(1.0))
                 else:
                     return
@@ -261,7 +261,7 @@ class Dispatcher:
         """Keep depth and age of the tenant's queue, for scrapes to read."""
         tenant = self._log.tenant
         while True:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*DATABASE_AWAY):
                 async with self._pool.acquire() as conn:
                     queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant)}
                 now = self._clock.now()

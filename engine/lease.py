@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from engine.errors import LeaseLostError
 from engine.log import Fence
 from engine.metrics import Metrics
-from engine.ports import Clock
+from engine.ports import DATABASE_AWAY, Clock
 from schemas.values import TenantId
 
 TTL = 10.0  # seconds of the event loop; two beats may be late before somebody takes over
@@ -122,7 +122,7 @@ class Lease:
             return await self._keeping.__aexit__(kind, error, trace)
         finally:
             self._show(leading=False, epoch=self._fence.epoch)
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError), anyio.move_on_after(RELEASE_SECONDS, shield=True):
+            with suppress(*DATABASE_AWAY), anyio.move_on_after(RELEASE_SECONDS, shield=True):
                 await self.release(self._fence)
 
     async def _keep(self, fence: Fence) -> None:
@@ -132,7 +132,7 @@ class Lease:
             await self._clock.sleep(self._ttl / BEATS)
             asked = self._clock.monotonic()
             with (
-                suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError),
+                suppress(*DATABASE_AWAY),
                 anyio.move_on_after(self._clock.loop_seconds(self._ttl)),
             ):
                 await self.renew(fence)

@@ -363,6 +363,7 @@ def _is_passing(error: Exception) -> bool:
             | asyncpg.TransactionRollbackError()
             | asyncpg.LockNotAvailableError()
             | asyncpg.TooManyConnectionsError()
+            | asyncpg.InternalClientError()
             | OSError()
         ):
             return True

@@ -19,7 +19,7 @@ from engine.inbox import append_heard, news, own_fact
 from engine.log import Fence, Log
 from engine.metrics import Metrics
 from engine.perform import Standing
-from engine.ports import Clock, Rng
+from engine.ports import DATABASE_AWAY, Clock, Rng
 from schemas.envelope import Envelope
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.values import Instant
@@ -139,7 +139,7 @@ class Poller:
             self._place.count("auth")
             await self._place.alarm.show(fence, {"X76": f"our key is refused for {self.source.name}"})
             return min(PROBE[0] * 2.0 ** (min(self._failures, 32) - 1), PROBE[1])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except DATABASE_AWAY:
             self._place.count("database")
         except LeaseLostError:
             raise
@@ -226,7 +226,7 @@ class Following:
                     wait = min(PROBE[0] * 2.0 ** min(self._refusals, 32), PROBE[1])
                     self._refusals += 1
                     await self._place.alarm.show(fence, {"X76": f"our key is refused for {self.reader.name}"})
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except DATABASE_AWAY:
                     self._place.count("database")
                 await (self._clock.sleep(wait) if wait else wake(TICK))
 

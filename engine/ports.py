@@ -14,6 +14,10 @@ import aiohttp
 import anyio
 import asyncpg
 
+# The database is away, or the connection to it is: what was asked may have been done. InternalClientError is asyncpg's own word for a
+# connection that was cut in the middle of an exchange.
+DATABASE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
 
 @runtime_checkable
 class Clock(Protocol):

@@ -21,7 +21,7 @@ from engine.errors import ConflictError, EngineError, SchemaError
 from engine.log import Log, Page
 from engine.metrics import Metrics
 from engine.outbox import Connection, Intent, issue
-from engine.ports import Clock
+from engine.ports import DATABASE_AWAY, Clock
 from engine.projection import Policy, Projection
 from schemas.events import UnknownEvent, tag_of
 from schemas.values import TenantId
@@ -236,7 +236,7 @@ class Runner(Generic[S]):
                     if not await self._step():
                         await wake(TICK)
                     failures = 0
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ConflictError):
+                except (*DATABASE_AWAY, ConflictError):
                     failures += 1
                     if failures > len(RETRIES):
                         raise

@@ -1,6 +1,5 @@
 """`crossdock demo`: a morning's trade in accelerated time on real parts, and the proof of its end state."""
 
-import asyncio
 import os
 import tempfile
 from collections import Counter
@@ -19,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from engine.chain import verify as verify_chain
-from engine.errors import EngineError, StartupError
+from engine.errors import EngineError
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.migrate import migrate
@@ -135,7 +134,7 @@ class _Demo:
         world = World.open(self._directory / "sandbox.journal", plan, options.seed, now)
         clock = AcceleratedClock(max(world.now, now), options.speed)
         async with serve_sandbox(world, clock, TcpNet()) as sandbox:
-            path = _configure(self._directory, sandbox)
+            path = configure(self._directory, sandbox)
             settings = read_settings(path)
             with open_database(settings, os.environ, url=options.database) as database:
                 await migrate(database.owner_url)
@@ -172,7 +171,7 @@ class _Demo:
                     states = Counter(order["state"] for order in truth["mirakl"]["orders"])
                     progress.update(task, completed=states["SHIPPED"])
                     live.update(Group(_board(truth, waiting), progress))
-                    settled = waiting == 0 and not _mismatches(truth, await _stock(watching, settings), settings.channel[0])
+                    settled = waiting == 0 and not mismatches(truth, await stock_rows(watching, settings), settings.channel[0])
                     if truth["actors"]["turns_ahead"] == 0 and settled and states["SHIPPED"] == len(truth["mirakl"]["orders"]):
                         return
                     progressed = (states, waiting, truth["now"] and len(truth["mirakl"]["imports"]))
@@ -193,16 +192,16 @@ class _Demo:
             log = Log(pool, tenant, Vault(pool, tenant, master_key_of(settings, os.environ)), SystemClock(), self._metrics)
             counts = {row["type"]: row["number"] for row in await pool.fetch(COUNT_EVENTS, tenant)}
             async with pool.acquire() as conn:
-                mismatches = _mismatches(truth, await _stock(conn, settings), settings.channel[0])
+                wrong = mismatches(truth, await stock_rows(conn, settings), settings.channel[0])
             placed = truth["mirakl"]["orders"]
-            ids = Counter(_marketplace_id(order) for order in truth["shopify"]["orders"] if order["by_app"] and not order["cancelled_at"])
+            ids = Counter(marketplace_id(order) for order in truth["shopify"]["orders"] if order["by_app"] and not order["cancelled_at"])
             return Result(
                 orders_placed=len(placed),
                 orders_in_shopify=sum(ids[order["order_id"]] > 0 for order in placed),
                 duplicates=sum(number - 1 for number in ids.values()),
                 shipped_in_mirakl=sum(order["state"] == "SHIPPED" and bool(order["tracking"]) for order in placed),
                 oversold_units=truth["shopify"]["oversold_units"],
-                stock_mismatches=len(mismatches),
+                stock_mismatches=len(wrong),
                 events=sum(counts.values()),
                 commands_confirmed=counts.get("command_confirmed", 0),
                 commands_unknown=await pool.fetchval(UNKNOWN, tenant),
@@ -233,11 +232,11 @@ async def _rebuilds_equal(pool: Any, log: Log) -> bool:
     return equal
 
 
-async def _stock(conn: Any, settings: Settings) -> list[Stock]:
+async def stock_rows(conn: Any, settings: Settings) -> list[Stock]:
     return [msgspec.json.decode(row["document"], type=Stock) for row in await conn.fetch(STOCK, settings.tenant_id)]
 
 
-def _mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSection) -> list[str]:
+def mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSection) -> list[str]:
     """SKUs whose quantity on the marketplace is not what the formula makes of Shopify's own levels."""
     known = {row.sku: row for row in rows}
     wrong = []
@@ -253,7 +252,7 @@ def _mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSec
     return wrong
 
 
-def _marketplace_id(order: Mapping[str, Any]) -> str:
+def marketplace_id(order: Mapping[str, Any]) -> str:
     return next((value for name, value in order["metafields"].items() if name.endswith("mirakl_order_id")), f"none: {order['id']}")
 
 
@@ -295,7 +294,7 @@ def _print_result(console: Console, result: Result, order: str, data: Path | Non
 # ---------------------------------------------------------------- its settings, as a person would write them
 
 
-def _configure(directory: Path, sandbox: Sandbox) -> Path:
+def configure(directory: Path, sandbox: Sandbox) -> Path:
     """The demo's own crossdock.toml, with its secrets in files beside it: read as any other."""
     secrets = directory / "secrets"
     secrets.mkdir(mode=0o700, exist_ok=True)

@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import anyio
-import asyncpg
 import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
@@ -25,7 +24,7 @@ from engine.metrics import Metrics
 from engine.migrate import check_schema, prove_privileges
 from engine.perform import Standing
 from engine.poller import Following, Poller
-from engine.ports import Clock, Db, Ids, Net, Rng
+from engine.ports import DATABASE_AWAY, Clock, Db, Ids, Net, Rng
 from engine.projection import Policy, Projection
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
@@ -44,6 +43,7 @@ PROJECTIONS: dict[Projection[Any], tuple[Policy[Any], ...]] = {
 }
 LEASE_SECONDS = 15.0  # of the event loop: how long a dead engine's work waits for another
 DRAIN_SECONDS = 20.0  # of the event loop: calls under way may end; those that do not are unknown, and settled after the restart
+CLOSE_SECONDS = 3.0  # of the event loop, for the database's connections to end
 EXTERNAL_PARTNER = 900.0  # seconds between two calls of OR11 with such a key; whoever polls that seldom has one
 PULSE = 2.0  # seconds of the event loop between two looks at the database and at how late the loop is
 PAUSES = (0.2, 1.0, 2.0, 5.0)  # seconds of the event loop between two tries of a worker whose database or marketplace is away
@@ -160,7 +160,7 @@ class Service:
         ports, tenant = self.ports, self.settings.tenant_id
         async with AsyncExitStack() as stack:
             pool = await ports.db.pool()
-            stack.push_async_callback(pool.close)
+            stack.push_async_callback(_close, pool)
             async with pool.acquire() as conn:
                 schema = await check_schema(conn)
                 await self._prove(conn)
@@ -300,7 +300,7 @@ class Service:
             alive.set(1)
             try:
                 await work()
-            except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as errors:
+            except* (*DATABASE_AWAY, TimeoutError) as errors:
                 self.metrics.db_errors.labels(_sqlstate_class(errors)).inc()
                 logger.warning("worker stopped", worker=name, error=type(_first(errors)).__name__)
             else:
@@ -332,9 +332,17 @@ class Service:
                         self.metrics.db_pool_wait_seconds.observe(clock.loop_seconds(clock.monotonic() - asked))
                         await conn.fetchval("SELECT 1")
                 self._missing.pop("database", None)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (*DATABASE_AWAY, TimeoutError) as error:
                 self._missing["database"] = type(error).__name__
                 self.metrics.db_errors.labels(_sqlstate_class(error)).inc()
+
+
+async def _close(pool: Any) -> None:
+    """Let go of the database, also when everything is being cancelled; connections that do not end are cut."""
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True) as scope:
+        await pool.close()
+    if scope.cancelled_caught:
+        pool.terminate()
 
 
 def _first(errors: BaseException) -> BaseException:
