@@ -69,7 +69,7 @@ class _Receiver:
     def __init__(self, log: Log, settings: WebhookSettings, metrics: Metrics, clock: Clock, tenant: TenantId) -> None:
         self._log, self._settings, self._metrics, self._clock, self._tenant = log, settings, metrics, clock, tenant
         self._tokens, self._at = BURST, clock.monotonic()
-        self._pending: set[asyncio.Task[str]] = set()
+        self._pending: dict[asyncio.Task[str], None] = {}  # in the order of their coming
 
     async def receive(self, request: web.Request) -> web.Response:
         arrived = self._clock.monotonic()
@@ -89,7 +89,7 @@ class _Receiver:
         """Let appends end that are still under way."""
         if self._pending:
             await asyncio.wait(self._pending, timeout=COMMIT_SECONDS)
-        for task in self._pending:
+        for task in list(self._pending):
             task.cancel()
 
     # ------------------------------------------------------------ may it be read?
@@ -149,8 +149,8 @@ class _Receiver:
             return "unavailable"
         # A commit on its way is not to be called back: whoever waits for it may go, and learns that it is not known.
         task = asyncio.create_task(self._appended(Append(stream=heard.stream, facts=(heard.fact,))))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        self._pending[task] = None
+        task.add_done_callback(self._pending.pop)
         done, _ = await asyncio.wait({task}, timeout=COMMIT_SECONDS)
         return task.result() if done else "unavailable"
 
