@@ -57,8 +57,8 @@ SEEK_PAGES = {"limit": {"type": "integer", "minimum": 1, "maximum": 100}, "page_
 
 # The published document keeps paging and locale in its prose: no operation declares them. General Notes, read 2026-08-13.
 UNDECLARED: dict[str, dict[str, Any]] = {
-    **{code: OFFSET_PAGES for code in ("OR11", "OF21", "IV01", "M01")},
-    **{code: SEEK_PAGES for code in ("RT11", "RT12", "ST11", "ST12", "PRI02", "M11")},
+    **dict.fromkeys(("OR11", "OF21", "IV01", "M01"), OFFSET_PAGES),
+    **dict.fromkeys(("RT11", "RT12", "ST11", "ST12", "PRI02", "M11"), SEEK_PAGES),
     "TL02": SEEK_PAGES | {"limit": {"type": "integer", "minimum": 1, "maximum": 2000}},
     "SBC11": SEEK_PAGES | {"limit": {"type": "integer", "minimum": 1, "maximum": 1000}},
 }

@@ -4,6 +4,7 @@ Each acts in two steps: `decide` looks at the world and makes up its mind, `carr
 its particulars, is journalled; a world that is rebuilt carries out and never decides.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,7 +83,7 @@ def decide(scene: Scene, due: Due) -> dict[str, Any]:
             website = happens(actors.seed, actors.plan.d2c_share, "website", ref)
             return {"n": ref, "basket": basket(scene, ref, website=website)}
         case "restock":
-            sku = choose(actors.seed, sorted(scene.account.offers), "restock", ref)
+            sku = choose(actors.seed, list(scene.account.offers), "restock", ref)
             level = next(iter(shop.levels[shop.variants[shop.skus[sku][0]].item_id].values()))
             return {"n": ref, "sku": sku, "available": max(0, level.available) + whole(actors.seed, 3, 25, "restocked by", ref)}
         case "pick":
@@ -102,15 +103,27 @@ def basket(scene: Scene, n: int, *, website: bool, sku: str | None = None, quant
     lines: list[tuple[str, int]] = []
     if sku is not None:
         lines = [(sku, quantity)] if shown(sku) >= quantity else []
-    elif on_sale := [known for known in sorted(offers) if shown(known) > 0]:
+    else:
         for index in range(choose(seed, (1, 1, 1, 2, 2, 3, 4), "lines", n)):
-            chosen = choose(seed, on_sale, "sku", n, index)
+            chosen = _browse(scene, list(offers), shown, n, index)
+            if chosen is None:
+                break
             if lines and happens(seed, 0.15, "same again", n, index):
                 chosen = lines[0][0]  # two lines of one SKU are two lines
             left = shown(chosen) - sum(units for known, units in lines if known == chosen)
             if left > 0:
                 lines.append((chosen, min(left, choose(seed, (1, 1, 1, 2, 3), "quantity", n, index))))
     return {"website": website, "lines": lines, "buyer": msgspec.to_builtins(person(seed, n))} if lines else None
+
+
+def _browse(scene: Scene, skus: list[str], shown: Callable[[str], int], *question: object) -> str | None:
+    """Something that is for sale: soon found where most is, looked for everywhere where little is."""
+    for glance in range(12):
+        sku = choose(scene.actors.seed, skus, "sku", *question, glance)
+        if shown(sku) > 0:
+            return sku
+    on_sale = [sku for sku in skus if shown(sku) > 0]
+    return choose(scene.actors.seed, on_sale, "sku", *question) if on_sale else None
 
 
 def _parcel(actors: Actors, order: FulfillmentOrder) -> dict[str, Any] | None:

@@ -39,11 +39,13 @@ def terms(query: str | None) -> list[Term]:
     return found
 
 
-def chosen(query: str | None, filters: Mapping[str, Filter]) -> tuple[Callable[[Any], bool], list[dict[str, str]]]:
-    """A test for the query, and a warning for each filter that nobody knows."""
+def chosen(query: str | None, filters: Mapping[str, Filter]) -> tuple[Callable[[Any], bool] | None, list[dict[str, str]]]:
+    """A test for the query (None: everything passes), and a warning for each filter that nobody knows."""
     asked = terms(query)
     known = [(filters[term.field], term) for term in asked if term.field in filters]
     warnings = [{"field": term.field, "message": "Invalid search field for this query."} for term in asked if term.field not in filters]
+    if not known:
+        return None, warnings
     return lambda thing: all(holds(thing, term.sign, term.value) for holds, term in known), warnings
 
 

@@ -53,7 +53,7 @@ fields(
         "location": call.shop.locations[parcel.location_id],
         "countryCode": "GB",
     },
-    lineItems=lambda parcel, call, asked: page([((line.id,), (parcel, line)) for line in parcel.lines], asked),
+    lineItems=lambda parcel, call, asked: page({line.id: (parcel, line) for line in parcel.lines}, asked),
 )
 plain(
     "FulfillmentOrderLineItem",
@@ -105,9 +105,9 @@ fields(
     location=lambda parcel, call, asked: call.shop.locations[parcel.location_id],
     order=lambda parcel, call, asked: call.shop.orders[parcel.order_id],
     trackingInfo=_tracking,
-    fulfillmentLineItems=lambda parcel, call, asked: page([((line.id,), (parcel, line)) for line in parcel.lines], asked),
+    fulfillmentLineItems=lambda parcel, call, asked: page({line.id: (parcel, line) for line in parcel.lines}, asked),
     fulfillmentOrders=lambda parcel, call, asked: page(
-        [((number,), call.shop.fulfillment_orders[number]) for number in sorted({line.fulfillment_order_id for line in parcel.lines})],
+        {number: call.shop.fulfillment_orders[number] for number in sorted({line.fulfillment_order_id for line in parcel.lines})},
         asked,
     ),
 )

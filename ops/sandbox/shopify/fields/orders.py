@@ -70,7 +70,7 @@ def _orders(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     """Through the index, which lags: what is newer than that is not found."""
     holds = call.found("orders", asked.get("query"), _order_filters(call))
     known = call.at - timedelta(seconds=call.shop.switches.index_lag)
-    shown = [order for order in call.shop.orders.values() if order.created_at <= known and holds(order)]
+    shown = [order for order in call.shop.orders.values() if order.created_at <= known and (holds is None or holds(order))]
     read: dict[str, Callable[[Order], tuple[str | int, ...]]] = {
         "ID": lambda order: (order.id,),
         "ORDER_NUMBER": lambda order: (order.number,),
@@ -80,8 +80,8 @@ def _orders(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     }
     if asked["sortKey"] not in read:
         raise GraphQLError(f"orders sorted by {asked['sortKey']} are not simulated", extensions={"code": "NOT_SIMULATED"})
-    keyed = [(read[asked["sortKey"]](order), order) for order in shown]
-    return page(sorted(keyed, key=lambda pair: pair[0]), asked)
+    by_key = {read[asked["sortKey"]](order): order for order in shown}
+    return page({key: by_key[key] for key in sorted(by_key)}, asked)
 
 
 def _by_identifier(_: Any, call: Call, asked: dict[str, Any]) -> Any:
@@ -225,10 +225,10 @@ fields(
     lineItems=lambda order, call, asked: page(in_order([(order, line) for line in order.lines]), asked),
     fulfillments=lambda order, call, asked: limited([call.shop.fulfillments[number] for number in order.fulfillments], asked),
     fulfillmentOrders=lambda order, call, asked: page(
-        [((number,), call.shop.fulfillment_orders[number]) for number in order.fulfillment_orders], asked
+        {number: call.shop.fulfillment_orders[number] for number in order.fulfillment_orders}, asked
     ),
     transactions=lambda order, call, asked: limited([(order, paid) for paid in order.transactions], asked),
-    returns=lambda order, call, asked: page([], asked),
+    returns=lambda order, call, asked: page({}, asked),
 )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ops.sandbox.shopify import metafields
-from ops.sandbox.shopify.connections import by_id, page
+from ops.sandbox.shopify.connections import page
 from ops.sandbox.shopify.fields.table import QUANTITIES, Call, fields, plain, version, when
 from ops.sandbox.shopify.state import (
     APP_ID,
@@ -93,11 +93,11 @@ def _define(_: Any, call: Call, asked: dict[str, Any]) -> Any:
 def _definitions(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     namespace = metafields.namespace_of(asked["namespace"]) if asked.get("namespace") else None
     return page(
-        [
-            (key, _definition(known))
-            for key, known in by_id(call.shop.definitions)
+        {
+            number: _definition(known)
+            for number, known in call.shop.definitions.items()
             if known.owner_type == asked["ownerType"] and namespace in (None, known.namespace) and asked.get("key") in (None, known.key)
-        ],
+        },
         asked,
     )
 
@@ -114,14 +114,7 @@ fields(
 
 def _subscriptions(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     topics, uri = asked.get("topics"), asked.get("uri") or asked.get("callbackUrl")
-    return page(
-        [
-            (key, known)
-            for key, known in by_id(call.shop.subscriptions)
-            if (not topics or known.topic in topics) and uri in (None, known.uri)
-        ],
-        asked,
-    )
+    return page(call.shop.subscriptions, asked, lambda known: (not topics or known.topic in topics) and uri in (None, known.uri))
 
 
 def _subscription(call: Call, number: int | None, problems: list[Problem]) -> dict[str, Any]:

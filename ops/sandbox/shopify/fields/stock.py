@@ -6,16 +6,24 @@ from graphql import GraphQLError
 
 from ops.sandbox.money import graph_text
 from ops.sandbox.shopify import search, stock
-from ops.sandbox.shopify.connections import by_id, page
+from ops.sandbox.shopify.connections import page
 from ops.sandbox.shopify.fields.table import QUANTITIES, Call, fields, plain, when
 from ops.sandbox.shopify.state import (
     Item,
     Level,
+    Location,
     Problem,
     Variant,
     gid,
     number_of,
 )
+
+
+def _levels_there(location: Location, call: Call, asked: dict[str, Any]) -> Any:
+    there = (at[location.id] for at in call.shop.levels.values() if location.id in at)
+    holds = call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)
+    return page({level.id: level for level in sorted(there, key=lambda level: level.id)}, asked, holds)
+
 
 plain(
     "Location",
@@ -38,14 +46,7 @@ plain(
 fields(
     "Location",
     isPrimary=lambda location, call, asked: location.id == next(iter(call.shop.locations)),
-    inventoryLevels=lambda location, call, asked: page(
-        [
-            ((level.id,), level)
-            for level in sorted((at[location.id] for at in call.shop.levels.values() if location.id in at), key=lambda level: level.id)
-            if call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)(level)
-        ],
-        asked,
-    ),
+    inventoryLevels=_levels_there,
 )
 
 LEVEL_FILTERS: dict[str, search.Filter] = {
@@ -72,8 +73,8 @@ VARIANT_FILTERS: dict[str, search.Filter] = {
 def _locations(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     shown = [location for location in call.shop.locations.values() if location.active or asked["includeInactive"]]
     if asked["sortKey"] == "ID":
-        return page([((location.id,), location) for location in shown], asked)
-    return page(sorted(((location.name, location.id), location) for location in shown), asked)
+        return page({location.id: location for location in shown}, asked)
+    return page({(one.name, one.id): one for one in sorted(shown, key=lambda one: (one.name, one.id))}, asked)
 
 
 def _sorted_by_id(field: str, asked: dict[str, Any]) -> None:
@@ -84,18 +85,18 @@ def _sorted_by_id(field: str, asked: dict[str, Any]) -> None:
 def _variants(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     _sorted_by_id("productVariants", asked)
     holds = call.found("productVariants", asked.get("query"), VARIANT_FILTERS)
-    return page([(key, variant) for key, variant in by_id(call.shop.variants) if holds(variant)], asked)
+    return page(call.shop.variants, asked, holds)
 
 
 def _items(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     holds = call.found("inventoryItems", asked.get("query"), ITEM_FILTERS)
-    return page([(key, item) for key, item in by_id(call.shop.items) if holds(item)], asked)
+    return page(call.shop.items, asked, holds)
 
 
 def _item_levels(item: Item, call: Call, asked: dict[str, Any]) -> Any:
     levels = [level for place, level in call.shop.levels[item.id].items() if call.shop.locations[place].active or asked["includeInactive"]]
     holds = call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)
-    return page([((level.id,), level) for level in sorted(levels, key=lambda level: level.id) if holds(level)], asked)
+    return page({level.id: level for level in sorted(levels, key=lambda level: level.id)}, asked, holds)
 
 
 def _quantities(level: Level, call: Call, asked: dict[str, Any]) -> Any:
@@ -138,7 +139,7 @@ fields(
     "InventoryItem",
     duplicateSkuCount=lambda item, call, asked: len(call.shop.skus.get(item.sku or "", [])) - 1 if item.sku else 0,
     inventoryLevels=_item_levels,
-    variants=lambda item, call, asked: page([((item.variant_id,), call.shop.variants[item.variant_id])], asked),
+    variants=lambda item, call, asked: page({item.variant_id: call.shop.variants[item.variant_id]}, asked),
 )
 plain(
     "InventoryLevel",

@@ -41,7 +41,8 @@ class Call:
         except RefusedError as refused:
             return None, list(refused.problems)
 
-    def found(self, field: str, query: str | None, filters: Mapping[str, search.Filter]) -> Callable[[Any], bool]:
+    def found(self, field: str, query: str | None, filters: Mapping[str, search.Filter]) -> Callable[[Any], bool] | None:
+        """A test for what a search asks for; None where it asks for nothing that is known."""
         test, warnings = search.chosen(query, filters)
         if warnings:
             self.searches.append({"path": [field], "query": query, "warnings": warnings})
