@@ -10,7 +10,7 @@ import anyio
 from engine.ports import DATABASE_AWAY
 from schemas.values import TenantId
 
-CHANNEL = "crossdock"  # the payload is the tenant
+CHANNEL = "crossdock"  # the payload is "position tenant": as far as was committed
 RELEASE_SECONDS = 5.0  # for giving back a connection that may be half open
 
 Wake = Callable[[float], Awaitable[bool]]
@@ -22,6 +22,7 @@ class Bell:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
         self._ears: defaultdict[str, set[_Ear]] = defaultdict(set)
+        self._told: dict[str, int] = {}  # tenant -> the position up to which all have been told
         self._conn: Any = None
         self._opening = False
 
@@ -39,19 +40,22 @@ class Bell:
             if not any(self._ears.values()):
                 await self._close()
 
-    def ring(self, tenant: str) -> None:
-        """Something was committed to this tenant's log."""
+    def ring(self, tenant: str, position: int | None = None) -> None:
+        """Something was committed to this tenant's log, up to this position where it is known. Nobody is told of a position twice."""
+        if position is not None:
+            if position <= self._told.get(tenant, 0):
+                return
+            self._told[tenant] = position
         for ear in self._ears.get(tenant, ()):
             ear.rung.set()
 
     async def attend(self) -> None:
         """See to it that somebody listens to the database; what goes wrong is tried again at the next wake."""
-        if self._opening or (self._conn is not None and not self._conn.is_closed()):
+        if self._opening or self._conn is not None:
             return
         self._opening = True
         try:
             with suppress(*DATABASE_AWAY):
-                await self._close()
                 conn = await self._pool.acquire()
                 try:
                     await conn.add_listener(CHANNEL, self._heard)
@@ -65,9 +69,11 @@ class Bell:
             self._opening = False
 
     def _heard(self, _conn: Any, _pid: int, _channel: str, payload: object) -> None:
-        self.ring(str(payload))
+        position, tenant = str(payload).split(" ", 1)
+        self.ring(tenant, int(position))
 
     def _lost(self, _conn: Any) -> None:
+        self._conn = None
         self._ring_all()
 
     def _ring_all(self) -> None:

@@ -237,8 +237,10 @@ class Log:
                         raise
                     await self._clock.sleep(pause)
         self._metrics.log_append_seconds.observe(self._clock.monotonic() - began)
-        self.ring()
-        return [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
+        verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
+        if reached := max((verdict.last or 0 for verdict in verdicts if verdict.outcome == "appended"), default=0):
+            self._bell.ring(self.tenant, reached)
+        return verdicts
 
     def _count(self, verdict: Verdict) -> Verdict:
         match verdict.outcome:
@@ -363,6 +365,7 @@ def _is_passing(error: Exception) -> bool:
             | asyncpg.TransactionRollbackError()
             | asyncpg.LockNotAvailableError()
             | asyncpg.TooManyConnectionsError()
+            | asyncpg.InternalClientError()  # its session has just been ended, and it knows only half of it
             | asyncpg.InternalClientError()
             | OSError()
         ):

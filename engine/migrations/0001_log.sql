@@ -369,7 +369,7 @@ begin
     from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
     order by n;
     update crossdock.heads h set position = v_head + v_place, hash = v_hash where h.tenant = p_tenant;
-    perform pg_notify('crossdock', p_tenant);
+    perform pg_notify('crossdock', v_head + v_place || ' ' || p_tenant);
 end
 $$;
 
