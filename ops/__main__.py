@@ -160,11 +160,14 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
 @click.option("--speed", default=1.0, show_default=True, help="How many times as fast as real time.")
 @click.option("--orders", default=0, show_default=True, help="Marketplace orders that are bought by themselves.")
-def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int) -> None:
+@click.option(
+    "--offers", default="zero", show_default=True, type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file."
+)
+def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int, offers: str) -> None:
     """A Shopify and a Mirakl to try things on. GET /sandbox/state tells the whole truth of both."""
     from ops.sandbox.alone import stand_alone  # noqa: PLC0415
 
-    run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders))
+    run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders, offers_open=offers == "stock"))
 
 
 @main.command()

@@ -13,10 +13,10 @@ from ops.sandbox.plan import Plan
 from ops.sandbox.world import World
 
 
-async def stand_alone(*, port: int, seed: int, data: Path | None, speed: float, orders: int) -> int:
-    console = Console(highlight=False)
+async def stand_alone(*, port: int, seed: int, data: Path | None, speed: float, orders: int, offers_open: bool) -> int:
+    console = Console(highlight=False, soft_wrap=True)
     now = SystemClock().now()
-    plan = Plan(marketplace_orders=orders, offers_open="at_zero")
+    plan = Plan(marketplace_orders=orders, offers_open="at_stock" if offers_open else "at_zero")
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         world = World.open(data / "sandbox.journal", plan, seed, now)
