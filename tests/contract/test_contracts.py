@@ -125,20 +125,20 @@ def test_every_document_we_send_fits_the_trimmed_schema():
     assert validate(schema, concat_ast(documents)) == []
 
 
-@pytest.mark.skipif(PUBLISHED is None, reason="CROSSDOCK_CONTRACTS names no folder with the published documents")
-def test_the_files_are_what_the_script_makes_of_the_published_documents():
-    assert PUBLISHED is not None
-    assert (
-        trim_mirakl(json.loads(Path(PUBLISHED, "mirakl-seller.openapi.json").read_text()))
-        == (CONTRACTS / "mirakl.openapi.json").read_text()
-    )
-    published: Any = build_schema(Path(PUBLISHED, "shopify-admin-2026-10.graphql").read_text()).type_map
-    for name, ours in build_schema((CONTRACTS / "shopify.graphql").read_text()).type_map.items():
-        if not name.startswith("__"):
-            assert type(ours) is type(published[name])
-            for field, is_ in getattr(ours, "fields", {}).items():
-                theirs = published[name].fields[field]
-                assert str(is_.type) == str(theirs.type), f"{name}.{field}"
-                assert {n: str(a.type) for n, a in getattr(is_, "args", {}).items()} == {
-                    n: str(a.type) for n, a in getattr(theirs, "args", {}).items()
-                }
+if PUBLISHED is not None:
+
+    def test_the_files_are_what_the_script_makes_of_the_published_documents():
+        assert (
+            trim_mirakl(json.loads(Path(PUBLISHED, "mirakl-seller.openapi.json").read_text()))
+            == (CONTRACTS / "mirakl.openapi.json").read_text()
+        )
+        published: Any = build_schema(Path(PUBLISHED, "shopify-admin-2026-10.graphql").read_text()).type_map
+        for name, ours in build_schema((CONTRACTS / "shopify.graphql").read_text()).type_map.items():
+            if not name.startswith("__"):
+                assert type(ours) is type(published[name])
+                for field, is_ in getattr(ours, "fields", {}).items():
+                    theirs = published[name].fields[field]
+                    assert str(is_.type) == str(theirs.type), f"{name}.{field}"
+                    assert {n: str(a.type) for n, a in getattr(is_, "args", {}).items()} == {
+                        n: str(a.type) for n, a in getattr(theirs, "args", {}).items()
+                    }
