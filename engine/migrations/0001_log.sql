@@ -150,7 +150,7 @@ create function crossdock.append_events(
     p_actors text[]
 )
 returns table (
-    append integer,  -- 1, 2, …
+    append integer,  -- 1, 2, 3
     verdict text,
     first_position bigint,
     last_position bigint,
