@@ -134,6 +134,7 @@ class Http:
             outcome = OUTCOMES[type(error)]
             raise
         finally:
+            self._admission.settled(endpoint)
             self._metrics.outbound_requests.labels(self.target, endpoint.code, outcome).inc()
             self._metrics.outbound_request_seconds.labels(self.target, endpoint.code).observe(self._clock.monotonic() - started)
 

@@ -143,6 +143,10 @@ class Admission(Protocol):
         """Return when a call may go out; the call is then counted, durably where the ceiling is a slow one."""
         ...
 
+    def settled(self, endpoint: Endpoint) -> None:
+        """The call is over, however it ended: it may have arrived as late as now."""
+        ...
+
     def hold(self, endpoint: Endpoint, seconds: float) -> None:
         """The marketplace asked for a pause."""
         ...

@@ -68,6 +68,9 @@ class Unmetered:
     async def admit(self, endpoint: Endpoint) -> None:
         """At once."""
 
+    def settled(self, endpoint: Endpoint) -> None:
+        """Nobody counts."""
+
     def hold(self, endpoint: Endpoint, seconds: float) -> None:
         """Nobody asks twice."""
 

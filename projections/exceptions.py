@@ -6,11 +6,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
+from projections.orders import RANKS
 from schemas.events import Event
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from schemas.events.inventory import StockImportFinished
-from schemas.streams import stock_stream
+from schemas.events.inventory import StockCounted, StockImportFinished
+from schemas.events.orders import OrderPlaced, OrderStateChanged
+from schemas.streams import order_stream, stock_stream
 from schemas.values import Sku
 
 # Which exception a refusal is, and who owns it: by command and, where it matters, by the field that was not liked.
@@ -51,6 +53,12 @@ def keys(event: Event) -> Iterable[str]:
             return (f"{command}:{subject}",)
         case StockImportFinished(channel=channel, quantities=quantities):
             return [f"X10:{channel}:{sku}" for sku in quantities]
+        case StockCounted(sku=sku):
+            return (f"X02:{sku}",)
+        case OrderPlaced(channel=channel, order_id=order_id):
+            return (f"X79:{order_stream(channel, order_id)}",)
+        case OrderStateChanged(channel=channel, order_id=order_id):
+            return (f"X80:{order_stream(channel, order_id)}",)
     return ()
 
 
@@ -95,6 +103,16 @@ def evolve(trouble: Trouble, event: Event) -> Trouble:
                 return _close(trouble, "taken since")
             summary = f"the channel does not take the stock of {sku}: {refused[sku]}"
             return Trouble(key=trouble.key, open=True, code="X10", subject=stock_stream(sku), summary=summary, field=sku, owner="ECOM")
+        case StockCounted():
+            return _close(trouble, "counted since")
+        case OrderPlaced():
+            return _close(trouble, "read since")
+        case OrderStateChanged(state=state) if state in RANKS:
+            return _close(trouble, "in a known state since")
+        case OrderStateChanged(channel=channel, order_id=order_id, state=state):
+            summary = f"order {order_id} is in a state nobody has told us about, {state}: everything about it is held"
+            subject = order_stream(channel, order_id)
+            return Trouble(key=trouble.key, open=True, code="X80", subject=subject, summary=summary, field="order_state", severity=2)
     return trouble
 
 

@@ -43,10 +43,14 @@ class OpenDoor:
     """A limiter that admits everything and remembers it."""
 
     admitted: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     held: list[tuple[str, float]] = field(default_factory=list)
 
     async def admit(self, endpoint: Endpoint) -> None:
         self.admitted.append(endpoint.code)
+
+    def settled(self, endpoint: Endpoint) -> None:
+        self.answered.append(endpoint.code)
 
     def hold(self, endpoint: Endpoint, seconds: float) -> None:
         self.held.append((endpoint.code, seconds))

@@ -102,11 +102,13 @@ def _facts(order: wire.Order, place: Place) -> list[Heard]:
     heard = [story.heard(placed, placed.placed_at, otherwise=story.fact(terms, updated_at, _digest(msgspec.json.encode(placed))))]
 
     state, reason = _id(order.order_state, "order_state"), _text(order.order_state_reason_code)
-    moved = OrderStateChanged(channel=place.channel, order_id=placed.order_id, state=state, reason=reason or None)
-    heard.append(story.heard(moved, updated_at, state, otherwise=story.fact(moved, updated_at, state, reason)))
     for number, (line, ours) in enumerate(zip(order.order_lines or (), placed.lines, strict=True)):
         heard.append(_line_state(line, ours, story, f"order_lines[{number}]", updated_at))
-    return heard + _address(order, story, updated_at)
+    heard += _address(order, story, updated_at)
+    moved = OrderStateChanged(channel=place.channel, order_id=placed.order_id, state=state, reason=reason or None)
+    # The order's own state comes last: what a policy does because of it, it does knowing lines and address.
+    heard.append(story.heard(moved, updated_at, state, otherwise=story.fact(moved, updated_at, state, reason)))
+    return heard
 
 
 def _line_state(line: wire.OrderLine, ours: OrderLine, story: _Story, at: str, updated_at: Instant) -> Heard:
@@ -384,7 +386,7 @@ def _unreadable(raw: bytes | Raw, place: Place, seen_at: Instant, field: str, wh
     except UnreadableError:
         stream, what = f"channel-{place.channel}", "an order without a usable order_id"
     opened = ExceptionOpened(
-        key=f"X79:{stream}:{field}",
+        key=f"X79:{stream}",
         code="X79",
         subject=stream,
         summary=f"{what} of {place.channel} cannot be read: {field} {why}",

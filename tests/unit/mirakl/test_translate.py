@@ -63,7 +63,7 @@ def address_in(payload: Payload) -> tuple[DeliveryAddressGiven, DeliveryAddress]
 
 def test_an_order_is_placed_stands_somewhere_and_goes_somewhere():
     facts = told(order())
-    assert [type(each.fact.event) for each in facts] == [OrderPlaced, OrderStateChanged, LineStateChanged, DeliveryAddressGiven]
+    assert [type(each.fact.event) for each in facts] == [OrderPlaced, LineStateChanged, DeliveryAddressGiven, OrderStateChanged]
     assert {each.stream for each in facts} == {"order-asos:00012345-A"}
     assert facts[0].fact.event == OrderPlaced(
         channel=ChannelId("asos"),
@@ -103,10 +103,10 @@ def test_a_fact_has_the_same_id_whenever_it_is_heard():
 
 
 def test_each_state_is_a_fact_of_its_own():
-    shipping, shipped = told(order())[1], told(order(order_state="SHIPPED"))[1]
+    shipping, shipped = told(order())[-1], told(order(order_state="SHIPPED"))[-1]
     assert shipping.fact.event_id != shipped.fact.event_id
-    assert told(order(order_state_reason_code="R1"))[1].fact.event_id == shipping.fact.event_id
-    assert told(order(order_state_reason_code="R1"))[1].otherwise != shipping.otherwise, "a reason given later is told beside"
+    assert told(order(order_state_reason_code="R1"))[-1].fact.event_id == shipping.fact.event_id
+    assert told(order(order_state_reason_code="R1"))[-1].otherwise != shipping.otherwise, "a reason given later is told beside"
 
 
 def test_other_terms_are_told_beside_the_first():
@@ -121,8 +121,8 @@ def test_the_marketplaces_clock_is_told():
     facts = told(order(line(order_line_state="SHIPPED", shipped_date="2026-08-13T10:00:00+0200")))
     assert [each.fact.occurred_at.isoformat() for each in facts] == [
         "2026-08-13T08:30:00+00:00",
-        "2026-08-13T08:41:07.250000+00:00",
         "2026-08-13T08:00:00+00:00",
+        "2026-08-13T08:41:07.250000+00:00",
         "2026-08-13T08:41:07.250000+00:00",
     ]
 
@@ -232,7 +232,7 @@ def test_an_address_is_sealed_and_only_its_country_is_said():
 
 
 def test_another_address_is_told_beside_the_first():
-    first, moved = told(order())[-1], told(order(last_updated_date="2026-08-14T00:00:00Z"))[-1]
+    first, moved = told(order())[2], told(order(last_updated_date="2026-08-14T00:00:00Z"))[2]
     assert first.fact.event_id == moved.fact.event_id
     assert moved.otherwise is not None and first.otherwise is not None and moved.otherwise.event_id != first.otherwise.event_id
     assert moved.otherwise.personal == moved.fact.personal and moved.otherwise.subject == moved.stream
@@ -272,7 +272,7 @@ def test_the_buyers_own_name_stands_in_where_the_address_has_none():
 
 
 def test_a_lost_character_is_somebodys_business():
-    *facts, last = told(having("customer.shipping_address", address(city="M\ufffdnster", company="A", company_2="B\0")))
+    *facts, last, _ = told(having("customer.shipping_address", address(city="M\ufffdnster", company="A", company_2="B\0")))
     assert isinstance(last.fact.event, ExceptionOpened) and last.fact.event.owner == "CX"
     assert last.fact.event.field == "customer.shipping_address.city" and "nster" not in last.fact.event.summary
     sealed = facts[-1].fact.personal

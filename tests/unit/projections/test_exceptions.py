@@ -5,7 +5,7 @@ from uuid import UUID
 from projections.exceptions import exceptions
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from tests.examples import CHANNEL, ORDER, import_finished
+from tests.examples import CHANNEL, ORDER, counted, import_finished, placed, state
 from tests.spec import spec
 
 SUBJECT = f"order-{CHANNEL}:{ORDER}"
@@ -48,3 +48,15 @@ def test_a_refused_stock_line_is_open_until_the_channel_takes_it() -> None:
     story = spec(exceptions).given(import_finished(5, refused={"TEE-RED-M": "unknown offer"}))
     story.then_row("X10:asos:TEE-RED-M", open=True, code="X10", subject="stock-TEE-RED-M")
     story.when(import_finished(4)).then_row("X10:asos:TEE-RED-M", open=False)
+
+
+def test_an_order_in_an_unknown_state_waits_for_somebody_until_it_leaves_it() -> None:
+    story = spec(exceptions).given(state("FROZEN")).then_row(f"X80:{SUBJECT}", open=True, code="X80", field="order_state")
+    story.when(state("SHIPPING")).then_row(f"X80:{SUBJECT}", open=False)
+
+
+def test_what_could_not_be_read_or_counted_is_closed_once_it_can() -> None:
+    unreadable = ExceptionOpened(key=f"X79:{SUBJECT}", code="X79", subject=SUBJECT, summary="no price", field="order_lines[0].price")
+    ambiguous = ExceptionOpened(key="X02:TEE-RED-M", code="X02", subject="stock-TEE-RED-M", summary="two items")
+    story = spec(exceptions).given(unreadable, ambiguous).when(placed(), counted())
+    story.then_row(f"X79:{SUBJECT}", open=False).then_row("X02:TEE-RED-M", open=False)
