@@ -12,6 +12,8 @@ POST /sandbox/faults    {operation, action, …}      see faults.py; DELETE take
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from email.utils import format_datetime
 from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
@@ -199,7 +201,7 @@ def _system(sandbox: Sandbox, answer: Callable[[Request], Reply], names: Callabl
         )
         fault = sandbox.faults.meet(names(asked))
         if fault is None:
-            return _response(answer(asked))
+            return _response(answer(asked), sandbox.world.now)
         reply = answer(asked) if fault.takes_effect or fault.action in ("cut", "delay") else Reply(fault.status)
         match fault.action:
             case "delay":
@@ -210,13 +212,15 @@ def _system(sandbox: Sandbox, answer: Callable[[Request], Reply], names: Callabl
                 return await _half(request, reply)
             case "drop":
                 _hang_up(request)
-        return _response(reply)
+        return _response(reply, sandbox.world.now)
 
     return handle
 
 
-def _response(reply: Reply) -> web.Response:
+def _response(reply: Reply, now: datetime) -> web.Response:
+    """Dated by the world's clock, as everything else in it."""
     headers = {name: value for name, value in reply.headers.items() if name != "Content-Type"}
+    headers["Date"] = format_datetime(now, usegmt=True)
     return web.Response(status=reply.status, body=reply.body, headers=headers | ({"Content-Type": reply.kind} if reply.body else {}))
 
 
