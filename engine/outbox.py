@@ -12,7 +12,7 @@ import asyncpg
 from engine.codec import to_json
 from engine.errors import ConflictError
 from engine.log import Append, Fence, Log
-from schemas.commands import AnyCommand, Command, Keyed, LookFirst, Repeatable, StateGuarded
+from schemas.commands import AnyCommand, Command, Keyed, Lane, LookFirst, Repeatable, StateGuarded
 from schemas.envelope import Fact, command_id, event_id
 from schemas.events import tag_of
 from schemas.events.commands import CommandIssued
@@ -43,7 +43,8 @@ FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::
 ON CONFLICT (tenant, command_id) DO NOTHING
 """
 
-# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, only the oldest.
+# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, one at a time, the oldest first; but
+# remarks (the catalogue's lane) come last: a name that a marketplace will not take must not keep a parcel from being told.
 CLAIM = """
 WITH held AS (
     SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
@@ -53,9 +54,10 @@ WITH held AS (
     WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND due_at <= $5 AND tag = any($4) AND command_id <> all($8)
         AND EXISTS (SELECT FROM held)
         AND NOT EXISTS (
-            SELECT FROM crossdock.outbox older
-            WHERE older.tenant = $1 AND older.subject = mine.subject AND older.state = 'waiting'
-                AND (older.issued_after, older.nth, older.command_id) < (mine.issued_after, mine.nth, mine.command_id)
+            SELECT FROM crossdock.outbox other
+            WHERE other.tenant = $1 AND other.subject = mine.subject AND other.state = 'waiting' AND other.command_id <> mine.command_id
+                AND (other.called_at IS NOT NULL OR (other.lane >= $9, other.issued_after, other.nth, other.command_id)
+                    < (mine.lane >= $9, mine.issued_after, mine.nth, mine.command_id))
         )
     ORDER BY turn, command_id
     LIMIT $7
@@ -220,7 +222,7 @@ async def claim(
 ) -> list[Claimed]:
     """Take commands of the lease's outside system that are due, in their turn; none of `but`. Nothing, if the epoch is over."""
     until = now + timedelta(seconds=CLAIM_SECONDS)
-    rows = await conn.fetch(CLAIM, tenant, fence.lease, fence.epoch, tags, now, until, limit, list(but))
+    rows = await conn.fetch(CLAIM, tenant, fence.lease, fence.epoch, tags, now, until, limit, list(but), Lane.CATALOGUE)
     rows.sort(key=lambda row: (row["turn"], row["command_id"]))
     return [
         Claimed(

@@ -102,11 +102,12 @@ async def test_one_subject_cannot_be_asked_the_same_in_two_ways(engine: Machine,
     assert await engine.pool.fetchval("SELECT count(*) FROM crossdock.outbox") == 0
 
 
-async def test_of_a_subject_only_the_oldest_is_in_flight(engine: Machine, fence: Fence) -> None:
+async def test_of_a_subject_one_is_in_flight_the_oldest_first_and_remarks_last(engine: Machine, fence: Fence) -> None:
+    """C7. A name that a marketplace will not take must not keep a parcel from being told."""
     first, second = await engine.append("order-asos:1", state("SHIPPING"), state("SHIPPED"))
     await engine.issue(dispatch("1"), cause=second)  # comes first by lane, and was put first
     await engine.issue(acceptance("1"), reference(), cause=first)
-    for expected in ("accept_order", "set_seller_reference", "ship_order"):
+    for expected in ("accept_order", "ship_order", "set_seller_reference"):
         [claimed] = await claim(engine, fence)
         assert claimed.tag == expected
         assert await claim(engine, fence) == []  # single flight
@@ -186,7 +187,7 @@ async def test_a_new_epoch_takes_over_at_once_and_shuts_the_old_one_out(engine: 
 
 async def test_the_buried_hold_up_nobody_and_can_be_revived(engine: Machine, fence: Fence) -> None:
     first, second = await engine.append("order-asos:1", state("SHIPPING"), state("SHIPPED"))
-    [key] = await engine.issue(reference(), cause=first)
+    [key] = await engine.issue(acceptance("1"), cause=first)
     await engine.issue(dispatch("1"), cause=second)
     [bad] = await claim(engine, fence)
     await put_back(engine, fence, back(engine, bad, buried=True, failures=12, last_error="no"))

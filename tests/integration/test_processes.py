@@ -166,12 +166,12 @@ def test_the_engine_and_both_systems_as_two_processes(tmp_path: Path, where: lis
             assert get(f"{operations}/livez") == {"alive": True}
             state = lambda: get(f"{url}/sandbox/state")  # noqa: E731
             until(lambda: [each for each in state()["shopify"]["orders"] if each["source_identifier"] == order], "in Shopify", 100)
-            until(lambda: post(f"{url}/sandbox/ship", {}).get("done"), "the warehouse picks", 10)
-            [there] = until(
-                lambda: [each for each in state()["mirakl"]["orders"] if each["order_id"] == order and each["state"] == "SHIPPED"],
-                "shipped",
-                60,
-            )
+
+            def shipped() -> Any:
+                post(f"{url}/sandbox/ship", {})  # the warehouse picks what waits there
+                return [each for each in state()["mirakl"]["orders"] if each["order_id"] == order and each["state"] == "SHIPPED"]
+
+            [there] = until(shipped, "shipped", 60)
             sku = there["lines"][0]["sku"]
             post(f"{url}/sandbox/stock", {"sku": sku, "available": 11})
 

@@ -87,6 +87,15 @@ async def test_a_lost_reply_of_the_marketplace_is_settled(database: Database, tm
         assert await built.open_exceptions() == []
 
 
+async def test_a_name_that_the_marketplace_will_not_take_holds_no_parcel_up(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path) as built:
+        await built.until_on_offer()
+        built.sandbox.faults.add(Fault(operation="OR04", action="reply", status=503, count=None))
+        order = built.buy()
+        await built.until_shipped(order)
+        assert built.order(order)["seller_reference"] is None
+
+
 async def test_two_engines_started_by_mistake_do_no_harm(database: Database, tmp_path: Path) -> None:
     async with house(database.engine_url, tmp_path, engines=2) as built:
         await built.until_on_offer()
