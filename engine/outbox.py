@@ -43,8 +43,8 @@ FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::
 ON CONFLICT (tenant, command_id) DO NOTHING
 """
 
-# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, one at a time, the oldest first; but
-# remarks (the catalogue's lane) come last: a name that a marketplace will not take must not keep a parcel from being told.
+# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, one at a time, the oldest first;
+# but remarks (the catalogue's lane) come last: a name that a marketplace will not take must not keep a parcel from being told.
 CLAIM = """
 WITH held AS (
     SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
