@@ -18,7 +18,9 @@ from engine.ports import Clock
 from schemas.values import TenantId
 
 SLOW = 1.0  # seconds between two calls from which on the last call is remembered durably; no restart is quicker than that
-LEAVING = 5.0  # seconds a call may take to leave once it is admitted: the client's time-out for connecting
+MOMENT = 0.001  # seconds; no wait is shorter, so that rounding cannot make one that never ends
+LEAVING = 5.0  # seconds a call may take to be counted and to leave: the client's time-out for connecting
+LATEST = 60.0  # seconds that a slow database may make of it
 
 LAST_CALLS = "SELECT endpoint, last_at FROM crossdock.calls WHERE tenant = $1 AND target = $2 ORDER BY endpoint"
 
@@ -39,6 +41,7 @@ class _Gate:
     spacing: AsyncLimiter  # of one call: a limiter of n calls lets 2n pass within one window
     free_at: float  # monotonic; not before
     seen: datetime | None  # the last call known to the database: it left no later than this
+    leaving: float  # seconds: how much later than now that is, for a call of ours
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     waiting: int = 0
     lately: deque[float] = field(default_factory=deque)  # monotonic; calls within the window
@@ -99,8 +102,9 @@ class Limits:
         gate = self._gates.get(endpoint.code)
         if gate is None:
             spacing = AsyncLimiter(1, self._clock.loop_seconds(endpoint.interval))
-            # Our predecessor's last call of a quick endpoint is not known: it may have been just before we began.
-            gate = self._gates[endpoint.code] = _Gate(spacing, free_at=self._since + min(endpoint.interval, SLOW), seen=None)
+            # A predecessor's last call of a quick endpoint is not known: it may have been just before we began.
+            unknown = endpoint.interval if endpoint.interval < SLOW else 0.0
+            gate = self._gates[endpoint.code] = _Gate(spacing, self._since + unknown, seen=None, leaving=_leaving(endpoint))
             if (last := self._loaded.get(endpoint.code)) is not None:
                 self._heed(endpoint, gate, last)
         return gate
@@ -108,28 +112,31 @@ class Limits:
     async def _turn(self, endpoint: Endpoint, gate: _Gate) -> bool:
         """Wait until nothing holds the endpoint, and count the call. False: somebody else called meanwhile; wait again."""
         while (wait := gate.free_at - self._clock.monotonic()) > 0:
-            await self._clock.sleep(wait)
+            await self._clock.sleep(max(wait, MOMENT))
         if endpoint.interval < SLOW:
             return True
         place = (self._tenant, self._target, endpoint.code)
-        last = self._clock.now() + self._leaving(endpoint)
-        if await self._pool.fetchval(COUNT_CALL, *place, last, gate.seen) is not None:
-            gate.seen = last
-            return gate.free_at <= self._clock.monotonic() and self._clock.now() <= last  # else: held meanwhile, or a slow database
-        if (theirs := await self._pool.fetchval(LAST_CALL, *place)) is not None:
-            self._heed(endpoint, gate, theirs)
-        return False
+        last = self._clock.now() + timedelta(seconds=gate.leaving)
+        if await self._pool.fetchval(COUNT_CALL, *place, last, gate.seen) is None:
+            if (theirs := await self._pool.fetchval(LAST_CALL, *place)) is not None:
+                self._heed(endpoint, gate, theirs)
+            return False
+        gate.seen = last
+        if self._clock.now() > last:  # the database was too slow: say a later moment
+            gate.leaving = min(2.0 * gate.leaving, LATEST)
+            return False
+        gate.leaving = _leaving(endpoint)
+        return gate.free_at <= self._clock.monotonic()
 
     def _heed(self, endpoint: Endpoint, gate: _Gate, last: datetime) -> None:
-        """Wait out somebody else's call, but never longer than a call of just now: the wall clock may have been set back since."""
-        longest = endpoint.interval + self._leaving(endpoint).total_seconds()
+        """Wait out somebody else's call, but never longer than for a call of just now: the wall clock may have been set back since."""
         rest = (last - self._clock.now()).total_seconds() + endpoint.interval
         gate.seen = last
-        gate.free_at = max(gate.free_at, self._clock.monotonic() + min(max(rest, 0.0), longest))
+        gate.free_at = max(gate.free_at, self._clock.monotonic() + min(max(rest, 0.0), endpoint.interval + LATEST))
 
-    @staticmethod
-    def _leaving(endpoint: Endpoint) -> timedelta:
-        return timedelta(seconds=min(LEAVING, endpoint.interval))
+
+def _leaving(endpoint: Endpoint) -> float:
+    return min(LEAVING, endpoint.interval)
 
 
 class CostBucket:
@@ -190,7 +197,7 @@ class CostBucket:
                     self._set(self.level - points)
                     return
                 else:
-                    with anyio.move_on_after(self._clock.loop_seconds(missing / self._rate)):
+                    with anyio.move_on_after(max(self._clock.loop_seconds(missing / self._rate), MOMENT)):
                         await news.wait()
         finally:
             self._queue.remove(place)
