@@ -126,13 +126,13 @@ class Performer(Generic[C]):
     """How one kind of command is carried out.
 
     `perform` answers for each task, in order; it raises AdapterError for all of them at once. `look` says whether the effect is there
-    already (Done) or not (None); StateGuarded and LookFirst commands need it. `quiet` is how long, in seconds, an effect may stay
-    invisible to `look` after a call whose answer was lost.
+    already (Done), cannot come to be (Refused) or is not there (None); StateGuarded and LookFirst commands need it. `quiet` is how long,
+    in seconds, an effect may stay invisible to `look` after a call whose answer was lost.
     """
 
     perform: Callable[[Any, Sequence[Task[C]]], Awaitable[Sequence[Answer]]]
     endpoint: Endpoint
-    look: Callable[[Any, Task[C]], Awaitable[Done | None]] | None = None
+    look: Callable[[Any, Task[C]], Awaitable[Done | Refused | None]] | None = None
     quiet: float = 0.0
 
 

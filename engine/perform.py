@@ -148,6 +148,8 @@ class Performing:
         except Exception as error:  # noqa: BLE001 - every failure has an outcome
             return self._not_seen(held, performer, error)
         self._standing.answered()
+        if isinstance(found, Refused):
+            return self._over(held, "refused", CommandRefused, detail=found.detail, field=found.field)
         if found is not None:
             return self._confirmed(held, found, found=True)
         now, unknown_since = self._clock.now(), held.unknown_since
@@ -224,7 +226,7 @@ class Performing:
                 found = await performer.look(self._client, held.task)
             except Exception as error:  # noqa: BLE001 - every failure has an outcome
                 return self._not_seen(held, performer, error)
-            if found is not None:
+            if isinstance(found, Done):
                 return self._confirmed(held, found, found=True)
         return self._over(held, "refused", CommandRefused, detail=detail, field=field)
 

@@ -288,7 +288,7 @@ def _print_result(console: Console, result: Result, order: str, data: Path | Non
     verdict = "[green]Everything holds[/]" if result.holds else "[red]Not everything holds[/]"
     console.print(f"{verdict}, after {result.seconds:.0f} s.")
     if data is not None and order:
-        console.print(f"Trace an order: crossdock trace --data {data} {order}")
+        console.print(f"Trace an order: ./ops/run trace --data {data} {order}")
 
 
 # ---------------------------------------------------------------- its settings, as a person would write them

@@ -35,8 +35,8 @@ class OrderCreation:
         self._create, self._relay_email = create, relay_email
         self._currency = ""  # of the shop's books; never changes once it has sold something
 
-    async def look(self, client: Client, task: Task[CreateShopOrder]) -> Done | None:
-        """Adopt the order that has this id. RejectedError where that is not the order we were asked for.
+    async def look(self, client: Client, task: Task[CreateShopOrder]) -> Done | Refused | None:
+        """Adopt the order that has this id; refused where that is not the order we were asked for.
 
         After an earlier call of ours the search is asked too, for orders that came to be without their id.
         """
@@ -48,7 +48,10 @@ class OrderCreation:
                 return None
             holder = twins.pop(0)  # the oldest
             await _give_id(client, command, holder.id)
-        effects = await _adopted(client, command, holder)
+        try:
+            effects = await _adopted(client, command, holder)
+        except RejectedError as error:
+            return Refused(error.detail, error.field)
         for twin in twins:
             effects += await _cancelled(client, command, twin, holder)
         return Done(tuple(effects))
