@@ -163,6 +163,20 @@ def test_calls_are_spread_and_none_is_lost() -> None:
     assert departures[-1] - departures[0] == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_restart_in_no_time_does_not_double_a_quick_ceiling() -> None:
+    endpoint = Endpoint("OR31", "PUT", "/", calls=2, per=1.0)
+    departures: list[float] = []
+
+    async def main() -> None:
+        store, clock = Calls(), LoopClock()
+        for _ in range(4):
+            await new(store, clock).admit(endpoint)
+            departures.append(clock.monotonic())
+
+    run(main)
+    assert held(endpoint, departures)
+
+
 def test_a_restart_waits_for_what_is_left_of_the_interval_and_knows_it_beforehand() -> None:
     endpoint = Endpoint("OR11", "GET", "/api/orders", calls=1, per=60.0)
 
