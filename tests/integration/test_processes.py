@@ -165,21 +165,21 @@ def test_the_engine_and_both_systems_as_two_processes(tmp_path: Path, where: lis
             until(lambda: get(f"{operations}/readyz")["ready"], "ready", 20)
             assert get(f"{operations}/livez") == {"alive": True}
             state = lambda: get(f"{url}/sandbox/state")  # noqa: E731
+            bought = {line["sku"] for each in state()["mirakl"]["orders"] for line in each["lines"]}
+            sku = min(state()["mirakl"]["offers"].keys() - bought)
+            post(f"{url}/sandbox/stock", {"sku": sku, "available": 11})
             until(lambda: [each for each in state()["shopify"]["orders"] if each["source_identifier"] == order], "in Shopify", 100)
 
             def shipped() -> Any:
                 post(f"{url}/sandbox/ship", {})  # the warehouse picks what waits there
                 return [each for each in state()["mirakl"]["orders"] if each["order_id"] == order and each["state"] == "SHIPPED"]
 
-            [there] = until(shipped, "shipped", 60)
-            sku = there["lines"][0]["sku"]
-            post(f"{url}/sandbox/stock", {"sku": sku, "available": 11})
-
             def shown() -> bool:
                 truth = state()
                 return bool(truth["mirakl"]["offers"][sku]["quantity"] == truth["shopify"]["stock"][sku]["available"] - 3)
 
-            until(shown, "the marketplace shows what was counted", 150)
+            until(shipped, "shipped", 60)
+            until(shown, "the marketplace shows what was counted, less the buffer", 150)
             assert state()["mirakl"]["violations"] == []
             with urllib.request.urlopen(f"{operations}/metrics", timeout=10) as answer:
                 scraped = answer.read()
