@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 import asyncpg
 
 from engine.adapter import Heard, Reader, Source
@@ -98,6 +99,7 @@ class Poller:
 
     async def nudge(self) -> bool:
         """Poll now. Returns when a poll that began after this has ended: whether it was committed. False at once where nobody polls."""
+        await anyio.lowlevel.checkpoint()
         if not self._running:
             return False
         asked = _Asked()

@@ -1,0 +1,416 @@
+"""What is heard and how far it was read are one commit; and one bad hint keeps nobody from being read."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import asyncpg
+import pytest
+
+from engine import inbox, poller
+from engine.adapter import Heard, Sight
+from engine.errors import AuthError, LeaseLostError, RejectedError, ThrottledError, UnavailableError
+from engine.poller import GIVE_UP, Following, Poller
+from schemas.envelope import Envelope
+from schemas.events import Event
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.orders import OrderStateChanged
+from schemas.events.shop import ShopNotified
+from schemas.values import ShopId
+from tests.conftest import Database
+from tests.examples import placed, state
+from tests.machine import TENANT, Machine, heard, machine
+
+pytestmark = pytest.mark.anyio
+
+TARGET = "shopify"
+FAILS: dict[str, Exception] = {
+    "down": UnavailableError("not reached"),
+    "slow": ThrottledError("too fast", retry_after=30.0),
+    "no": RejectedError("no such filter"),
+    "key": AuthError("no such key"),
+    "bug": KeyError("Jane Doe, 1 High Street"),
+}
+
+
+@dataclass
+class Orders:
+    """A source that hears one more state of an order with each poll."""
+
+    name: str = "shopify:orders"
+    target: str = TARGET
+    every: float = 60.0
+    stream: str = "order-asos:1"
+    script: deque[Any] = field(default_factory=deque)  # how the next polls fail, or what they hear
+    polls: list[str | None] = field(default_factory=list)  # the cursors
+
+    async def poll(self, cursor: str | None) -> Sight:
+        self.polls.append(cursor)
+        step = self.script.popleft() if self.script else "ok"
+        if isinstance(step, str) and step in FAILS:
+            raise FAILS[step]
+        number = int(cursor or 0) + 1
+        told = step if isinstance(step, list) else [heard(self.stream, state(f"S{number}"), f"{number}")]
+        return Sight(told, str(number))
+
+
+@dataclass
+class Resources:
+    """A reader of what webhooks hint at; some things it cannot read."""
+
+    name: str = "shopify:orders:hints"
+    target: str = TARGET
+    types: frozenset[type[Event]] = frozenset({ShopNotified})
+    bad: dict[str, Exception] = field(default_factory=dict)
+    down: Exception | None = None
+    reads: list[list[str]] = field(default_factory=list)
+
+    async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
+        about = [hint.event.about[0] for hint in hints if isinstance(hint.event, ShopNotified)]
+        self.reads.append(list(about))
+        if self.down:
+            raise self.down
+        for each in about:
+            if each in self.bad:
+                raise self.bad[each]
+        return [heard("order-asos:1", state(f"read {each}"), f"read:{each}") for each in about]
+
+
+@pytest.fixture
+async def engine(database: Database) -> AsyncIterator[Machine]:
+    async with machine(database) as it:
+        yield it
+
+
+def polling(engine: Machine, source: Orders) -> Poller:
+    return Poller(
+        pool=engine.pool,
+        log=engine.log,
+        source=source,
+        standing=engine.standing(),
+        clock=engine.clock,
+        rng=engine.rng,
+        metrics=engine.metrics,
+    )
+
+
+def following(engine: Machine, reader: Resources) -> Following:
+    return Following(
+        pool=engine.pool,
+        log=engine.log,
+        reader=reader,
+        standing=engine.standing(),
+        clock=engine.clock,
+        rng=engine.rng,
+        metrics=engine.metrics,
+    )
+
+
+@asynccontextmanager
+async def running(engine: Machine, it: Poller | Following) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.lease(TARGET).lead, it.run)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def cursor(engine: Machine) -> str | None:
+    found: str | None = await engine.pool.fetchval("SELECT cursor FROM crossdock.cursors WHERE tenant = $1", TENANT)
+    return found
+
+
+def stands_at(engine: Machine, wanted: int) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        return int(await cursor(engine) or 0) >= wanted
+
+    return reached
+
+
+def polled(source: Orders, count: int) -> Callable[[], Awaitable[bool]]:
+    async def enough() -> bool:
+        return len(source.polls) >= count
+
+    return enough
+
+
+async def drained(it: Poller, source: Orders) -> None:
+    """Until the script is at its end, and committed."""
+    while source.script or not await it.nudge():
+        await anyio.sleep(0.01)
+        await it.nudge()
+
+
+async def states(engine: Machine) -> list[str]:
+    return [event.state for event in await engine.events() if isinstance(event, OrderStateChanged)]
+
+
+async def of(engine: Machine, kind: type[Any]) -> list[Any]:
+    return [event for event in await engine.events() if isinstance(event, kind)]
+
+
+def some(engine: Machine, kind: type[Event]) -> Callable[[], Awaitable[bool]]:
+    async def told() -> bool:
+        return bool(await of(engine, kind))
+
+    return told
+
+
+async def hint(engine: Machine, *names: str) -> None:
+    for name in names:
+        await engine.append(f"hint-orders/updated:{name}", ShopNotified(topic="orders/updated", about=(ShopId(name),)))
+
+
+async def pass_time(engine: Machine, seconds: float) -> None:
+    engine.clock.jump(seconds)
+    engine.log.ring()
+    await anyio.sleep(0.03)
+
+
+# ---------------------------------------------------------------- sources
+
+
+async def test_facts_and_cursor_are_committed_and_the_next_poll_goes_on(engine: Machine) -> None:
+    source = Orders(every=0.01)
+    async with running(engine, polling(engine, source)):
+        await engine.until(stands_at(engine, 3))
+    assert source.polls[:3] == [None, "1", "2"]
+    assert (await states(engine))[:3] == ["S1", "S2", "S3"]
+    assert engine.metrics.poll_runs.labels(TENANT, source.name, "ok")._value.get() >= 2
+    assert engine.metrics.poll_last_success.labels(TENANT, source.name)._value.get() > 0
+
+
+async def test_a_crash_before_the_commit_leaves_neither_and_the_poll_is_repeated(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Orders()
+    append, crashes = inbox.append_heard, list[int]()
+
+    async def crash(*arguments: Any) -> None:
+        await append(*arguments)
+        if not crashes:
+            crashes.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+
+    monkeypatch.setattr(poller, "append_heard", crash)
+    it = polling(engine, source)
+    async with running(engine, it):
+        await engine.until(polled(source, 1))
+        assert await it.nudge() or await it.nudge()
+    assert source.polls[:2] == [None, None]
+    assert (await states(engine))[:1] == ["S1"]
+
+
+async def test_whoever_lost_the_lease_moves_no_cursor(engine: Machine) -> None:
+    stale = await engine.lease(TARGET).acquire()
+    await engine.pool.execute("UPDATE crossdock.leases SET holder = NULL")
+    await engine.lease(TARGET).acquire()
+    for told in ([heard("order-asos:1", state("S"), "1")], list[Heard]()):
+        source = Orders(script=deque([told]))
+        with pytest.raises(LeaseLostError):
+            await polling(engine, source).run(stale)
+    assert await cursor(engine) is None
+    assert await engine.log.head() == 0
+
+
+async def test_no_news_is_dropped_and_a_change_is_kept(engine: Machine) -> None:
+    def told(*names: str) -> list[Heard]:
+        return [
+            heard("order-asos:1", state(name), f"{number}:{name}", same=lambda last, name=name: last.state == name)
+            for number, name in enumerate(names, start=len(source.polls))
+        ]
+
+    source = Orders(stream="order-asos:2")
+    it = polling(engine, source)
+    async with running(engine, it):
+        for names in (("A", "A", "B"), ("B",), ("B", "A")):
+            source.script.append(told(*names))
+            await drained(it, source)
+    heard_of = [name for name in await states(engine) if name in "AB"]
+    assert heard_of == ["A", "B", "A"]
+
+
+async def test_the_same_fact_told_otherwise_becomes_another_fact_or_an_exception(engine: Machine) -> None:
+    otherwise = heard("order-asos:1", state("OTHERWISE"), "terms:2").fact
+    source = Orders(
+        script=deque(
+            [
+                [heard("order-asos:1", placed(), "order"), heard("order-asos:2", placed(), "other")],
+                [
+                    heard("order-asos:1", placed(commercial_id="9"), "order", otherwise=otherwise),
+                    heard("order-asos:2", placed(commercial_id="9"), "other"),
+                ],
+                [heard("order-asos:2", placed(commercial_id="9"), "other")],
+            ]
+        )
+    )
+    it = polling(engine, source)
+    async with running(engine, it):
+        await engine.until(polled(source, 1))
+        await it.nudge()
+        await it.nudge()
+    assert "OTHERWISE" in await states(engine)
+    [opened] = await of(engine, ExceptionOpened)  # once, however often it is heard
+    assert (opened.code, opened.subject) == ("X79", "order-asos:2")
+    assert int(await cursor(engine) or 0) >= 3  # the cursor went on
+    assert engine.metrics.event_id_conflict.labels(TENANT)._value.get() == 3
+
+
+async def test_failures_leave_the_cursor_and_are_told_when_they_last(engine: Machine) -> None:
+    source = Orders(script=deque(["down"] * 5))
+    it = polling(engine, source)
+    async with running(engine, it):
+        for _ in range(4):
+            assert not await it.nudge()
+        await it.nudge()
+        await engine.until(some(engine, ExceptionOpened))
+        assert await cursor(engine) is None
+        while not await it.nudge():
+            pass
+    [opened] = await of(engine, ExceptionOpened)
+    assert (opened.code, opened.key) == ("X78", "X78:shopify:orders")
+    assert len(await of(engine, ExceptionClosed)) == 1
+
+
+async def test_a_refused_key_is_told_once_and_probed_slowly(engine: Machine) -> None:
+    source = Orders(script=deque(["key"] * 3), every=0.01)
+    async with running(engine, polling(engine, source)):
+        await engine.until(some(engine, ExceptionOpened))
+        await anyio.sleep(0.1)
+        assert len(source.polls) == 1
+    assert [event.code for event in await of(engine, ExceptionOpened)] == ["X76"]
+
+
+@pytest.mark.parametrize(("step", "code"), [("no", "X79"), ("bug", "X84")])
+async def test_other_failures_are_told_without_a_word_too_many(engine: Machine, step: str, code: str) -> None:
+    source = Orders(script=deque([step] * 5))
+    it = polling(engine, source)
+    async with running(engine, it):
+        await drained(it, source)
+        await engine.until(some(engine, ExceptionOpened))
+    [opened] = await of(engine, ExceptionOpened)
+    assert opened.code == code
+    assert "Jane" not in opened.summary
+
+
+async def test_a_nudge_returns_when_a_poll_that_began_after_it_is_committed(engine: Machine) -> None:
+    source = Orders()
+    it = polling(engine, source)
+    assert not await it.nudge()  # nobody polls
+    async with running(engine, it):
+        await engine.until(stands_at(engine, 1))
+        assert await it.nudge()
+        assert await cursor(engine) == "2"
+
+
+# ---------------------------------------------------------------- readers
+
+
+async def test_hints_are_read_together_in_order_and_the_cursor_follows(engine: Machine) -> None:
+    reader = Resources()
+    await engine.append("order-asos:9", state("S"))
+    await hint(engine, "a", "b")
+    async with running(engine, following(engine, reader)):
+        await engine.until(stands_at(engine, 3))
+        await hint(engine, "c")
+        await engine.until(stands_at(engine, 6))
+    assert reader.reads == [["a", "b"], ["c"]]
+    assert await states(engine) == ["S", "read a", "read b", "read c"]
+    reader.reads.clear()
+    await hint(engine, "d")
+    async with running(engine, following(engine, reader)):
+        await engine.until(stands_at(engine, 8))
+    assert reader.reads == [["d"]]  # a successor goes on from there
+
+
+async def test_a_long_log_without_hints_is_looked_through_once(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "PAGE", 5)
+    for number in range(12):
+        await engine.append(f"order-asos:{number}", state("S"))
+    async with running(engine, following(engine, Resources())):
+        await engine.until(stands_at(engine, 10))
+
+
+async def test_a_poison_hint_holds_up_the_others_for_one_try_and_is_passed_over(engine: Machine) -> None:
+    reader = Resources(bad={"b": RejectedError("no such order")})
+    await hint(engine, "a", "b", "c")
+    async with running(engine, following(engine, reader)):
+        await engine.until(lambda: _read(engine, "c"))
+        assert reader.reads[:4] == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+        assert await cursor(engine) == "1"  # before the one that is not read
+        await hint(engine, "d")
+        await engine.until(lambda: _read(engine, "d"))
+        for _ in range(GIVE_UP):
+            await pass_time(engine, 100)
+        await engine.until(some(engine, ExceptionOpened))
+        [opened] = await of(engine, ExceptionOpened)
+        assert (opened.code, opened.subject) == ("X79", "hint-orders/updated:b")
+        assert reader.reads.count(["b"]) == GIVE_UP
+        await engine.until(stands_at(engine, 4))
+        reader.bad.clear()
+        await hint(engine, "b")
+        await engine.until(some(engine, ExceptionClosed))
+    assert (await of(engine, ExceptionClosed))[0].key == opened.key
+
+
+async def _read(engine: Machine, name: str) -> bool:
+    return f"read {name}" in await states(engine)
+
+
+async def test_in_an_outage_no_hint_is_passed_over(engine: Machine) -> None:
+    reader = Resources(down=UnavailableError("not reached"))
+    await hint(engine, *"abcdefgh")
+    async with running(engine, following(engine, reader)):
+        await engine.until(some(engine, ExceptionOpened))
+        for _ in range(30):
+            await pass_time(engine, 200)
+        assert [event.code for event in await of(engine, ExceptionOpened)] == ["X78"]
+        assert len(reader.reads) < 60
+        reader.down = None
+        for _ in range(3):
+            await pass_time(engine, 700)
+        await engine.until(lambda: _read_all(engine))
+    assert len(await of(engine, ExceptionClosed)) == 1
+
+
+async def _read_all(engine: Machine) -> bool:
+    return {f"read {name}" for name in "abcdefgh"} <= set(await states(engine))
+
+
+async def test_too_fast_waits_and_moves_nothing(engine: Machine) -> None:
+    reader = Resources(down=FAILS["slow"])
+    await hint(engine, "a", "b")
+    async with running(engine, following(engine, reader)):
+        await anyio.sleep(0.15)
+        assert reader.reads == [["a", "b"]]
+        reader.down = None
+        await pass_time(engine, 31)
+        await engine.until(stands_at(engine, 2))
+    assert reader.reads == [["a", "b"], ["a", "b"]]
+
+
+async def test_a_refused_key_stops_a_reader_and_is_told(engine: Machine) -> None:
+    reader = Resources(down=FAILS["key"])
+    await hint(engine, "a")
+    async with running(engine, following(engine, reader)):
+        await engine.until(some(engine, ExceptionOpened))
+        reader.down = None
+        await pass_time(engine, 61)
+        await engine.until(some(engine, ExceptionClosed))
+    assert await states(engine) == ["read a"]
+
+
+async def test_hints_that_fail_do_not_pile_up_without_end(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_ASIDE", 3)
+    reader = Resources(bad={f"{n}": KeyError("Jane Doe") for n in range(9)})
+    await hint(engine, *(f"{n}" for n in range(9)))
+    monkeypatch.setattr(poller, "HINTS", 3)
+    it = following(engine, reader)
+    async with running(engine, it):
+        await anyio.sleep(0.3)
+        assert len(it._aside) == 3
+        for _ in range(30):
+            await pass_time(engine, 100)
+        await engine.until(stands_at(engine, 9))
+    assert len(await of(engine, ExceptionOpened)) == 9
+    assert not any("Jane" in event.summary for event in await of(engine, ExceptionOpened))
