@@ -337,6 +337,7 @@ async def test_a_poison_hint_holds_up_the_others_for_one_try_and_is_passed_over(
     async with running(engine, following(engine, reader)):
         await engine.until(lambda: _read(engine, "c"))
         assert reader.reads[:4] == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+        await engine.until(stands_at(engine, 1))
         assert await cursor(engine) == "1"  # before the one that is not read
         await hint(engine, "d")
         await engine.until(lambda: _read(engine, "d"))
