@@ -1,6 +1,6 @@
 """Group commit: while one group is on its way, whoever comes gathers in the next.
 
-Nobody works here but the callers themselves: one of those who wait takes the next group, and then hands over.
+Nobody works here but the callers themselves: one of those who wait carries the next group.
 """
 
 from collections import deque
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 P = TypeVar("P")  # a parcel: what a caller brings
 A = TypeVar("A")  # the answer to it
@@ -17,30 +18,36 @@ class GroupCommit(Generic[P, A]):
     """Brings parcels to `send` a group at a time, in the order they came.
 
     `send` gives an answer for each parcel, or raises for all of them; when `divides(error)`, they are sent again one by one, so that only
-    the one at fault fails. `size` is the weight of a parcel, `limit` that of a group.
+    the one at fault fails. `size` is the weight of a parcel, `limit` that of a group. A group that is not through after `seconds` (of the
+    event loop) is given up, and fails with TimeoutError.
     """
 
     def __init__(
         self,
         send: Callable[[Sequence[P]], Awaitable[Sequence[A]]],
         divides: Callable[[Exception], bool],
+        *,
         size: Callable[[P], int],
         limit: int,
+        seconds: float,
     ) -> None:
-        self._send, self._divides, self._size, self._limit = send, divides, size, limit
+        self._send, self._divides, self._size, self._limit, self._seconds = send, divides, size, limit, seconds
         self._queue: deque[_Waiting[P, A]] = deque()  # not yet sent
-        self._led = False  # one of the callers leads
+        self._carried = False  # one of the callers carries a group, or is about to
+        self._crowded = False  # lately there was more than one caller at a time
 
     async def commit(self, parcel: P) -> A:
         """The answer to this parcel. Who is cancelled leaves the queue, or, once the parcel was sent, waits for the answer first."""
-        mine = _Waiting[P, A](parcel)
+        mine: _Waiting[P, A] = _Waiting(parcel)
         self._queue.append(mine)
-        if self._led:
+        if self._carried:
             await self._wait(mine)
         else:
-            self._led = mine.leads = True
-        if mine.leads:
-            await self._lead(mine)
+            self._carried = mine.carries = True
+            if self._crowded:
+                await anyio.lowlevel.cancel_shielded_checkpoint()  # those who were answered just now may have more to bring
+        if mine.carries:
+            await self._carry()
         assert mine.answer is not None
         if isinstance(mine.answer, Exception):
             raise mine.answer
@@ -52,32 +59,29 @@ class GroupCommit(Generic[P, A]):
         except anyio.get_cancelled_exc_class():
             if mine in self._queue:
                 self._queue.remove(mine)
-                if mine.leads:
+                if mine.carries:
                     self._hand_over()
             else:
                 with anyio.CancelScope(shield=True):
                     await mine.woken.wait()
             raise
 
-    async def _lead(self, mine: "_Waiting[P, A]") -> None:
-        sent: list[_Waiting[P, A]] = []
+    async def _carry(self) -> None:
+        group = self._next()
         try:
-            with anyio.CancelScope(shield=True):
-                while mine.answer is None:
-                    group = self._next()
-                    sent += group
-                    await self._answer(group)
+            await self._answer(group)
         finally:
-            self._hand_over()  # first, so that the next group is away before anybody here goes on
-            for waiting in sent:
+            self._crowded = len(group) > 1 or bool(self._queue)
+            for waiting in group:
                 waiting.woken.set()
+            self._hand_over()  # last, so that those who were answered can join: a commit costs the same for one more
 
     def _hand_over(self) -> None:
         if self._queue:
-            self._queue[0].leads = True
+            self._queue[0].carries = True
             self._queue[0].woken.set()
         else:
-            self._led = False
+            self._carried = False
 
     def _next(self) -> "list[_Waiting[P, A]]":
         group = [self._queue.popleft()]
@@ -89,7 +93,8 @@ class GroupCommit(Generic[P, A]):
 
     async def _answer(self, group: "Sequence[_Waiting[P, A]]") -> None:
         try:
-            answers: Sequence[A | Exception] = await self._send([waiting.parcel for waiting in group])
+            with anyio.fail_after(self._seconds, shield=True):  # it goes to its end, whoever is cancelled
+                answers: Sequence[A | Exception] = await self._send([waiting.parcel for waiting in group])
         except Exception as error:  # noqa: BLE001 - handed to those who wait
             if len(group) > 1 and self._divides(error):
                 for waiting in group:
@@ -101,10 +106,10 @@ class GroupCommit(Generic[P, A]):
 
 
 class _Waiting(Generic[P, A]):
-    __slots__ = ("answer", "leads", "parcel", "woken")
+    __slots__ = ("answer", "carries", "parcel", "woken")
 
     def __init__(self, parcel: P) -> None:
         self.parcel = parcel
-        self.woken = anyio.Event()  # by an answer, or to lead
+        self.woken = anyio.Event()  # by an answer, or to carry
         self.answer: A | Exception | None = None
-        self.leads = False
+        self.carries = False  # the group that it is first in

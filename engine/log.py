@@ -162,7 +162,15 @@ class Log:
         self.tenant = tenant
         self._pool, self._vault, self._clock, self._metrics = pool, vault, clock, metrics
         self._bell = bell or Bell(pool)
-        self._group = GroupCommit(self._send, lambda error: not _is_passing(error), lambda parcel: len(parcel.rows), GROUP_EVENTS)
+        self._position, self._conflicts = metrics.log_position.labels(tenant), metrics.event_id_conflict.labels(tenant)
+        self._seconds = metrics.log_append_seconds
+        self._group = GroupCommit(
+            self._send,
+            lambda error: not _is_passing(error),
+            size=lambda parcel: len(parcel.rows),
+            limit=GROUP_EVENTS,
+            seconds=RESEND_SECONDS,
+        )
 
     # ------------------------------------------------------------ append
 
@@ -174,7 +182,9 @@ class Log:
         """
         [parcel] = await self._pack([append])
         verdict = await self._group.commit(parcel)
-        return self._count(verdict).raise_if_refused()
+        if verdict.outcome == "mismatch":
+            self._conflicts.inc()
+        return verdict.raise_if_refused()
 
     async def append_in(self, conn: Any, appends: Sequence[Append]) -> list[Verdict]:
         """Append in the caller's transaction, to be committed with it; a verdict for each append, and no error for a refused one.
@@ -186,7 +196,9 @@ class Log:
             return []
         parcels = await self._pack(appends, conn)
         rows = await conn.fetch(APPEND, *self._arguments(parcels))
-        return [self._count(_verdict(parcel, row)) for parcel, row in zip(parcels, rows, strict=True)]
+        verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
+        self._conflicts.inc(sum(verdict.outcome == "mismatch" for verdict in verdicts))
+        return verdicts
 
     def ring(self) -> None:
         """Wake those of this process who follow the log."""
@@ -209,14 +221,15 @@ class Log:
 
     def _arguments(self, parcels: Sequence[_Parcel]) -> list[Any]:
         appends = [parcel.append for parcel in parcels]
+        fenced = any(append.fence for append in appends)
         return [
             self.tenant,
             self._clock.now(),
             [codec.clean(append.stream) for append in appends],
             [len(append.facts) for append in appends],
             [append.expected for append in appends],
-            [append.fence and append.fence.lease for append in appends],
-            [append.fence and append.fence.epoch for append in appends],
+            [append.fence and append.fence.lease for append in appends] if fenced else None,
+            [append.fence and append.fence.epoch for append in appends] if fenced else None,
             *zip(*(row for parcel in parcels for row in parcel.rows), strict=True),
         ]
 
@@ -226,29 +239,21 @@ class Log:
         began = self._clock.monotonic()
         pauses = iter(RESEND_PAUSES)
         rows = None
-        with anyio.fail_after(RESEND_SECONDS):
-            while rows is None:
-                try:
-                    async with self._pool.acquire() as conn:
-                        rows = await conn.fetch(APPEND, *arguments)
-                except Exception as error:
-                    pause = next(pauses, None)
-                    if pause is None or not _is_passing(error):
-                        raise
-                    await self._clock.sleep(pause)
-        self._metrics.log_append_seconds.observe(self._clock.monotonic() - began)
+        while rows is None:
+            try:
+                async with self._pool.acquire() as conn:
+                    rows = await conn.fetch(APPEND, *arguments)
+            except Exception as error:
+                pause = next(pauses, None)
+                if pause is None or not _is_passing(error):
+                    raise
+                await self._clock.sleep(pause)
+        self._seconds.observe(self._clock.monotonic() - began)
         verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
         if reached := max((verdict.last or 0 for verdict in verdicts if verdict.outcome == "appended"), default=0):
+            self._position.set(reached)
             self._bell.ring(self.tenant, reached)
         return verdicts
-
-    def _count(self, verdict: Verdict) -> Verdict:
-        match verdict.outcome:
-            case "appended":
-                self._metrics.log_position.labels(self.tenant).set(verdict.last or 0)
-            case "mismatch":
-                self._metrics.event_id_conflict.labels(self.tenant).inc()
-        return verdict
 
     # ------------------------------------------------------------ read
 

@@ -106,6 +106,54 @@ create table crossdock.keys (
 grant select on crossdock.migrations, crossdock.events, crossdock.heads to crossdock_engine;
 grant select, insert, update, delete on crossdock.leases, crossdock.cursors, crossdock.keys to crossdock_engine;
 
+-- ---------------------------------------------------------------- the chain
+
+-- What is hashed of an event: hash = sha256(hash of the previous event || sha256(body)), the predecessor of the first being 32 zero bytes.
+-- body is these fields in this order, each as the binary format of COPY writes it: its length in 4 bytes, big-endian (for null -1, and
+-- nothing after it), then its bytes:
+--   position, version, recorded_at, occurred_at   8 bytes each; times in microseconds since 2000-01-01 00:00 UTC
+--   schema_version                                4
+--   event_id, correlation_id, causation_id        16 each; the last may be null
+--   tenant, stream, type, actor, subject          UTF-8
+--   sha256(data), sha256(sealed)                  32 each; the last may be null
+create function crossdock.body(
+    p_position bigint,
+    p_version bigint,
+    p_recorded_at timestamptz,
+    p_occurred_at timestamptz,
+    p_schema_version integer,
+    p_event_id uuid,
+    p_correlation_id uuid,
+    p_causation_id uuid,
+    p_tenant text,
+    p_stream text,
+    p_type text,
+    p_actor text,
+    p_subject text,
+    p_data text,
+    p_sealed bytea
+)
+returns bytea
+language sql
+stable
+as $$
+    select '\x00000008'::bytea || int8send(p_position)
+        || '\x00000008'::bytea || int8send(p_version)
+        || '\x00000008'::bytea || timestamptz_send(p_recorded_at)
+        || '\x00000008'::bytea || timestamptz_send(p_occurred_at)
+        || '\x00000004'::bytea || int4send(p_schema_version)
+        || '\x00000010'::bytea || uuid_send(p_event_id)
+        || '\x00000010'::bytea || uuid_send(p_correlation_id)
+        || coalesce('\x00000010'::bytea || uuid_send(p_causation_id), '\xffffffff'::bytea)
+        || int4send(octet_length(p_tenant)) || convert_to(p_tenant, 'UTF8')
+        || int4send(octet_length(p_stream)) || convert_to(p_stream, 'UTF8')
+        || int4send(octet_length(p_type)) || convert_to(p_type, 'UTF8')
+        || int4send(octet_length(p_actor)) || convert_to(p_actor, 'UTF8')
+        || int4send(octet_length(p_subject)) || convert_to(p_subject, 'UTF8')
+        || '\x00000020'::bytea || sha256(convert_to(p_data, 'UTF8'))
+        || coalesce('\x00000020'::bytea || sha256(p_sealed), '\xffffffff'::bytea)
+$$;
+
 -- ---------------------------------------------------------------- the only way in
 
 -- Appends a group of appends, each all or nothing and each with a verdict of its own, in the order given; a later one sees what an
@@ -123,11 +171,6 @@ grant select, insert, update, delete on crossdock.leases, crossdock.cursors, cro
 --
 -- From here to commit the tenant's log is locked: take row locks before appending, never after. Readers are not held up.
 --
--- The chain. hash = sha256(hash of the previous event | sha256(body)), the first event's predecessor being 32 zero bytes. body is these
--- fields in this order, each as the binary format of COPY writes it: its length in 4 bytes, big-endian (-1 for null, then nothing), then its bytes:
---   position, version, recorded_at, occurred_at (8 bytes each; times in microseconds since 2000-01-01 00:00 UTC),
---   schema_version (4), event_id (16), correlation_id (16), causation_id (16 or null),
---   tenant, stream, type, actor, subject (UTF-8), sha256(data) (32), sha256(sealed) (32 or null)
 create function crossdock.append_events(
     p_tenant text,
     p_recorded_at timestamptz,
@@ -167,8 +210,6 @@ as $$
 declare
     c_appends constant integer := cardinality(p_streams);
     c_events constant integer := cardinality(p_event_ids);
-    c_tenant constant bytea := int4send(octet_length(p_tenant)) || convert_to(p_tenant, 'UTF8');
-    c_recorded_at constant bytea := '\x00000008'::bytea || timestamptz_send(p_recorded_at);
     v_head bigint;
     v_hash bytea;
     v_fenced boolean[];  -- append -> its lease is lost; null where no append asks for a lease
@@ -205,13 +246,16 @@ begin
         array[coalesce((
             select e.version from crossdock.events e where e.tenant = p_tenant and e.stream = p_streams[1] order by e.version desc limit 1
         ), 0)],
-        exists (
+        (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[1]) is not null
+    into v_head, v_hash, v_version, v_familiar
+    from (select) one
+    left join crossdock.heads h on h.tenant = p_tenant;
+    if c_events > 1 and not v_familiar then
+        v_familiar := (select count(distinct i) from unnest(p_event_ids) i) < c_events or exists (
             select from unnest(p_event_ids) i
             where (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = i) is not null
-        ) or c_events > 1 and (select count(distinct i) from unnest(p_event_ids) i) < c_events
-    into v_head, v_hash, v_version, v_familiar
-    from (select) here
-    left join crossdock.heads h on h.tenant = p_tenant;
+        );
+    end if;
     if c_appends > 1 then
         select array_agg(x.first order by x.a), array_agg(x.version order by x.a)
         into v_first, v_version
@@ -249,7 +293,7 @@ begin
         ) x;
         v_twin := array_fill(null::integer, array[c_events]);
     end if;
-    if cardinality(array_remove(p_leases, null)) > 0 then  -- the lease rows then stay as they are until commit
+    if p_leases is not null then  -- the lease rows then stay as they are until commit
         v_fenced := array(
             select p_leases[a] is not null and p_epochs[a] is distinct from (
                 select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[a] for share
@@ -333,41 +377,49 @@ begin
         return;
     end if;
 
-    -- The chain: all bodies at once; one after the other only what must be.
-    v_digests := array(
-        select sha256(
-            '\x00000008'::bytea || int8send(v_head + n)
-            || '\x00000008'::bytea || int8send(v_versions[n])
-            || c_recorded_at
-            || '\x00000008'::bytea || timestamptz_send(p_occurred_at[i])
-            || '\x00000004'::bytea || int4send(p_schema_versions[i])
-            || '\x00000010'::bytea || uuid_send(p_event_ids[i])
-            || '\x00000010'::bytea || uuid_send(p_correlation_ids[i])
-            || coalesce('\x00000010'::bytea || uuid_send(p_causation_ids[i]), '\xffffffff'::bytea)
-            || c_tenant
-            || int4send(octet_length(v_streams[n])) || convert_to(v_streams[n], 'UTF8')
-            || int4send(octet_length(p_types[i])) || convert_to(p_types[i], 'UTF8')
-            || int4send(octet_length(p_actors[i])) || convert_to(p_actors[i], 'UTF8')
-            || int4send(octet_length(p_subjects[i])) || convert_to(p_subjects[i], 'UTF8')
-            || '\x00000020'::bytea || sha256(convert_to(p_data[i], 'UTF8'))
-            || coalesce('\x00000020'::bytea || sha256(p_sealed[i]), '\xffffffff'::bytea)
+    -- The chain. A single event is what comes nearly always, and then it is the round trip that counts. Of many, all bodies at once, and
+    -- one after the other only what must be.
+    if v_place = 1 then
+        v_id := v_taken[1];
+        v_hash := sha256(v_hash || sha256(crossdock.body(
+            v_head + 1, v_versions[1], p_recorded_at, p_occurred_at[v_id], p_schema_versions[v_id], p_event_ids[v_id],
+            p_correlation_ids[v_id], p_causation_ids[v_id], p_tenant, v_streams[1], p_types[v_id], p_actors[v_id], p_subjects[v_id],
+            p_data[v_id], p_sealed[v_id]
+        )));
+        insert into crossdock.events (
+            tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
+            occurred_at, recorded_at, correlation_id, causation_id, actor, hash
         )
+        values (
+            p_tenant, v_head + 1, v_streams[1], v_versions[1], p_event_ids[v_id], p_types[v_id], p_schema_versions[v_id],
+            p_data[v_id]::json, p_subjects[v_id], p_sealed[v_id], p_occurred_at[v_id], p_recorded_at, p_correlation_ids[v_id],
+            p_causation_ids[v_id], p_actors[v_id], v_hash
+        );
+    else
+        v_digests := array(
+            select sha256(crossdock.body(
+                v_head + n, v_versions[n], p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i],
+                p_correlation_ids[i], p_causation_ids[i], p_tenant, v_streams[n], p_types[i], p_actors[i], p_subjects[i],
+                p_data[i], p_sealed[i]
+            ))
+            from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
+            order by n
+        );
+        for n in 1 .. v_place loop
+            v_hash := sha256(v_hash || v_digests[n]);
+            v_digests[n] := v_hash;
+        end loop;
+        insert into crossdock.events (
+            tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
+            occurred_at, recorded_at, correlation_id, causation_id, actor, hash
+        )
+        select
+            p_tenant, v_head + n, v_streams[n], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], p_data[i]::json,
+            p_subjects[i], p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i],
+            v_digests[n]
         from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
-        order by n
-    );
-    for n in 1 .. v_place loop
-        v_hash := sha256(v_hash || v_digests[n]);
-        v_digests[n] := v_hash;
-    end loop;
-    insert into crossdock.events (
-        tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
-        occurred_at, recorded_at, correlation_id, causation_id, actor, hash
-    )
-    select
-        p_tenant, v_head + n, v_streams[n], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], p_data[i]::json, p_subjects[i],
-        p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i], v_digests[n]
-    from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
-    order by n;
+        order by n;
+    end if;
     update crossdock.heads h set position = v_head + v_place, hash = v_hash where h.tenant = p_tenant;
     perform pg_notify('crossdock', v_head + v_place || ' ' || p_tenant);
 end

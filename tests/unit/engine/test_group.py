@@ -16,7 +16,7 @@ class Store:
     def __init__(self, limit: int = 100) -> None:
         self.sent: list[list[str]] = []
         self.gate = anyio.Event()
-        self.group = GroupCommit(self.send, self.divides, len, limit)
+        self.group = GroupCommit(self.send, self.divides, size=len, limit=limit, seconds=5.0)
 
     async def send(self, parcels: Sequence[str]) -> list[str]:
         self.sent.append(list(parcels))
@@ -77,7 +77,7 @@ async def test_what_befalls_the_store_befalls_all() -> None:
 
 @pytest.mark.parametrize("who", ["a", "b", "c"])
 async def test_whoever_is_cancelled_the_others_are_answered(who: str) -> None:
-    """a leads the first group and is sent; b would lead the next."""
+    """a carries the first group and is sent; b would carry the next."""
     store, told = Store(), dict[str, str]()
     scopes = {name: anyio.CancelScope() for name in "abc"}
 
@@ -97,7 +97,7 @@ async def test_whoever_is_cancelled_the_others_are_answered(who: str) -> None:
     assert await store.group.commit("later") == "LATER"
 
 
-async def test_who_was_made_leader_and_is_cancelled_at_that_moment_hands_on() -> None:
+async def test_who_was_made_carrier_and_is_cancelled_at_that_moment_hands_on() -> None:
     store, told = Store(), dict[str, str]()
     scope = anyio.CancelScope()
 
