@@ -173,12 +173,14 @@ async def test_a_new_epoch_takes_over_at_once_and_shuts_the_old_one_out(engine: 
     [held] = await claim(engine, fence)
     await engine.pool.execute("UPDATE crossdock.leases SET holder = NULL")
     current = await engine.lease(TARGET).acquire()
-    assert await claim(engine, fence) == []
+    [other] = await engine.append("order-asos:2", state("SHIPPING"))
+    await engine.issue(reference("2"), cause=other)
+    assert await claim(engine, fence) == []  # due, and not for the old one
     assert await finish(engine, fence, held) == 0
     assert await put_back(engine, fence, back(engine, held)) == 0
     async with engine.pool.acquire() as conn:
         await outbox.rescue(conn, TENANT, fence, engine.clock.now())
-        assert await claim(engine, current) == []  # the old one can rescue nothing
+        assert [each.subject for each in await claim(engine, current)] == ["order-asos:2"]  # the old one can rescue nothing
         await outbox.rescue(conn, TENANT, current, engine.clock.now())
     [rescued] = await claim(engine, current)
     assert rescued.lost_at is not None

@@ -309,6 +309,19 @@ async def test_swapping_under_load_loses_nothing_and_asks_nothing_twice(engine: 
     assert (await engine.tags()).count("command_issued") == len(await outbox(engine))
 
 
+async def test_what_was_folded_since_is_folded_into_the_rebuilt_rows_too(engine: Machine) -> None:
+    await fill(engine, 20)
+    await fold(engine)
+    rebuilt = await rebuild(engine.pool, engine.log, tallies)
+    await fill(engine, 20)
+    await fold(engine)
+    expected = await rows(engine)
+    comparison = await compare(engine.pool, engine.log, tallies, rebuilt)
+    assert (comparison.position, comparison.live, comparison.difference) == (40, comparison.rebuilt, None)
+    assert await swap(engine.pool, engine.log, tallies, rebuilt) == 40  # comparing changed nothing
+    assert await rows(engine) == expected
+
+
 async def test_a_swap_leaves_to_the_policies_what_they_have_not_seen(engine: Machine) -> None:
     await fill(engine, 10)
     assert await advance(engine.pool, engine.log, tallies, (decide,), clock=engine.clock, limit=4) == 4
