@@ -18,8 +18,7 @@ class GroupCommit(Generic[P, A]):
     """Brings parcels to `send` a group at a time, in the order they came.
 
     `send` gives an answer for each parcel, or raises for all of them; when `divides(error)`, they are sent again one by one, so that only
-    the one at fault fails. `size` is the weight of a parcel, `limit` that of a group. A group that is not through after `seconds` (of the
-    event loop) is given up, and fails with TimeoutError.
+    the one at fault fails. `size` is the weight of a parcel, `limit` that of a group.
     """
 
     def __init__(
@@ -29,9 +28,8 @@ class GroupCommit(Generic[P, A]):
         *,
         size: Callable[[P], int],
         limit: int,
-        seconds: float,
     ) -> None:
-        self._send, self._divides, self._size, self._limit, self._seconds = send, divides, size, limit, seconds
+        self._send, self._divides, self._size, self._limit = send, divides, size, limit
         self._queue: deque[_Waiting[P, A]] = deque()  # not yet sent
         self._carried = False  # one of the callers carries a group, or is about to
         self._crowded = False  # lately there was more than one caller at a time
@@ -54,8 +52,9 @@ class GroupCommit(Generic[P, A]):
         return mine.answer
 
     async def _wait(self, mine: "_Waiting[P, A]") -> None:
+        mine.woken = woken = anyio.Event()
         try:
-            await mine.woken.wait()
+            await woken.wait()
         except anyio.get_cancelled_exc_class():
             if mine in self._queue:
                 self._queue.remove(mine)
@@ -63,7 +62,7 @@ class GroupCommit(Generic[P, A]):
                     self._hand_over()
             else:
                 with anyio.CancelScope(shield=True):
-                    await mine.woken.wait()
+                    await woken.wait()
             raise
 
     async def _carry(self) -> None:
@@ -73,15 +72,17 @@ class GroupCommit(Generic[P, A]):
         finally:
             self._crowded = len(group) > 1 or bool(self._queue)
             for waiting in group:
-                waiting.woken.set()
+                if waiting.woken:
+                    waiting.woken.set()
             self._hand_over()  # last, so that those who were answered can join: a commit costs the same for one more
 
     def _hand_over(self) -> None:
+        self._carried = bool(self._queue)
         if self._queue:
-            self._queue[0].carries = True
-            self._queue[0].woken.set()
-        else:
-            self._carried = False
+            first = self._queue[0]
+            first.carries = True
+            if first.woken:
+                first.woken.set()
 
     def _next(self) -> "list[_Waiting[P, A]]":
         group = [self._queue.popleft()]
@@ -93,7 +94,7 @@ class GroupCommit(Generic[P, A]):
 
     async def _answer(self, group: "Sequence[_Waiting[P, A]]") -> None:
         try:
-            with anyio.fail_after(self._seconds, shield=True):  # it goes to its end, whoever is cancelled
+            with anyio.CancelScope(shield=True):  # it goes to its end, whoever is cancelled
                 answers: Sequence[A | Exception] = await self._send([waiting.parcel for waiting in group])
         except Exception as error:  # noqa: BLE001 - handed to those who wait
             if len(group) > 1 and self._divides(error):
@@ -110,6 +111,6 @@ class _Waiting(Generic[P, A]):
 
     def __init__(self, parcel: P) -> None:
         self.parcel = parcel
-        self.woken = anyio.Event()  # by an answer, or to carry
+        self.woken: anyio.Event | None = None  # by an answer, or to carry; None: never waited
         self.answer: A | Exception | None = None
         self.carries = False  # the group that it is first in

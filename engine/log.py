@@ -15,6 +15,7 @@ from engine import codec
 from engine.bell import Bell, Wake
 from engine.errors import ConflictError, EventIdConflictError, LeaseLostError, SchemaError
 from engine.group import GroupCommit
+from engine.line import Line
 from engine.metrics import Metrics
 from engine.ports import Clock
 from engine.vault import Key, Vault
@@ -23,8 +24,8 @@ from schemas.events import Event, tag_of
 from schemas.values import Instant, TenantId
 
 GROUP_EVENTS = 1_000  # in one commit, unless a single append brings more; larger groups gain nothing
-RESEND_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds; a database that restarts is back within these
-RESEND_SECONDS = 20.0  # of the event loop; then whoever waits is told
+RESEND_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds of the event loop; a database that restarts is back within these
+RESEND_SECONDS = 15.0  # likewise; after which it is not sent again, and whoever waits is told
 PAGE_EVENTS = 4_000  # some 2 MB: as fast as larger ones, and small enough for anybody's memory
 
 
@@ -169,8 +170,8 @@ class Log:
             lambda error: not _is_passing(error),
             size=lambda parcel: len(parcel.rows),
             limit=GROUP_EVENTS,
-            seconds=RESEND_SECONDS,
         )
+        self._line = Line(pool)
 
     # ------------------------------------------------------------ append
 
@@ -241,19 +242,22 @@ class Log:
         rows = None
         while rows is None:
             try:
-                async with self._pool.acquire() as conn:
-                    rows = await conn.fetch(APPEND, *arguments)
+                rows = await self._line.fetch(APPEND, *arguments)
             except Exception as error:
                 pause = next(pauses, None)
-                if pause is None or not _is_passing(error):
+                if pause is None or not _is_passing(error) or self._since(began) > RESEND_SECONDS:
                     raise
-                await self._clock.sleep(pause)
-        self._seconds.observe(self._clock.monotonic() - began)
+                await self._clock.sleep(pause / self._clock.loop_seconds(1.0))  # played fast or not, a database needs its time
+        self._seconds.observe(self._since(began))
         verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
         if reached := max((verdict.last or 0 for verdict in verdicts if verdict.outcome == "appended"), default=0):
             self._position.set(reached)
             self._bell.ring(self.tenant, reached)
         return verdicts
+
+    def _since(self, began: float) -> float:
+        """In seconds of the event loop."""
+        return self._clock.loop_seconds(self._clock.monotonic() - began)
 
     # ------------------------------------------------------------ read
 

@@ -16,7 +16,7 @@ class Store:
     def __init__(self, limit: int = 100) -> None:
         self.sent: list[list[str]] = []
         self.gate = anyio.Event()
-        self.group = GroupCommit(self.send, self.divides, size=len, limit=limit, seconds=5.0)
+        self.group = GroupCommit(self.send, self.divides, size=len, limit=limit)
 
     async def send(self, parcels: Sequence[str]) -> list[str]:
         self.sent.append(list(parcels))
