@@ -27,7 +27,7 @@ _REFUSED = {
 _BURIED = ("X84", "ENG", 1)
 
 
-class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One exception. Key: its own."""
 
     key: str

@@ -18,7 +18,7 @@ from schemas.values import ChannelId, ShopId, Sku
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
 
 
-class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of one SKU. Key: the SKU."""
 
     sku: Sku
@@ -138,7 +138,7 @@ def _without(quantities: dict[ChannelId, int], channel: ChannelId) -> dict[Chann
 inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)
 
 
-class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The file of quantities a channel is working on. Key: the channel. At most one is under way."""
 
     channel: ChannelId

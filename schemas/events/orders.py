@@ -98,7 +98,7 @@ class OrderAccepted(Event, tag="order_accepted"):
     refused: tuple[LineId, ...] = ()
 
 
-class ShopLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ShopLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A marketplace line as it stands in Shopify."""
 
     line_id: LineId  # the marketplace's
