@@ -45,7 +45,9 @@ FROM (SELECT) AS here LEFT JOIN crossdock.heads AS h ON h.tenant = $1
 HASH_AT = "SELECT hash FROM crossdock.events WHERE tenant = $1 AND position = $2"
 
 
-_length, _position = struct.Struct(">i").unpack_from, struct.Struct(">q").unpack_from
+_length = struct.Struct(">i").unpack_from
+_first_two = struct.Struct(">q4xq").unpack_from  # fields of 8 bytes: the second one's length between them
+_two_places = struct.Struct(">qq").pack
 
 
 class Verified(Struct, frozen=True):
@@ -60,8 +62,13 @@ class Link(Struct, frozen=True):
     """An event as the chain sees it."""
 
     position: int
-    digest: bytes  # sha256(body)
+    version: int
+    content: bytes  # sha256(content)
     hash: bytes  # as stored
+
+    def hash_after(self, previous: bytes) -> bytes:
+        """What the hash must be."""
+        return sha256(previous + _two_places(self.position, self.version) + self.content).digest()
 
 
 def check(links: Iterable[Link], start: Verified) -> Verified:
@@ -72,7 +79,7 @@ def check(links: Iterable[Link], start: Verified) -> Verified:
         position += 1
         if link.position != position:
             raise ChainError(position, "is missing" if link.position > position else "is there twice")
-        follows = sha256(follows + link.digest).digest()
+        follows = link.hash_after(follows)
         if follows != link.hash:
             raise ChainError(position, _what_differs(link, next(links, None)))
         events += 1
@@ -82,7 +89,7 @@ def check(links: Iterable[Link], start: Verified) -> Verified:
 def _what_differs(link: Link, successor: Link | None) -> str:
     if successor is None:
         return "was altered"
-    if sha256(link.hash + successor.digest).digest() == successor.hash:
+    if successor.hash_after(link.hash) == successor.hash:
         return "was altered: its hash is the one that was followed, what is stored beside it is not what was hashed"
     return "has another hash than the one that was followed"
 
@@ -92,11 +99,10 @@ def link(envelope: Envelope) -> Link:
     tag = envelope.event.tag if isinstance(envelope.event, UnknownEvent) else tag_of(envelope.event)
     return Link(
         envelope.position,
+        envelope.version,
         sha256(
             b"".join(
                 (
-                    _field(struct.pack(">q", envelope.position)),
-                    _field(struct.pack(">q", envelope.version)),
                     _field(_time(envelope.recorded_at)),
                     _field(_time(envelope.occurred_at)),
                     _field(struct.pack(">i", envelope.schema_version)),
@@ -178,14 +184,14 @@ def _links(page: bytes) -> Iterator[Link]:
             data += 4 + size if size > 0 else 4
         [size] = _length(page, data)
         sealed = data + 4 + size
-        hashed = page[row + 2 : data] + DIGEST + sha256(page[data + 4 : sealed]).digest()
+        hashed = page[row + 26 : data] + DIGEST + sha256(page[data + 4 : sealed]).digest()
         [size] = _length(page, sealed)
         if size < 0:
             hashed, last = hashed + NULL, sealed + 4
         else:
             last = sealed + 4 + size
             hashed += DIGEST + sha256(page[sealed + 4 : last]).digest()
-        [position] = _position(page, row + 6)
+        position, version = _first_two(page, row + 6)
         [size] = _length(page, last)
         row = last + 4 + size
-        yield Link(position, sha256(hashed).digest(), page[last + 4 : row])
+        yield Link(position, version, sha256(hashed).digest(), page[last + 4 : row])

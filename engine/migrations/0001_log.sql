@@ -108,17 +108,15 @@ grant select, insert, update, delete on crossdock.leases, crossdock.cursors, cro
 
 -- ---------------------------------------------------------------- the chain
 
--- What is hashed of an event: hash = sha256(hash of the previous event || sha256(body)), the predecessor of the first being 32 zero bytes.
--- body is these fields in this order, each as the binary format of COPY writes it: its length in 4 bytes, big-endian (for null -1, and
--- nothing after it), then its bytes:
---   position, version, recorded_at, occurred_at   8 bytes each; times in microseconds since 2000-01-01 00:00 UTC
+-- hash = sha256(hash of the previous event || position || version || sha256(content)), the predecessor of the first being 32 zero bytes, and
+-- position and version 8 bytes each, big-endian. content is these fields in this order, each as the binary format of COPY writes it: its
+-- length in 4 bytes, big-endian (for null -1, and nothing after it), then its bytes:
+--   recorded_at, occurred_at                      8 bytes each: microseconds since 2000-01-01 00:00 UTC
 --   schema_version                                4
 --   event_id, correlation_id, causation_id        16 each; the last may be null
 --   tenant, stream, type, actor, subject          UTF-8
 --   sha256(data), sha256(sealed)                  32 each; the last may be null
-create function crossdock.body(
-    p_position bigint,
-    p_version bigint,
+create function crossdock.content(
     p_recorded_at timestamptz,
     p_occurred_at timestamptz,
     p_schema_version integer,
@@ -137,9 +135,7 @@ returns bytea
 language sql
 stable
 as $$
-    select '\x00000008'::bytea || int8send(p_position)
-        || '\x00000008'::bytea || int8send(p_version)
-        || '\x00000008'::bytea || timestamptz_send(p_recorded_at)
+    select '\x00000008'::bytea || timestamptz_send(p_recorded_at)
         || '\x00000008'::bytea || timestamptz_send(p_occurred_at)
         || '\x00000004'::bytea || int4send(p_schema_version)
         || '\x00000010'::bytea || uuid_send(p_event_id)
@@ -221,6 +217,7 @@ declare
     v_matches boolean[];  -- event -> the log has it with this body; null: the log has not got it
     v_twin integer[];  -- that first event -> the one of its id that was taken here
     v_taken integer[] := '{}';  -- place -> event
+    v_owner integer[];  -- event -> its append
     v_streams text[] := '{}';  -- place -> stream
     v_versions bigint[] := '{}';  -- place -> version
     v_place integer := 0;  -- how many were taken
@@ -228,11 +225,32 @@ declare
     v_event integer := 0;  -- the last event of the append before this one
     v_stream integer;
     v_id integer;
-    v_digests bytea[];  -- place -> sha256(body), then the hash
+    v_contents bytea[];  -- event -> sha256(content)
+    v_data json[];  -- event -> its data
+    v_hashes bytea[] := '{}';  -- place -> hash
 begin
     if c_events = 0 then
         return;
     end if;
+
+    -- What can be done before it is our turn.
+    if c_events = 1 then  -- as nearly always, and then it is the round trip that counts
+        v_contents := array[sha256(crossdock.content(
+            p_recorded_at, p_occurred_at[1], p_schema_versions[1], p_event_ids[1], p_correlation_ids[1], p_causation_ids[1], p_tenant,
+            p_streams[1], p_types[1], p_actors[1], p_subjects[1], p_data[1], p_sealed[1]
+        ))];
+    else
+        v_owner := array(select a from generate_series(1, c_appends) a, generate_series(1, p_counts[a]) order by a);
+        v_contents := array(
+            select sha256(crossdock.content(
+                p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i], p_correlation_ids[i], p_causation_ids[i], p_tenant,
+                p_streams[v_owner[i]], p_types[i], p_actors[i], p_subjects[i], p_data[i], p_sealed[i]
+            ))
+            from generate_series(1, c_events) i
+            order by i
+        );
+    end if;
+    v_data := p_data::json[];
 
     -- Alone with this tenant's log until commit. Whatever is read from here on is as the last holder left it: each statement takes a
     -- snapshot of its own. An advisory lock is given in the order of asking; a row's is not.
@@ -377,46 +395,29 @@ begin
         return;
     end if;
 
-    -- The chain. A single event is what comes nearly always, and then it is the round trip that counts. Of many, all bodies at once, and
-    -- one after the other only what must be.
+    for n in 1 .. v_place loop
+        v_hash := sha256(v_hash || int8send(v_head + n) || int8send(v_versions[n]) || v_contents[v_taken[n]]);
+        v_hashes[n] := v_hash;
+    end loop;
     if v_place = 1 then
         v_id := v_taken[1];
-        v_hash := sha256(v_hash || sha256(crossdock.body(
-            v_head + 1, v_versions[1], p_recorded_at, p_occurred_at[v_id], p_schema_versions[v_id], p_event_ids[v_id],
-            p_correlation_ids[v_id], p_causation_ids[v_id], p_tenant, v_streams[1], p_types[v_id], p_actors[v_id], p_subjects[v_id],
-            p_data[v_id], p_sealed[v_id]
-        )));
         insert into crossdock.events (
             tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
             occurred_at, recorded_at, correlation_id, causation_id, actor, hash
         )
         values (
-            p_tenant, v_head + 1, v_streams[1], v_versions[1], p_event_ids[v_id], p_types[v_id], p_schema_versions[v_id],
-            p_data[v_id]::json, p_subjects[v_id], p_sealed[v_id], p_occurred_at[v_id], p_recorded_at, p_correlation_ids[v_id],
-            p_causation_ids[v_id], p_actors[v_id], v_hash
+            p_tenant, v_head + 1, v_streams[1], v_versions[1], p_event_ids[v_id], p_types[v_id], p_schema_versions[v_id], v_data[v_id],
+            p_subjects[v_id], p_sealed[v_id], p_occurred_at[v_id], p_recorded_at, p_correlation_ids[v_id], p_causation_ids[v_id],
+            p_actors[v_id], v_hash
         );
     else
-        v_digests := array(
-            select sha256(crossdock.body(
-                v_head + n, v_versions[n], p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i],
-                p_correlation_ids[i], p_causation_ids[i], p_tenant, v_streams[n], p_types[i], p_actors[i], p_subjects[i],
-                p_data[i], p_sealed[i]
-            ))
-            from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
-            order by n
-        );
-        for n in 1 .. v_place loop
-            v_hash := sha256(v_hash || v_digests[n]);
-            v_digests[n] := v_hash;
-        end loop;
         insert into crossdock.events (
             tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
             occurred_at, recorded_at, correlation_id, causation_id, actor, hash
         )
         select
-            p_tenant, v_head + n, v_streams[n], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], p_data[i]::json,
-            p_subjects[i], p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i],
-            v_digests[n]
+            p_tenant, v_head + n, v_streams[n], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], v_data[i],
+            p_subjects[i], p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i], v_hashes[n]
         from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
         order by n;
     end if;
@@ -425,5 +426,5 @@ begin
 end
 $$;
 
-revoke execute on function crossdock.append_events from public;
+revoke execute on function crossdock.append_events, crossdock.content from public;
 grant execute on function crossdock.append_events to crossdock_engine;
