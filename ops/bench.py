@@ -23,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
@@ -468,11 +469,7 @@ async def replays(where: Place, size: Size, told: Callable[[str], None]) -> list
 
         async def proven() -> None:
             await chain.verify(where.pool, TENANT)
-            position = 0
-            while position < events:
-                envelopes = [each for each in await where.log.read(position) if each.sealed is not None]
-                await where.vault.open_all(envelopes)
-                position += 4_000
+            await open_all(where)
             await anew()
 
         proved.append(events / await timed(proven()))
@@ -491,6 +488,20 @@ async def replays(where: Place, size: Size, told: Callable[[str], None]) -> list
         _ratio("rebuild, chain verified, sealed opened, over raw out", proved, raw, "events/s", 0.30, 0.45),
         Row(what=f"peak memory of a rebuild of {events:,} events", ours=memory, unit="MiB", must=250, aim=150, less_is_better=True),
     ]
+
+
+SEALED = """
+    SELECT position, stream, event_id, subject, sealed FROM crossdock.events
+    WHERE tenant = $1 AND position > $2 AND position <= $3 AND sealed IS NOT NULL ORDER BY position"""
+
+
+async def open_all(where: Place) -> None:
+    """Open everything that is sealed in the log, page by page."""
+    [some] = await where.log.read(0, limit=1)
+    for after in range(0, await where.log.head(), 20_000):
+        rows = await where.pool.fetch(SEALED, TENANT, after, after + 20_000)
+        opened = await where.vault.open_all([replace(some, **row) for row in rows])
+        assert all(opened)
 
 
 async def peak_memory(where: Place) -> float:
