@@ -4,8 +4,10 @@ No call is made inside a transaction. An outcome and its outbox row are committe
 lease without noticing can neither claim nor record any more.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -33,8 +35,9 @@ from schemas.events.commands import CommandBuried, CommandUnknown
 from schemas.values import Instant
 
 WIDTH = 8  # calls under way at once; more would only wait for each other's ceilings
+UNRECORDED = 2  # times as many commands as are carried out may wait for the database; then it sets the pace
 TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
-GASP = 0.005  # seconds of the event loop between two looks into an empty outbox, however busy the log is
+GASP = 0.002  # seconds of the event loop between two looks into an empty outbox, however busy the log is
 MEASURE = 15.0  # seconds of the event loop between two measurements of the queue
 RECORD_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds of the event loop; a database that restarts is back within these
 STATES = ("waiting", "unknown", "buried")
@@ -70,15 +73,16 @@ class Dispatcher:
         self._performing = Performing(client, limits, standing, clock)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
-        self._calls = 0  # batches being carried out or recorded
+        self._calls = 0  # batches being carried out
         self._gathered: list[Outcome] = []  # not yet recorded
         self._recording = anyio.Lock()
-        self._stopping = False
+        self._stopping = self._nudged = False
+        self._waiting = anyio.CancelScope()
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what is under way is recorded."""
         self._stopping = True
-        self._log.ring()
+        self._nudge()
 
     async def run(self, fence: Fence) -> None:
         """Work until stopped. Raises LeaseLostError."""
@@ -91,17 +95,30 @@ class Dispatcher:
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._measure)
             async with self._log.listen() as wake, anyio.create_task_group() as group:
-                while not self._stopping or self._calls:
-                    if not await self._claim(fence, group):
-                        await wake(await self._idle())
+                while not self._stopping or self._in_hand:
+                    self._nudged, began = False, self._clock.monotonic()
+                    offers = list(self._admissible())
+                    if await self._claim(fence, offers, group):
+                        continue
+                    wait = await self._idle(looked=bool(offers))
+                    with anyio.CancelScope() as self._waiting:
+                        if not self._nudged:
+                            await wake(wait)
+                    if offers:
+                        await self._clock.sleep(began + GASP / self._clock.loop_seconds(1.0) - self._clock.monotonic())
             watching.cancel_scope.cancel()
+
+    def _nudge(self) -> None:
+        """Look again, without waiting for anything."""
+        self._nudged = True
+        self._waiting.cancel()
 
     # ------------------------------------------------------------ claim
 
-    async def _claim(self, fence: Fence, group: TaskGroup) -> int:
+    async def _claim(self, fence: Fence, offers: Sequence[tuple[list[str], int]], group: TaskGroup) -> int:
         """Claim what there is room for and set it going; returns how many."""
         claimed = 0
-        for tags, room in list(self._admissible()):
+        for tags, room in offers:
             async with self._pool.acquire() as conn:
                 rows = await outbox.claim(conn, self._log.tenant, fence, tags, self._clock.now(), limit=room, but=self._in_hand)
             for batch in self._batches(rows):
@@ -113,7 +130,7 @@ class Dispatcher:
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:
         """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, the quick ones share."""
-        if self._stopping or self._standing.pause > 0 or (self._standing.probing and self._calls):
+        if self._stopping or self._standing.pause > 0 or (self._standing.probing and self._in_hand):
             return
         if self._standing.probing:
             if tags := [tag for tag, performer in self._performs.items() if self._limits.wait(performer.endpoint) < SLOW]:
@@ -132,7 +149,9 @@ class Dispatcher:
             if not any(tag in tags for tag in self._in_hand.values()):
                 yield tags, self._performs[tags[0]].endpoint.batch
         if quick and self._calls < self._width:
-            yield quick, (self._width - self._calls) * max(self._performs[tag].endpoint.batch for tag in quick)
+            most = self._width * max(self._performs[tag].endpoint.batch for tag in quick)
+            if len(self._in_hand) < UNRECORDED * most:
+                yield quick, most // self._width * (self._width - self._calls)
 
     def _batches(self, claimed: Iterable[Claimed]) -> Iterator[list[Claimed]]:
         """As many of a kind as one call carries; fewer, where a batch was refused whole before."""
@@ -144,15 +163,14 @@ class Dispatcher:
             for start in range(0, len(rows), size):
                 yield rows[start : start + size]
 
-    async def _idle(self) -> float:
-        """Seconds of the event loop until there may be something to do that nobody rings for."""
-        await self._clock.sleep(GASP / self._clock.loop_seconds(1.0))
-        now, waits = self._clock.now(), [self._standing.pause]
-        async with self._pool.acquire() as conn:
-            due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand)
-        if due_at is not None:
-            waits.append((due_at - now).total_seconds())
-            waits += [self._limits.wait(performer.endpoint) - SLOW for performer in self._performs.values()]
+    async def _idle(self, *, looked: bool) -> float:
+        """Seconds of the event loop until there may be something to do that nobody rings for; `looked`: into the outbox, in vain."""
+        waits = [self._standing.pause, *(self._limits.wait(performer.endpoint) - SLOW for performer in self._performs.values())]
+        if looked:
+            async with self._pool.acquire() as conn:
+                due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand)
+            if due_at is not None:
+                waits.append((due_at - self._clock.now()).total_seconds())
         return min([TICK, *(self._clock.loop_seconds(wait) for wait in waits if wait > 0)])
 
     # ------------------------------------------------------------ carry out
@@ -169,23 +187,23 @@ class Dispatcher:
                 held.append(Held(each, command, self._task(each, command)))
         if held:
             outcomes += await self._performing.carry_out(held, self._performs[batch[0].tag])
+        self._calls -= 1
+        if self._calls == self._width - 1:
+            self._nudge()
         # A call has gone out: what came of it is recorded, whoever wants us to stop.
         with anyio.CancelScope(shield=True):
             await self._record(fence, outcomes)
-        for each in batch:
-            del self._in_hand[each.command_id]
-        self._calls -= 1
-        self._log.ring()
         await self._alarm.show(fence, self._standing.troubles)
 
     def _task(self, claimed: Claimed, command: Command) -> Task[Any]:
-        async def opened(kind: type[Personal]) -> Personal | None:
-            for envelope in reversed(await self._log.read_stream(claimed.subject)):
-                if envelope.sealed is not None and isinstance(personal := await self._vault.open(envelope), kind):
-                    return personal
-            return None
+        opened = partial(self._opened, claimed.subject)
+        return Task(claimed.command_id, command, claimed.attempt, claimed.issued_at, opened)
 
-        return Task(command_id=claimed.command_id, command=command, attempt=claimed.attempt, issued_at=claimed.issued_at, opened=opened)
+    async def _opened(self, stream: str, kind: type[Personal]) -> Personal | None:
+        for envelope in reversed(await self._log.read_stream(stream)):
+            if envelope.sealed is not None and isinstance(personal := await self._vault.open(envelope), kind):
+                return personal
+        return None
 
     def _unreadable(self, claimed: Claimed) -> Outcome:
         detail = "stored in a form that this version cannot read"
@@ -222,10 +240,15 @@ class Dispatcher:
             ours = await outbox.finish(conn, tenant, fence, over) | await outbox.put_back(conn, tenant, fence, back)
             kept = [each for each in outcomes if each.claimed.command_id in ours]
             now = self._clock.now()
-            await append_heard(conn, self._log, [heard for each in kept for heard in self._heard(each, now)], fence, now)
-        self._log.ring()
-        for each in kept:
-            self._metrics.commands.labels(tenant, each.claimed.letter, each.state).inc()
+            told = [heard for each in kept for heard in self._heard(each, now)]
+            reached = await append_heard(conn, self._log, told, fence, now)
+        for each in outcomes:
+            self._in_hand.pop(each.claimed.command_id, None)
+        self._nudge()  # the news of the commit may have been here before
+        if reached:
+            self._log.ring(reached)
+        for (letter, state), number in Counter((each.claimed.letter, each.state) for each in kept).items():
+            self._metrics.commands.labels(tenant, letter, state).inc(number)
         self._metrics.retry_ratio.labels(tenant, self._target).set(self._standing.retry_ratio)
         if len(kept) < len(outcomes):
             self._metrics.lease_conflict.labels(tenant, self._target).inc()

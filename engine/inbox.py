@@ -38,26 +38,29 @@ async def news(log: Log, heard: Sequence[Heard]) -> list[Heard]:
     return kept
 
 
-async def append_heard(conn: Any, log: Log, heard: Sequence[Heard], fence: Fence, now: Instant) -> None:
-    """Append in the caller's transaction; nothing may follow but its commit, and `log.ring()`. Raises LeaseLostError.
+async def append_heard(conn: Any, log: Log, heard: Sequence[Heard], fence: Fence, now: Instant) -> int:
+    """Append in the caller's transaction; nothing may follow but its commit. Raises LeaseLostError.
+
+    Returns the last position that is new, 0 if none is: to `ring` with after the commit.
 
     A fact whose id is in the log with another body becomes its `otherwise`; where it has none, or that is known too, an exception.
     """
     if not heard:
-        return
+        return 0
     verdicts = await log.append_in(conn, [Append(stream=each.stream, facts=(each.fact,), fence=fence) for each in heard])
     second = [
         Append(stream=each.stream, facts=(each.otherwise or _contradiction(log.tenant, verdict, now),), fence=fence)
         for each, verdict in zip(heard, verdicts, strict=True)
         if _is_contradicted(verdict)
     ]
+    seconds = await log.append_in(conn, second)
     third = [
         Append(stream=verdict.append.stream, facts=(_contradiction(log.tenant, verdict, now),), fence=fence)
-        for verdict in await log.append_in(conn, second)
+        for verdict in seconds
         if _is_contradicted(verdict)
     ]
-    for verdict in await log.append_in(conn, third):
-        verdict.raise_if_refused()
+    thirds = [verdict.raise_if_refused() for verdict in await log.append_in(conn, third)]
+    return max((verdict.last or 0 for verdict in (*verdicts, *seconds, *thirds) if verdict.outcome == "appended"), default=0)
 
 
 def own_fact(tenant: TenantId, event: Event, external_id: str, now: Instant, **story: Unpack[Story]) -> Fact:

@@ -201,9 +201,9 @@ class Log:
         self._conflicts.inc(sum(verdict.outcome == "mismatch" for verdict in verdicts))
         return verdicts
 
-    def ring(self) -> None:
-        """Wake those of this process who follow the log."""
-        self._bell.ring(self.tenant)
+    def ring(self, position: int | None = None) -> None:
+        """Wake those of this process who follow the log; those who were told of a position already are left alone."""
+        self._bell.ring(self.tenant, position)
 
     async def _pack(self, appends: Sequence[Append], conn: Any = None) -> list[_Parcel]:
         if not all(append.facts for append in appends):
@@ -222,16 +222,15 @@ class Log:
 
     def _arguments(self, parcels: Sequence[_Parcel]) -> list[Any]:
         appends = [parcel.append for parcel in parcels]
-        fenced = any(append.fence for append in appends)
         return [
             self.tenant,
             self._clock.now(),
             [codec.clean(append.stream) for append in appends],
             [len(append.facts) for append in appends],
-            [append.expected for append in appends],
-            [append.fence and append.fence.lease for append in appends] if fenced else None,
-            [append.fence and append.fence.epoch for append in appends] if fenced else None,
-            *zip(*(row for parcel in parcels for row in parcel.rows), strict=True),
+            _or_none([append.expected for append in appends]),
+            _or_none([append.fence and append.fence.lease for append in appends]),
+            _or_none([append.fence and append.fence.epoch for append in appends]),
+            *map(_or_none, zip(*(row for parcel in parcels for row in parcel.rows), strict=True)),
         ]
 
     async def _send(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
@@ -349,6 +348,11 @@ class Log:
             data=row["data"],
             hash=row["hash"],
         )
+
+
+def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
+    """A column of nothing is sent as nothing."""
+    return column if column[0] is not None or any(value is not None for value in column) else None
 
 
 def _verdict(parcel: _Parcel, row: Mapping[str, Any]) -> Verdict:

@@ -1,9 +1,10 @@
 """What may be asked for one command, as its class allows; and what the answer, or the want of one, means for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from engine.adapter import Admission, Done, Effect, NotYet, Performer, Refused, Task
 from engine.backoff import CAP, Breaker, RetryBudget, full_jitter
@@ -25,8 +26,7 @@ LOOKS = (
 )  # seconds after a call whose answer was lost; then twice as far apart each time, until the quiet time is over
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True):
     """A command in our hands, ready to be carried out."""
 
     claimed: Claimed
@@ -40,8 +40,7 @@ class Held:
         return max(known) if known else None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What came of it, to be recorded: effects and events in this order, and the row put back, or taken out."""
 
     claimed: Claimed

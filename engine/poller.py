@@ -70,9 +70,9 @@ class _Place:
             place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
             if await conn.fetchval(SAVE_CURSOR, *place) is None:
                 raise LeaseLostError(f"{self._name}: epoch {fence.epoch} is over")
-            await append_heard(conn, self._log, fresh, fence, now)
-        if fresh:
-            self._log.ring()
+            reached = await append_heard(conn, self._log, fresh, fence, now)
+        if reached:
+            self._log.ring(reached)
         self._committed_at = now
         self._metrics.poll_items.labels(self._log.tenant, self._name).inc(len(fresh))
 

@@ -196,7 +196,7 @@ async def _advance(
     async with pool.acquire() as conn, conn.transaction():
         if await conn.fetchval(TAKE_CHECKPOINT, tenant, name) != page.after:
             return None
-        rows, table = Rows(projection), Table(name)
+        rows, table, issued = Rows(projection), Table(name), 0
         await rows.load(conn, table, tenant, page)
         intents = rows.fold(page, policies)
         await rows.store(conn, table, tenant)
@@ -204,9 +204,9 @@ async def _advance(
         if intents:
             if clock is None:
                 raise TypeError("policies decide at a time: hand in a clock")
-            await issue(conn, log, intents, clock.now())
-    if intents:
-        log.ring()
+            issued = await issue(conn, log, intents, clock.now())
+    if issued:
+        log.ring(issued)
     return page
 
 

@@ -1,11 +1,11 @@
 """Commands not yet answered for: put once, claimed in turn, one of each subject, and only by whoever leads."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine import outbox
 from engine.log import Fence
