@@ -36,7 +36,7 @@ def _document(kind: type[Any]) -> str:
 
 def main() -> int:
     wanted = documents()
-    for path in set(DIRECTORY.rglob("*.json")) - wanted.keys():
+    for path in sorted(set(DIRECTORY.rglob("*.json")) - wanted.keys()):
         path.unlink()
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)

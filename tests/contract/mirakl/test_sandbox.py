@@ -11,7 +11,7 @@ import pytest
 
 from adapters.http import Secret
 from adapters.mirakl import Mirakl, MiraklSettings
-from engine.adapter import Done, NotYet
+from engine.adapter import Done, NotYet, Refused
 from engine.errors import RejectedError, UnknownOutcomeError
 from engine.metrics import Metrics
 from engine.ports import TcpNet
@@ -65,7 +65,7 @@ class Round:
         [answer] = await self.mirakl.performs[type(command)].perform(self.mirakl.client, [task(command)])
         return answer
 
-    async def look(self, command: Any) -> Done | None:
+    async def look(self, command: Any) -> Done | Refused | None:
         look = self.mirakl.performs[type(command)].look
         assert look is not None
         return await look(self.mirakl.client, task(command))
