@@ -150,6 +150,7 @@ class PostgresDb:
             "timeout": 10.0,
             "server_settings": {
                 "application_name": "crossdock",
+                "jit": "off",  # compiling takes longer than any statement of ours
                 "idle_in_transaction_session_timeout": "30000",  # ms; outlasts any transaction of ours many times
                 "lock_timeout": "8000",  # ms; below command_timeout, so that the server says why
                 "plan_cache_mode": "force_custom_plan",  # fresh projection tables have no statistics; 2.3 x on a rebuild

@@ -209,7 +209,7 @@ declare
     v_head bigint;
     v_hash bytea;
     v_fenced boolean[];  -- append -> its lease is lost; null where no append asks for a lease
-    v_first integer[] := '{1}';  -- append -> the first append here for the same stream
+    v_first integer[];  -- append -> the first append here for the same stream
     v_version bigint[];  -- that first append -> the version of the stream so far
     v_familiar boolean;  -- some id is in the log already, or comes twice
     v_same integer[];  -- event -> the first event here with the same id
@@ -217,15 +217,14 @@ declare
     v_matches boolean[];  -- event -> the log has it with this body; null: the log has not got it
     v_twin integer[];  -- that first event -> the one of its id that was taken here
     v_taken integer[] := '{}';  -- place -> event
-    v_owner integer[];  -- event -> its append
-    v_streams text[] := '{}';  -- place -> stream
+    v_owners integer[] := '{}';  -- event -> its append
     v_versions bigint[] := '{}';  -- place -> version
     v_place integer := 0;  -- how many were taken
     v_mark integer;  -- of them, before this append
     v_event integer := 0;  -- the last event of the append before this one
     v_stream integer;
     v_id integer;
-    v_contents bytea[];  -- event -> sha256(content)
+    v_contents bytea[] := '{}';  -- event -> sha256(content)
     v_data json[];  -- event -> its data
     v_hashes bytea[] := '{}';  -- place -> hash
 begin
@@ -278,15 +277,20 @@ begin
 
     -- What can be done before it is our turn.
     v_data := p_data::json[];
-    v_owner := array(select a from generate_series(1, c_appends) a, generate_series(1, p_counts[a]) order by a);
-    v_contents := array(
-        select sha256(crossdock.content(
-            p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i], p_correlation_ids[i], p_causation_ids[i], p_tenant,
-            p_streams[v_owner[i]], p_types[i], p_actors[i], p_subjects[i], p_data[i], p_sealed[i]
-        ))
-        from generate_series(1, c_events) i
-        order by i
-    );
+    for a in 1 .. c_appends loop
+        for i in v_event + 1 .. v_event + p_counts[a] loop
+            v_owners[i] := a;
+            v_contents[i] := sha256(crossdock.content(
+                p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i], p_correlation_ids[i], p_causation_ids[i], p_tenant,
+                p_streams[a], p_types[i], p_actors[i], p_subjects[i], p_data[i], p_sealed[i]
+            ));
+        end loop;
+        v_event := v_event + p_counts[a];
+    end loop;
+    if v_event <> c_events then
+        raise exception 'the counts of events do not add up' using errcode = 'invalid_parameter_value';
+    end if;
+    v_event := 0;
 
     -- Alone with this tenant's log until commit. Whatever is read from here on is as the last holder left it: each statement takes a
     -- snapshot of its own. An advisory lock is given in the order of asking; a row's is not.
@@ -297,22 +301,15 @@ begin
     select
         h.position,
         h.hash,
-        array[coalesce((
-            select e.version from crossdock.events e where e.tenant = p_tenant and e.stream = p_streams[1] order by e.version desc limit 1
-        ), 0)],
-        (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[1]) is not null
-    into v_head, v_hash, v_version, v_familiar
-    from (select) one
-    left join crossdock.heads h on h.tenant = p_tenant;
-    if c_events > 1 and not v_familiar then
-        v_familiar := (select count(distinct i) from unnest(p_event_ids) i) < c_events or exists (
+        x.first,
+        x.version,
+        (select count(distinct i) from unnest(p_event_ids) i) < c_events or exists (
             select from unnest(p_event_ids) i
             where (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = i) is not null
-        );
-    end if;
-    if c_appends > 1 then
-        select array_agg(x.first order by x.a), array_agg(x.version order by x.a)
-        into v_first, v_version
+        )
+    into v_head, v_hash, v_first, v_version, v_familiar
+    from (
+        select array_agg(s.first order by s.a) as first, array_agg(s.version order by s.a) as version
         from (
             select
                 a,
@@ -323,8 +320,9 @@ begin
                     order by e.version desc limit 1
                 ), 0) as version
             from generate_series(1, c_appends) a
-        ) x;
-    end if;
+        ) s
+    ) x
+    left join crossdock.heads h on h.tenant = p_tenant;
     if v_familiar then
         select array_agg(x.same order by x.i), array_agg(x.position order by x.i), array_agg(x.matches order by x.i)
         into v_same, v_position, v_matches
@@ -397,7 +395,6 @@ begin
                 end if;
                 v_place := v_place + 1;
                 v_taken[v_place] := i;
-                v_streams[v_place] := p_streams[a];
                 v_versions[v_place] := v_version[v_stream] + v_place - v_mark;
             end loop;
             if verdict = 'appended' and v_place = v_mark then
@@ -424,9 +421,6 @@ begin
         v_event := v_event + p_counts[a];
         return next;
     end loop;
-    if v_event <> c_events then
-        raise exception 'the counts of events do not add up' using errcode = 'invalid_parameter_value';
-    end if;
     if v_place = 0 then
         return;
     end if;
@@ -440,10 +434,10 @@ begin
         occurred_at, recorded_at, correlation_id, causation_id, actor, hash
     )
     select
-        p_tenant, v_head + n, v_streams[n], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], v_data[i],
+        p_tenant, v_head + n, p_streams[v_owners[i]], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], v_data[i],
         p_subjects[i], p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i], v_hashes[n]
-    from (select n, v_taken[n] as i from generate_series(1, v_place) n) x
-    order by n;
+    from unnest(v_taken) with ordinality t (i, n)
+    where n <= v_place;
     update crossdock.heads h set position = v_head + v_place, hash = v_hash where h.tenant = p_tenant;
     perform pg_notify('crossdock', v_head + v_place || ' ' || p_tenant);
 end
