@@ -283,12 +283,48 @@ class Log:
 
         Raises SchemaError if one cannot be read, or is missing. Those that only a newer version of us knows are UnknownEvents.
         """
-        to = after + limit if upto is None else min(after + limit, upto)
+        row = await self._fetch(after, after + limit if upto is None else min(after + limit, upto), ids=ids)
+        return await self._page(row, after, ids=ids)
+
+    async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
+        """Every page from a position to another; the next one is on its way while this one is decoded and folded.
+
+        Close it (`contextlib.aclosing`). Raises as `page` does.
+        """
+        if after >= upto:
+            return
+        to = min(after + limit, upto)
+        coming = asyncio.create_task(self._fetch(after, to))
+        try:
+            while after < upto:
+                row, following = await coming, min(to + limit, upto)
+                if to < upto:
+                    coming = asyncio.create_task(self._fetch(to, following))
+                    await anyio.lowlevel.checkpoint()  # it sets out before we decode
+                page = await self._page(row, after)
+                if page.events:
+                    yield page
+                if page.last < to:
+                    if (head := await self.head()) > page.last:
+                        raise _missing(page.last, min(head, to))
+                    return
+                after, to = to, following
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await coming
+
+    async def _fetch(self, after: int, to: int, *, ids: bool = False) -> Mapping[str, Any]:
         async with self._pool.acquire() as conn:
-            row = await conn.fetchrow(PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT)
+            row: Mapping[str, Any] = await conn.fetchrow(
+                PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT
+            )
+        return row
+
+    async def _page(self, row: Mapping[str, Any], after: int, *, ids: bool = False) -> Page:
         last = row["last"] or after
-        if missing := last - after - row["found"]:
-            raise SchemaError(f"{missing} events are missing from the log between positions {after} and {last}: run `crossdock verify`")
+        if row["found"] != last - after:
+            raise _missing(after, last)
         events = None if row["outdated"] else codec.decode_page(row["data"] or "[]")
         return Page(
             after=after,
@@ -298,22 +334,6 @@ class Log:
             event_ids=row["event_ids"] or () if ids else (),
             correlation_ids=row["correlation_ids"] or () if ids else (),
         )
-
-    async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
-        """Every page from a position to another; the next one is fetched while this one is folded. Close it (`contextlib.aclosing`)."""
-        coming = asyncio.create_task(self.page(after, limit, upto))
-        try:
-            while (page := await coming).events:
-                if page.last < upto:
-                    coming = asyncio.create_task(self.page(page.last, limit, upto))
-                    await anyio.lowlevel.checkpoint()  # it sets out before we fold
-                yield page
-                if page.last >= upto:
-                    return
-        finally:
-            coming.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await coming
 
     def listen(self) -> AbstractAsyncContextManager[Wake]:
         """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""
@@ -365,6 +385,10 @@ def _verdict(parcel: _Parcel, row: Mapping[str, Any]) -> Verdict:
         known_event=row["known_event"],
         known_data=row["known_data"],
     )
+
+
+def _missing(after: int, upto: int) -> SchemaError:
+    return SchemaError(f"events are missing from the log after position {after}, up to {upto}: run `crossdock verify`")
 
 
 def _is_passing(error: Exception) -> bool:

@@ -501,6 +501,18 @@ async def test_a_missing_event_is_never_folded_over(log: Log, database: Database
         with pytest.raises(SchemaError, match="missing"):
             await log.page(after)
     assert (await log.page(4)).last == 6
+    for limit in (1, 2, 3, 100):
+        for after in (0, 2, 3):
+            with pytest.raises(SchemaError, match="missing"):
+                async with aclosing(log.pages(after, 6, limit)) as pages:
+                    [page async for page in pages]
+
+
+async def test_pages_end_where_the_log_ends(log: Log) -> None:
+    await append_all(log, *(append("s", str(number)) for number in range(6)))
+    for upto, limit in ((6, 3), (6, 4), (9, 3), (9, 4), (100, 100), (0, 3)):
+        async with aclosing(log.pages(0, upto, limit)) as pages:
+            assert sum([len(page.events) async for page in pages]) == min(6, upto)
 
 
 async def tamper(database: Database, statement: str) -> None:
