@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import chain
+from engine import chain, codec
 from engine.errors import ConflictError, EventIdConflictError, LeaseLostError, SchemaError
 from engine.log import Append, Fence, Log, Verdict
 from engine.metrics import Metrics
@@ -21,6 +21,7 @@ from engine.vault import Vault
 from schemas.envelope import NAMESPACE, Fact
 from schemas.events import Event, UnknownEvent
 from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven, OrderStateChanged
+from schemas.upcasters import UPCASTERS
 from schemas.values import ChannelId, OrderId, TenantId
 from tests.conftest import Database
 from tests.examples import NOON
@@ -391,12 +392,16 @@ async def test_an_append_that_cannot_be_sent_fails_alone(log: Log) -> None:
     assert len(failed) == 4 and await log.head() == 10
 
 
-async def test_a_plan_made_on_an_empty_log_reads_no_more_of_a_long_one(database: Database) -> None:
+@pytest.mark.parametrize("known", ["empty", "short"])
+async def test_a_plan_made_on_a_short_log_reads_no_more_of_a_long_one(known: str, database: Database) -> None:
     """Without this a busy first minute grows slower with every event, until somebody analyses the table."""
     admin = await asyncpg.connect(database.admin_url)
     await admin.execute("ALTER TABLE crossdock.events SET (autovacuum_enabled = off)")
-    await admin.close()
     async with open_log(database, size=1) as early, open_log(database) as other:
+        if known == "short":
+            await append_all(other, append("first", "first"))
+            await admin.execute("ANALYZE crossdock.events")
+        await admin.close()
         for number in range(8):  # enough for a plan to become the one that stays
             await append_all(early, append(f"early-{number}", f"early-{number}"), append(f"early-{number}", f"later-{number}"))
             await append_all(early, append(f"early-{number}", f"early-{number}"))
@@ -484,6 +489,25 @@ async def test_events_of_a_newer_version_are_passed_over_and_counted(log: Log, d
     assert page.events == [fact("a").event, UnknownEvent(tag="moon_landed"), UnknownEvent(tag="order_state_changed")]
     assert [e.event for e in await log.read(0)] == page.events
     assert log._metrics.registry.get_sample_value("crossdock_event_undecodable_total", {"source": "log", "type": "moon_landed"}) == 2
+
+
+async def test_old_shapes_in_a_page_are_taken_to_todays(log: Log, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be decoded as they are, and wrongly, if nobody looked at their version."""
+    await append_all(log, append("s", "a"), append("s", "b"), append("s", "c"))
+    monkeypatch.setitem(codec.VERSIONS, "order_state_changed", 2)
+    monkeypatch.setitem(UPCASTERS, ("order_state_changed", 1), lambda document: document | {"state": "told anew"})
+    monkeypatch.setattr(codec, "RAISED", ["order_state_changed"])
+    monkeypatch.setattr(codec, "CURRENT", ["order_state_changed:2"])
+    await tamper(database, "UPDATE crossdock.events SET schema_version = 2 WHERE position = 2")
+    page = await log.page(0)
+    assert (
+        page.events
+        == [fact("a", "told anew").event, fact("b").event, fact("c", "told anew").event]
+        == [envelope.event for envelope in await log.read(0)]
+    )
+    assert (await log.page(1, 1)).events == [fact("b").event]
+    await tamper(database, "UPDATE crossdock.events SET schema_version = 3 WHERE position = 2")
+    assert (await log.page(1, 1)).events == [UnknownEvent(tag="order_state_changed")]
 
 
 async def test_a_stored_event_that_fits_no_schema_stops_the_fold(log: Log, database: Database) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import StartupError
 from engine.migrate import MIGRATIONS, check_schema, migrate
+from ops.postgres import EmbeddedPostgres
 from tests.conftest import Database, Server
 
 pytestmark = pytest.mark.anyio
@@ -54,16 +55,15 @@ async def test_two_that_start_at_once_do_not_collide(postgres: Server, empty: st
     assert sorted(applied) == [[], [], [], NAMES]
 
 
-async def test_two_databases_of_one_server_may_be_migrated_at_once(postgres: Server, empty: str) -> None:
+async def test_two_databases_of_a_new_server_may_be_migrated_at_once(tmp_path: Path) -> None:
     """They share their roles. On a server that has none yet they both make them, and one comes second."""
-    twin = f"{empty}_twin"
-    await postgres.execute(f"CREATE DATABASE {twin}")
-    try:
+    with EmbeddedPostgres(tmp_path / "new", durable=False) as server:
+        admin = await asyncpg.connect(server.url())
+        await admin.execute("CREATE DATABASE twin")
+        await admin.close()
         async with anyio.create_task_group() as group:
-            group.start_soon(migrate, postgres.url(empty))
-            group.start_soon(migrate, postgres.url(twin))
-    finally:
-        await postgres.execute(f"DROP DATABASE {twin} WITH (FORCE)")
+            group.start_soon(migrate, server.url())
+            group.start_soon(migrate, server.url("twin"))
 
 
 async def test_it_takes_no_superuser(postgres: Server) -> None:
