@@ -116,7 +116,9 @@ def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:
     if (found := master_key_from(environment)) is not None:
         return found
     if settings.database.directory:
-        return master_key_file(Path(settings.database.directory) / "master.key")
+        directory = Path(settings.database.directory)
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # it may be there for the key alone, where --database names a server
+        return master_key_file(directory / "master.key")
     raise StartupError(
         "no master key: set [vault] master_key, or the variable CROSSDOCK_MASTER_KEY (openssl rand -base64 32). Keep it outside the"
         " database and its backups: without it nothing personal can be read again"

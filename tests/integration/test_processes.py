@@ -1,5 +1,6 @@
 """Real processes: the demo killed and started again; the engine and both systems apart; every command on what they leave behind."""
 
+import asyncio
 import json
 import os
 import random
@@ -16,16 +17,24 @@ from typing import Any
 
 import pytest
 
+from engine.ports import SystemRng
+from tests.conftest import Server
+
 CROSSDOCK = [sys.executable, "-m", "ops"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CROSSDOCK_")} | {"COLUMNS": "160"}
 CLAIMS = {"duplicates": 0, "oversold_units": 0, "stock_mismatches": 0, "commands_unknown": 0, "exceptions_open": 0}
 
 
 @pytest.fixture
-def where(request: pytest.FixtureRequest) -> list[str]:
-    """On which Postgres the processes run: the one the suite was given, or one they bring along."""
-    given = str(request.config.getoption("--database"))
-    return ["--database", given] if given else []
+def where(postgres: Server) -> Iterator[list[str]]:
+    """Where the processes keep their log: in a database of their own on the server the suite was given, or in one they bring along."""
+    if postgres.embedded is not None:
+        yield []
+        return
+    name = f"crossdock_apart_{SystemRng().token(4).hex()}"
+    asyncio.run(postgres.execute(f"CREATE DATABASE {name}"))
+    yield ["--database", postgres.url(name)]
+    asyncio.run(postgres.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def crossdock(*arguments: str, expect: int = 0, timeout: float = 120.0) -> str:
