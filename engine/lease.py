@@ -23,7 +23,7 @@ from schemas.values import TenantId
 
 TTL = 10.0  # seconds of the event loop; two beats may be late before somebody takes over
 BEATS = 3  # within a ttl
-LOOK = 1.0  # seconds of the event loop between two looks of a challenger: how soon it sees that a lease was given back
+GLANCE = 1.0  # seconds of the event loop between two looks of a challenger: how soon it sees that a lease was given back
 RELEASE_SECONDS = 2.0  # of the event loop; who does not give the lease back in time lets it run out
 
 MAKE = "INSERT INTO crossdock.leases (tenant, name, epoch, holder, beat) VALUES ($1, $2, 0, NULL, 0) ON CONFLICT (tenant, name) DO NOTHING"
@@ -86,7 +86,7 @@ class Lease:
                     self._show(leading=True, epoch=ours)
                     return Fence(self.name, ours)
             else:
-                await self._clock.sleep(min(self._ttl / BEATS / 2, LOOK / self._clock.loop_seconds(1.0)))
+                await self._clock.sleep(min(self._ttl / BEATS / 2, GLANCE / self._clock.loop_seconds(1.0)))
 
     async def renew(self, fence: Fence) -> None:
         """One beat. Raises LeaseLostError when another was elected."""
