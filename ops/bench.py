@@ -38,7 +38,8 @@ from engine.migrate import migrate
 from engine.outbox import Intent, issue
 from engine.perform import Standing
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng
-from engine.runner import advance, discard, ensure_tables, rebuild
+from engine.rebuild import discard, rebuild
+from engine.runner import Runner, advance, ensure_tables
 from engine.vault import Vault
 from ops.database import as_engine
 from ops.postgres import ENGINE, EmbeddedPostgres, program
@@ -364,9 +365,10 @@ async def latency(where: Place, rate: float, seconds: float) -> tuple[list[float
 
     async def fold() -> None:
         nonlocal folded
+        runner = Runner(where.pool, where.log, orders, clock=clock, metrics=Metrics())
         async with where.log.listen() as wake:
             while True:
-                moved = await advance(where.pool, where.log, orders)
+                moved = await runner.advance()
                 now = clock.monotonic()
                 folded += moved
                 waits.extend(now - started.pop(place) for place in [place for place in started if place <= base + folded])

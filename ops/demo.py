@@ -23,7 +23,7 @@ from engine.log import Log
 from engine.metrics import Metrics
 from engine.migrate import migrate
 from engine.ports import AcceleratedClock, PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
-from engine.runner import compare, discard, rebuild
+from engine.rebuild import compare, discard, rebuild
 from engine.vault import Vault
 from ops.database import Database, master_key_of, open_database
 from ops.logs import configure_logs

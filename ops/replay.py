@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from engine.chain import verify as verify_chain
 from engine.errors import StartupError
-from engine.runner import compare, discard, ensure_tables, rebuild, swap
+from engine.rebuild import compare, discard, rebuild, swap
+from engine.runner import ensure_tables
 from ops.database import Opened, open_log
 from ops.report import out, print_json
 from ops.service import PROJECTIONS

@@ -6,11 +6,12 @@ create schema projections authorization crossdock_engine;
 
 set local role crossdock_owner;
 
--- How far each projection has folded. Whoever locks the row is the one who folds.
+-- How far each projection has folded. Whoever moves it must find it where it was when he read the rows.
 create table crossdock.checkpoints (
     tenant text not null,
     name text not null,  -- of the projection
     position bigint not null,  -- of the last event folded; 0: none yet
+    swaps integer not null,  -- how often the rows were replaced by rebuilt ones
     primary key (tenant, name)
 ) with (fillfactor = 50);
 

@@ -1,0 +1,241 @@
+"""Folds a projection anew beside its living rows, compares the two, and swaps them.
+
+Nothing is decided here and nothing sent: policies are not even handed in.
+"""
+
+import gc
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from engine.errors import EngineError
+from engine.log import Log
+from engine.outbox import Connection
+from engine.ports import DATABASE_AWAY
+from engine.projection import Projection
+from engine.runner import BEGIN, CHUNK, STANDS, Pool, Rows, Table, encode
+from schemas.values import TenantId
+
+S = TypeVar("S", bound=Struct)
+
+PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
+MOST_ROWS = 250_000  # documents in memory during a rebuild; beyond, they are spilled and read again when touched
+AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
+SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+NOT_ALONE = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A projection folded from the first event, in a table beside the living one."""
+
+    table: str  # in the schema `projections`; gone with the next rebuild of the same projection and tenant
+    position: int  # of the last event in it
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where two tables disagree."""
+
+    key: str
+    field: str  # the path to it, as in lines.2.quantity; empty: the row as a whole
+    live: Any
+    rebuilt: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The living rows beside rebuilt ones, at the same position."""
+
+    position: int
+    live: str  # digests
+    rebuilt: str
+    difference: Difference | None
+
+
+async def rebuild(
+    pool: Pool,
+    log: Log,
+    projection: Projection[S],
+    *,
+    upto: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    most_rows: int = MOST_ROWS,
+) -> Rebuilt:
+    """Fold the log from its first event into a table beside the living one, which is not touched.
+
+    Up to a position; if none is given, to where the living projection stands, or to the log's end where it has not begun. `progress` is
+    told how far it is, and how far it goes. Takes two connections. Raises EngineError if the same is being rebuilt already.
+    """
+    tenant = log.tenant
+    if upto is None:
+        upto = await pool.fetchval(STANDS, tenant, projection.name) or await log.head()
+    shadow = _shadow(projection, tenant)
+    async with pool.acquire() as conn:
+        if not await conn.fetchval(ALONE, shadow.name):
+            raise EngineError(f"{projection.name} of {tenant} is being rebuilt already")
+        collecting = gc.isenabled()
+        gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
+        try:
+            await conn.execute(shadow.drop)
+            await conn.execute(shadow.make_shadow)
+            rows, spilled = Rows(projection), False
+            async with aclosing(log.pages(0, upto)) as pages:
+                async for page in pages:
+                    if spilled:
+                        await rows.load(conn, shadow, tenant, page)
+                    rows.fold(page)
+                    if progress:
+                        progress(page.last, upto)
+                    if len(rows.documents) > most_rows:
+                        await conn.execute(shadow.index)
+                        await rows.store(conn, shadow, tenant)
+                        spilled = True
+                        rows.documents.clear()
+            if not spilled:
+                return Rebuilt(shadow.name, upto, len(rows.changed), await _write(conn, shadow, tenant, rows))
+            await rows.store(conn, shadow, tenant)
+            count = await conn.fetchval(shadow.count, tenant, timeout=PATIENCE)
+            return Rebuilt(shadow.name, upto, count, await digest(conn, shadow.name, tenant))
+        finally:
+            if collecting:
+                gc.enable()
+            with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
+                await conn.fetchval(NOT_ALONE, shadow.name)
+
+
+async def _write(conn: Connection, shadow: Table, tenant: TenantId, rows: Rows[Any]) -> str:
+    """COPY all rows into a table that has none, in the order of their keys; returns the digest of what was written."""
+    found, keys = hashlib.sha256(), sorted(rows.changed)
+
+    async def lines() -> AsyncIterator[bytes]:
+        for start in range(0, len(keys), CHUNK):
+            chunk = [
+                b"%b\t%d\t%b\n" % (_escaped(key), rows.changed[key], encode(rows.documents[key]).replace(b"\\", b"\\\\"))
+                for key in keys[start : start + CHUNK]
+            ]
+            found.update(b"".join(chunk))
+            yield b"".join(whose + line for line in chunk)
+
+    whose, columns = _escaped(tenant) + b"\t", ("tenant", "key", "position", "document")
+    await conn.copy_to_table(shadow.name, schema_name="projections", columns=columns, source=lines(), timeout=PATIENCE)
+    return found.hexdigest()
+
+
+def _escaped(text: str) -> bytes:
+    """As COPY writes it."""
+    return text.encode().replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+
+
+async def compare(pool: Pool, log: Log, projection: Projection[S], rebuilt: Rebuilt) -> Comparison:
+    """Bring the rebuilt rows to where the living ones stand, and compare. Holds up the projection meanwhile; changes nothing."""
+    tenant, shadow = log.tenant, Table(rebuilt.table)
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        try:
+            position = await _meet(conn, log, projection, rebuilt)
+            digests = await digest(conn, projection.name, tenant), await digest(conn, shadow.name, tenant)
+            difference = None
+            if digests[0] != digests[1]:
+                difference = await first_difference(conn, projection.name, shadow.name, tenant)
+            return Comparison(position, *digests, difference)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await transaction.rollback()
+
+
+async def swap(pool: Pool, log: Log, projection: Projection[S], rebuilt: Rebuilt) -> int:
+    """Put the rebuilt rows in the place of the living ones, in one transaction; returns the position at which they met.
+
+    A living projection goes on from where it stood: what it has not folded yet, it folds with its policies. One that had not begun goes on
+    from the rebuilt position: nothing is decided about what was before. Raises EngineError where the rebuilt rows are ahead.
+    """
+    tenant, live, shadow = log.tenant, Table(projection.name), Table(rebuilt.table)
+    async with pool.acquire() as conn, conn.transaction():
+        position = await _meet(conn, log, projection, rebuilt)
+        await conn.execute(live.empty, tenant, timeout=PATIENCE)
+        await conn.execute(live.fill_from(shadow), tenant, timeout=PATIENCE)
+        await conn.execute(SWAPPED, tenant, projection.name, position)
+        await conn.execute(shadow.drop)
+    log.ring()
+    return position
+
+
+async def discard(pool: Pool, rebuilt: Rebuilt) -> None:
+    """Drop what was rebuilt."""
+    await pool.execute(Table(rebuilt.table).drop)
+
+
+async def _meet(conn: Connection, log: Log, projection: Projection[S], rebuilt: Rebuilt) -> int:
+    """Lock the checkpoint and fold what came since into the rebuilt rows, most of it before locking; all in the caller's transaction."""
+    tenant, name, shadow, position = log.tenant, projection.name, Table(rebuilt.table), rebuilt.position
+    await conn.execute(BEGIN, tenant, name)
+    for statement in (STANDS, AWAIT):
+        stands = await conn.fetchval(statement, tenant, name) or position
+        if stands < position:
+            raise EngineError(f"{name} stands at {stands} and was rebuilt to {position}: let it come that far first")
+        async with aclosing(log.pages(position, stands)) as pages:
+            async for page in pages:
+                await conn.execute(shadow.index, timeout=PATIENCE)
+                rows = Rows(projection)
+                await rows.load(conn, shadow, tenant, page)
+                rows.fold(page)
+                await rows.store(conn, shadow, tenant)
+        position = stands
+    return position
+
+
+def _shadow(projection: Projection[Any], tenant: TenantId) -> Table:
+    return Table(f"shadow_{projection.name}_{hashlib.sha256(tenant.encode()).hexdigest()[:12]}")
+
+
+# ---------------------------------------------------------------- compare
+
+
+async def digest(conn: Connection, table: str, tenant: TenantId) -> str:
+    """SHA-256 over a tenant's rows in the order of their keys: `key, tab, position, tab, document, newline`, as COPY writes them."""
+    found = hashlib.sha256()
+
+    async def feed(lines: bytes) -> None:
+        found.update(lines)
+
+    await conn.copy_from_query(Table(table).lines, tenant, output=feed, timeout=PATIENCE)
+    return found.hexdigest()
+
+
+async def first_difference(conn: Connection, live: str, rebuilt: str, tenant: TenantId) -> Difference | None:
+    """Where two tables of documents first disagree, by key; None: nowhere."""
+    row = await conn.fetchrow(Table(live).difference_from(Table(rebuilt)), tenant, timeout=PATIENCE)
+    if row is None:
+        return None
+    if row["mine"] is None or row["theirs"] is None:
+        return Difference(row["key"], "", *(text and msgspec.json.decode(text) for text in (row["mine"], row["theirs"])))
+    found = _first_difference(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
+    if found is None:  # the same document, last changed by another event
+        return Difference(row["key"], "position", row["my_position"], row["their_position"])
+    path, mine, theirs = found
+    return Difference(row["key"], ".".join(path), mine, theirs)
+
+
+def _first_difference(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+    match mine, theirs:
+        case dict(), dict():
+            pairs = [(str(key), mine.get(key), theirs.get(key)) for key in sorted(mine.keys() | theirs.keys())]
+        case list(), list() if len(mine) == len(theirs):
+            pairs = [(str(place), *both) for place, both in enumerate(zip(mine, theirs, strict=True))]
+        case _:
+            return None if mine == theirs else ([], mine, theirs)
+    for step, one, other in pairs:
+        if (found := _first_difference(one, other)) is not None:
+            return ([step, *found[0]], *found[1:])
+    return None
