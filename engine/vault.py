@@ -28,10 +28,22 @@ from schemas.events import AnyPersonal, Personal
 from schemas.values import Instant, TenantId
 
 FIND_KEYS = "SELECT subject, wrapped FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) ORDER BY subject"
-ADD_KEYS = """
+
+# The keys that are there, and those of $3 for subjects that have none; one that somebody else adds at this moment is in neither. With $5
+# the commit is not waited for: what is sealed with a key is committed after it, and no commit outlives a crash that an earlier one did not.
+FIND_OR_ADD_KEYS = """
+WITH found AS (
+    SELECT subject, wrapped FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[])
+), added AS (
     INSERT INTO crossdock.keys (tenant, subject, wrapped, created_at)
-    SELECT $1, k.subject, k.wrapped, $4 FROM unnest($2::text[], $3::bytea[]) AS k (subject, wrapped) ORDER BY k.subject
+    SELECT $1, new.subject, new.wrapped, $4
+    FROM unnest($2::text[], $3::bytea[]) AS new (subject, wrapped)
+    CROSS JOIN (SELECT CASE WHEN $5 THEN set_config('synchronous_commit', 'off', true) END) AS how
+    WHERE NOT EXISTS (SELECT FROM found WHERE found.subject = new.subject)
     ON CONFLICT DO NOTHING
+    RETURNING subject, wrapped
+)
+SELECT subject, wrapped FROM found UNION ALL SELECT subject, wrapped FROM added ORDER BY subject
 """
 ERASE = "DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = $2"
 
@@ -59,20 +71,21 @@ class Vault:
     async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key]:
         """The key of each subject, made where there is none; two processes at once agree on one.
 
-        Durable on return; inside a transaction of the caller's (`conn`) with that transaction, and so with what is sealed in it.
+        Durable no later than what is sealed with it; inside a transaction of the caller's (`conn`), with that transaction.
         """
         wanted = sorted(set(subjects))
-        if not wanted:
-            return {}
-        if conn is None:
-            async with self._pool.acquire() as own:
-                return await self.keys_for(wanted, now, own)
-        wrapped = await self._find(conn, wanted)
+        if conn is not None:
+            return await self._keys_for(wanted, now, conn, alone=False)
+        async with self._pool.acquire() as own:
+            return await self._keys_for(wanted, now, own, alone=True)
+
+    async def _keys_for(self, wanted: Sequence[str], now: Instant, conn: Any, *, alone: bool) -> dict[str, Key]:
+        fresh = [aes_key_wrap(self._master, AESSIV.generate_key(512)) for _ in wanted]  # noqa: TID251 - a key is the library's affair
+        rows = await conn.fetch(FIND_OR_ADD_KEYS, self._tenant, wanted, fresh, now, alone)
+        wrapped = {row["subject"]: row["wrapped"] for row in rows}
         if missing := [subject for subject in wanted if subject not in wrapped]:
-            fresh = [aes_key_wrap(self._master, AESSIV.generate_key(512)) for _ in missing]  # noqa: TID251 - a key is the library's affair
-            await conn.execute(ADD_KEYS, self._tenant, missing, fresh, now)
-            wrapped |= await self._find(conn, missing)  # whose came first is asked, not assumed
-        return {subject: self._unwrap(subject, wrapped[subject]) for subject in wanted}
+            wrapped |= await self._find(conn, missing)  # somebody else was quicker
+        return {subject: self._unwrap(wrapped[subject]) for subject in wanted}
 
     def seal(self, key: Key, stream: str, event_id: UUID, personal: Personal) -> bytes:
         return key.name + key.cipher.encrypt(to_json(personal), self._about(stream, event_id))
@@ -91,7 +104,7 @@ class Vault:
         subjects = sorted({envelope.subject for envelope in envelopes if envelope.sealed is not None})
         async with self._pool.acquire() as conn:
             wrapped = await self._find(conn, subjects)
-        keys = {subject: self._unwrap(subject, key) for subject, key in wrapped.items()}
+        keys = {subject: self._unwrap(key) for subject, key in wrapped.items()}
         return [self._open(envelope, keys) for envelope in envelopes]
 
     async def erase(self, subject: str) -> bool:
@@ -115,7 +128,7 @@ class Vault:
             raise SchemaError(f"what is sealed beside event {envelope.event_id} fits no schema") from None
         return personal
 
-    def _unwrap(self, subject: str, wrapped: bytes) -> Key:
+    def _unwrap(self, wrapped: bytes) -> Key:
         try:
             return Key(aes_key_unwrap(self._master, wrapped))
         except InvalidUnwrap:

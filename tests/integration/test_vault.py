@@ -90,6 +90,15 @@ async def test_two_processes_agree_on_one_key(engine: Machine, database: Databas
     assert await engine.pool.fetchval("SELECT count(*) FROM crossdock.keys") == 30
 
 
+async def test_only_for_a_key_alone_is_the_commit_not_waited_for(engine: Machine) -> None:
+    """Inside a caller's transaction that would be the caller's commit."""
+    for alone, commits in ((True, "off"), (False, "on")):
+        async with engine.pool.acquire() as conn, conn.transaction():
+            await conn.execute("SET LOCAL synchronous_commit = on")
+            await engine.vault._keys_for([f"asos:{alone}"], NOON, conn, alone=alone)
+            assert await conn.fetchval("SHOW synchronous_commit") == commits
+
+
 async def test_an_erasure_holds_at_once_everywhere_and_for_ever(engine: Machine, database: Database) -> None:
     mine, other_subject = await append(engine, heard(1), heard(2, subject="asos:b"))
     async with machine(database) as elsewhere:
