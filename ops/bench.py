@@ -258,8 +258,11 @@ RAW_INSERT = """INSERT INTO raw_limit VALUES ('bench', :p, 'order-asos-' || (:p)
 """
 RAW_BATCH = """
     INSERT INTO raw_batch
-    SELECT 'bench', p, s, v, e, 'order_placed', 1, d::json, '', null, $6, $6, e, null, 'engine', decode(repeat('00', 32), 'hex')
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::uuid[], $5::text[]) AS new (p, s, v, e, d)"""
+    SELECT 'bench', p, s, v, e, t, n, d::json, u, z, o, $13, c, null, a, decode(repeat('00', 32), 'hex')
+    FROM unnest(
+        $1::bigint[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::int[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[],
+        $11::uuid[], $12::text[]
+    ) AS new (p, s, v, e, t, n, d, u, z, o, c, a)"""
 
 
 async def raw_inserts(where: Place, clients: int, seconds: float) -> float:
@@ -324,19 +327,22 @@ async def batches(where: Place, size: Size) -> Row:
             numbers = [next(where.numbers) for _ in range(1000 // EVENTS_AN_ORDER)]
             group = [append_of(number) for number in numbers]
             rows = [
-                (codec.encode(each.event)[2], append.stream, at, each.event_id)
+                (
+                    append.stream,
+                    at,
+                    each.event_id,
+                    *codec.encode(each.event),
+                    each.subject,
+                    bytes(150) if each.personal else None,
+                    each.occurred_at,
+                    each.event_id,
+                    each.actor,
+                )
                 for append in group
                 for at, each in enumerate(append.facts, 1)
             ]
-            arrays = [
-                range(done, done + len(rows)),
-                [row[1] for row in rows],
-                [row[2] for row in rows],
-                [row[3] for row in rows],
-                [row[0] for row in rows],
-            ]
-            done += len(rows)
-            raw.append(len(rows) / await timed(owner.execute(RAW_BATCH, *arrays, NOON)))
+            positions = range(done, done := done + len(rows))
+            raw.append(len(rows) / await timed(owner.execute(RAW_BATCH, positions, *zip(*rows, strict=True), NOON)))
 
             async def append(group: Sequence[Append] = group) -> None:
                 async with where.pool.acquire() as conn, conn.transaction():
