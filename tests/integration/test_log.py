@@ -323,6 +323,18 @@ async def test_appends_of_one_process_share_commits(log: Log) -> None:
     assert sum(sent) == 200 and len(sent) <= 3, "the first goes at once; the others gathered meanwhile"
 
 
+async def test_the_connection_of_appends_goes_back_when_there_are_none_as_it_came(database: Database) -> None:
+    async with open_log(database, size=1) as log:
+        for number in range(3):
+            await log.append(append("s", str(number)))
+        with anyio.fail_after(5):
+            async with log._pool.acquire() as conn:
+                assert await conn.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
+        await log.append(append("s", "again"))
+        with anyio.fail_after(5):
+            assert await log.head() == 4
+
+
 async def test_a_connection_that_dies_on_the_way_loses_and_doubles_nothing(database: Database) -> None:
     """Sessions are killed while many write; every append ends well by itself, and is there once."""
     admin = await asyncpg.connect(database.admin_url)
