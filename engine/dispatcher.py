@@ -105,7 +105,8 @@ class Dispatcher:
                         if not self._nudged:
                             await wake(wait)
                     if offers:
-                        await self._clock.sleep(began + GASP / self._clock.loop_seconds(1.0) - self._clock.monotonic())
+                        gasp = began + GASP / self._clock.loop_seconds(1.0) - self._clock.monotonic()
+                        await self._clock.sleep(max(0.0, gasp))
             watching.cancel_scope.cancel()
 
     def _nudge(self) -> None:

@@ -30,10 +30,16 @@ MAKE = "INSERT INTO crossdock.leases (tenant, name, epoch, holder, beat) VALUES 
 
 LOOK = "SELECT epoch, holder, beat FROM crossdock.leases WHERE tenant = $1 AND name = $2"
 
+# An election waits for whoever relies on the present epoch to commit (they hold the key in share); a beat waits for nobody.
 TAKE = """
-UPDATE crossdock.leases SET epoch = epoch + 1, holder = $3, beat = beat + 1
-WHERE tenant = $1 AND name = $2 AND epoch = $4 AND beat = $5 AND holder IS NOT DISTINCT FROM $6
-RETURNING epoch
+WITH free AS (
+    SELECT epoch FROM crossdock.leases
+    WHERE tenant = $1 AND name = $2 AND epoch = $4 AND beat = $5 AND holder IS NOT DISTINCT FROM $6
+    FOR UPDATE
+)
+UPDATE crossdock.leases l SET epoch = l.epoch + 1, holder = $3, beat = l.beat + 1 FROM free
+WHERE l.tenant = $1 AND l.name = $2
+RETURNING l.epoch
 """
 
 BEAT = """

@@ -43,14 +43,15 @@ FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::
 ON CONFLICT (tenant, command_id) DO NOTHING
 """
 
-# Under the lease, which cannot change hands until this is committed. Of each subject, over all targets, one at a time, the oldest first;
-# but remarks (the catalogue's lane) come last: a name that a marketplace will not take must not keep a parcel from being told.
+# Under the lease, which can be renewed but cannot change hands until this is committed. Of each subject, over all targets, one at a time,
+# the oldest first; but remarks (the catalogue's lane) come last: a name that a marketplace will not take must not keep a parcel from
+# being told.
 # The table is empty one minute and long the next, so this and the statements below are written to be planned well whatever its statistics
 # say: whether a row is the next of its subject is a look-up of its own, row by row as turns come; rows to be changed are named by key, how
 # many they are is hidden.
 CLAIM = """
 WITH held AS (
-    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR KEY SHARE
 ), due AS (
     SELECT command_id, called_at, due_at
     FROM crossdock.outbox mine
@@ -78,7 +79,7 @@ RETURNING o.command_id, o.tag, o.class, o.subject, o.body, o.attempt, o.failures
 # Claims of an earlier epoch fall due at once: whoever made them can record nothing any more.
 RESCUE = """
 WITH held AS (
-    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR KEY SHARE
 )
 UPDATE crossdock.outbox SET due_at = $4
 WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND called_at IS NOT NULL AND epoch < $3 AND due_at > $4
@@ -96,7 +97,7 @@ RETURNING o.command_id
 
 PUT_BACK = """
 WITH held AS (
-    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR SHARE
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR KEY SHARE
 )
 UPDATE crossdock.outbox o
 SET due_at = back.due_at, failures = back.failures, halvings = back.halvings, unknown_since = back.unknown_since, state = back.state,

@@ -30,7 +30,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 FIND_CURSOR = "SELECT cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
 SAVE_CURSOR = """
 WITH held AS (
-    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $5 AND epoch = $6 FOR SHARE
+    SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $5 AND epoch = $6 FOR KEY SHARE
 )
 INSERT INTO crossdock.cursors (tenant, name, cursor, committed_at) SELECT $1, $2, $3, $4 FROM held
 ON CONFLICT (tenant, name) DO UPDATE SET cursor = excluded.cursor, committed_at = excluded.committed_at

@@ -518,6 +518,8 @@ async def test_stopping_waits_for_what_is_under_way(engine: Machine, world: Worl
         await ask(engine, acceptance("2"))
         await anyio.sleep(0.1)
         world.go_on.set()
+        began = engine.clock.monotonic()
+    assert engine.clock.monotonic() - began < 0.9  # as soon as it is recorded
     assert len(await all_of(engine, CommandConfirmed)) == 1
     assert await waiting(engine) == 1
     assert await engine.pool.fetchval("SELECT holder FROM crossdock.leases") is None

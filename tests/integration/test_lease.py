@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
+from engine import outbox
 from engine.errors import LeaseLostError
 from engine.log import Append, Fence
 from schemas.envelope import Fact, event_id
@@ -75,6 +76,25 @@ async def test_whoever_was_passed_over_cannot_renew_append_or_give_back(engine: 
     await lease.release(stale)
     await other.renew(current)  # still theirs
     assert await engine.log.head() == 0
+
+
+async def test_who_relies_on_the_epoch_holds_up_an_election_but_no_beat(engine: Machine) -> None:
+    """Else a busy dispatcher would lose its lease for being busy."""
+    lease = engine.lease("shopify")
+    fence = await lease.acquire()
+    async with engine.pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        await outbox.claim(conn, TENANT, fence, ["create_shop_order"], engine.clock.now(), limit=1)
+        with anyio.fail_after(1):
+            await lease.renew(fence)
+            await lease.release(fence)
+        with anyio.move_on_after(0.3) as waiting:
+            await engine.lease("shopify").acquire()
+        assert waiting.cancelled_caught
+        await transaction.commit()
+    with anyio.fail_after(1):
+        assert (await engine.lease("shopify").acquire()).epoch == fence.epoch + 1
 
 
 async def test_losing_the_lease_stops_the_work_and_it_starts_again_in_a_new_epoch(engine: Machine) -> None:

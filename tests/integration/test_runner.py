@@ -1,6 +1,6 @@
 """A fold carried forward, and folded anew: the same rows whatever happens on the way, and each command once."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import anyio
@@ -190,6 +190,42 @@ async def test_two_workers_fold_everything_once(engine: Machine) -> None:
     document, _ = (await rows(engine))["all"]
     assert msgspec.json.decode(document)["number"] == 60
     assert (await engine.tags()).count("command_issued") == len(await outbox(engine))
+
+
+@pytest.mark.parametrize("policies", [(), (decide,)])
+async def test_a_batch_is_dropped_where_another_worker_was_quicker(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch, policies: tuple[Any, ...]
+) -> None:
+    await fill(engine, 9)
+    meanwhile(monkeypatch, lambda: advance(engine.pool, engine.log, tallies, policies, clock=engine.clock, limit=5))
+    assert await advance(engine.pool, engine.log, tallies, policies, clock=engine.clock, limit=3) == 0
+    assert await checkpoint(engine) == 5
+    await fold(engine, 1_000, *policies)
+    assert msgspec.json.decode((await rows(engine))["all"][0])["number"] == 9
+
+
+async def test_a_batch_is_dropped_where_its_rows_were_swapped_meanwhile(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(engine, 9)
+    await advance(engine.pool, engine.log, tallies, limit=4)
+    rebuilt = await rebuild(engine.pool, engine.log, tallies)
+    await engine.pool.execute("UPDATE projections.tallies SET document = '{}'")  # spoilt, and read so
+    meanwhile(monkeypatch, lambda: swap(engine.pool, engine.log, tallies, rebuilt))
+    assert await advance(engine.pool, engine.log, tallies) == 0
+    await fold(engine)
+    assert msgspec.json.decode((await rows(engine))["all"][0])["number"] == 9
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[Any]]) -> None:
+    """Once, between the reading of rows and their commit."""
+    load, happened = runner.Rows.load, list[bool]()
+
+    async def interrupted(self: Any, *arguments: Any) -> None:
+        await load(self, *arguments)
+        if not happened:
+            happened.append(True)
+            await happens()
+
+    monkeypatch.setattr(runner.Rows, "load", interrupted)
 
 
 async def test_who_finds_another_at_it_waits_for_nobody(engine: Machine) -> None:
