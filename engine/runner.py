@@ -96,7 +96,7 @@ class Table:
 async def ensure_tables(conn: Connection, projections: Iterable[Projection[Any]]) -> None:
     """Make the tables that are missing. Two processes at once may both try."""
     for projection in projections:
-        with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):  # the other one was quicker
+        with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):  # the other one was quicker
             await conn.execute(Table(projection.name).make)
 
 
