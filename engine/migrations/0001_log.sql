@@ -165,8 +165,8 @@ $$;
 -- is type, data and sealed. A stored body of an older schema_version is the same fact told the old way, and one sealed under a
 -- key since destroyed cannot be compared: both count as the same.
 --
--- From here to commit the tenant's log is locked: take row locks before appending, never after. Readers are not held up.
---
+-- From here to commit the tenant's log is locked, and the rows of the leases that were asked for: take other row locks before appending,
+-- never after, and append nowhere where a lease's row was changed. Readers are not held up.
 create function crossdock.append_events(
     p_tenant text,
     p_recorded_at timestamptz,
