@@ -190,8 +190,8 @@ class Log:
     async def append_in(self, conn: Any, appends: Sequence[Append]) -> list[Verdict]:
         """Append in the caller's transaction, to be committed with it; a verdict for each append, and no error for a refused one.
 
-        From here to its commit nobody else appends for this tenant: take row locks (a lease's, a checkpoint's) before, never after. Call
-        `ring` after the commit.
+        From here to its commit nobody else appends for this tenant: take row locks (a checkpoint's) before, never after, and change no
+        lease in the same transaction. Call `ring` after the commit.
         """
         if not appends:
             return []
