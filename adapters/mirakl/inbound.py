@@ -38,12 +38,12 @@ class OrdersSource:
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
     async def poll(self, cursor: str | None) -> Sight:
+        asked_at = self._clock.now().replace(microsecond=0)
+        since = asked_at - self._first_look if cursor is None else msgspec.json.decode(cursor, type=Cursor).until - self._overlap
+        start = min(since, asked_at - self._overlap)  # our clock may have been set back
+        orders, answered_at = await self._list(start)
         now = self._clock.now()
-        end = now.replace(microsecond=0)
-        since = end - self._first_look if cursor is None else msgspec.json.decode(cursor, type=Cursor).until - self._overlap
-        start = min(since, end - self._overlap)  # our clock may have been set back
-        orders, answered_at = await self._list(start, end)
-        until = min(end, answered_at or end)  # a change up to `end` by our clock may still lie in their future
+        until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
         heard = []
         for raw in orders.values():
             facts = hear(raw, self._client.place, now)
@@ -52,9 +52,12 @@ class OrdersSource:
             heard += facts
         return Sight(heard, msgspec.json.encode(Cursor(until)).decode())
 
-    async def _list(self, start: Instant, end: Instant) -> tuple[Mapping[str, bytes], Instant | None]:
-        """Every order changed within the window, and their clock when we began. Raises UnavailableError if the list never holds still."""
-        query = (("start_update_date", _written(start)), ("end_update_date", _written(end)))
+    async def _list(self, start: Instant) -> tuple[Mapping[str, bytes], Instant | None]:
+        """Every order changed since, and their clock when they began to answer. Raises UnavailableError if the list never holds still.
+
+        The window has no end: a call may have waited a minute for the limiter, and would not hear what happened meanwhile.
+        """
+        query = (("start_update_date", _written(start)),)
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
         for _ in range(PASSES):

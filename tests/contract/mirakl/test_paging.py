@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from engine.adapter import Endpoint
 from engine.errors import UnavailableError
 from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderPlaced
@@ -172,22 +173,22 @@ def answering(date: str | None) -> Callable[[Asked], Awaitable[web.Response]]:
     return answer
 
 
-async def window(it: Account, cursor: str | None) -> tuple[str, str, str]:
-    """What a poll from that cursor asks for, and the cursor it ends with."""
+async def window(it: Account, cursor: str | None) -> tuple[str, str]:
+    """From when a poll with that cursor asks, and the cursor it ends with. It asks for everything until now, however late now is."""
     sight = await it.mirakl.sources[0].poll(cursor)
     query = it.marketplace.asked[-1].query
-    return query["start_update_date"], query["end_update_date"], sight.cursor
+    assert "end_update_date" not in query
+    return query["start_update_date"], sight.cursor
 
 
 async def test_a_poll_reaches_back_beyond_the_last_one():
     async with account(first_look_days=2, order_overlap=1800.0) as it:
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:00:03 GMT"))
-        assert await window(it, None) == ("2026-08-11T09:00:00Z", "2026-08-13T09:00:00Z", '{"until":"2026-08-13T09:00:00Z"}')
+        assert await window(it, None) == ("2026-08-11T09:00:00Z", '{"until":"2026-08-13T09:00:00Z"}')
         it.clock.time = NOW + timedelta(minutes=5, microseconds=7)
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:05:00 GMT"))
         assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == (
             "2026-08-13T08:30:00Z",
-            "2026-08-13T09:05:00Z",
             '{"until":"2026-08-13T09:05:00Z"}',
         )
 
@@ -195,16 +196,30 @@ async def test_a_poll_reaches_back_beyond_the_last_one():
 async def test_a_cursor_is_never_beyond_their_clock_nor_ours():
     async with account() as it:
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 08:50:00 GMT"))
-        assert (await window(it, None))[2] == '{"until":"2026-08-13T08:50:00Z"}', "theirs is ten minutes behind"
+        assert (await window(it, None))[1] == '{"until":"2026-08-13T08:50:00Z"}', "theirs is ten minutes behind"
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:10:00 GMT"))
-        assert (await window(it, None))[2] == '{"until":"2026-08-13T09:00:00Z"}', "theirs is ten minutes ahead"
+        assert (await window(it, None))[1] == '{"until":"2026-08-13T09:00:00Z"}', "theirs is ten minutes ahead"
 
 
 async def test_a_clock_set_back_leaves_no_gap():
     async with account() as it:
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:00:00 GMT"))
-        start, end, _ = await window(it, '{"until":"2026-08-13T11:00:00Z"}')
-        assert (start, end) == ("2026-08-13T08:30:00Z", "2026-08-13T09:00:00Z")
+        start, _ = await window(it, '{"until":"2026-08-13T11:00:00Z"}')
+        assert start == "2026-08-13T08:30:00Z"
+
+
+async def test_what_happens_while_a_call_waits_for_the_limiter_is_heard_by_it(monkeypatch: pytest.MonkeyPatch):
+    """The window has no end that was written before the wait, and the cursor moves with the answer."""
+    async with account() as it:
+        it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:01:00 GMT"))
+        admit = it.door.admit
+
+        async def wait_a_minute(endpoint: Endpoint) -> None:
+            it.clock.time += timedelta(minutes=1)
+            await admit(endpoint)
+
+        monkeypatch.setattr(it.door, "admit", wait_a_minute)
+        assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == ("2026-08-13T08:30:00Z", '{"until":"2026-08-13T09:01:00Z"}')
 
 
 async def test_a_poll_that_fails_moves_nothing():
