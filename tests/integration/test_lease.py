@@ -94,7 +94,8 @@ async def test_who_relies_on_the_epoch_holds_up_an_election_but_no_beat(engine: 
         assert waiting.cancelled_caught
         await transaction.commit()
     with anyio.fail_after(10):
-        assert (await engine.lease("shopify").acquire()).epoch == fence.epoch + 1
+        # The one who gave up waiting may have been elected at that very moment: then its silence is waited out.
+        assert (await engine.lease("shopify", ttl=0.3).acquire()).epoch > fence.epoch
 
 
 async def test_losing_the_lease_stops_the_work_and_it_starts_again_in_a_new_epoch(engine: Machine) -> None:
