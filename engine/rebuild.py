@@ -5,27 +5,28 @@ Nothing is decided here and nothing sent: policies are not even handed in.
 
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import anyio
 import msgspec
 from msgspec import Struct
 
 from engine.errors import EngineError
-from engine.log import Log
+from engine.log import Log, Page
 from engine.outbox import Connection
 from engine.ports import DATABASE_AWAY
 from engine.projection import Projection
-from engine.runner import BEGIN, CHUNK, STANDS, Pool, Rows, Table, encode
+from engine.runner import BEGIN, CHUNK, STANDS, Pool, Rows, Table
 from schemas.values import TenantId
 
 S = TypeVar("S", bound=Struct)
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
-MOST_ROWS = 250_000  # documents in memory during a rebuild; beyond, they are spilled and read again when touched
+UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a seventh of that as JSON
+MOST_BYTES = 128 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
 AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
 SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
 ALONE = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
@@ -69,7 +70,7 @@ async def rebuild(
     *,
     upto: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    most_rows: int = MOST_ROWS,
+    most_bytes: int = MOST_BYTES,
 ) -> Rebuilt:
     """Fold the log from its first event into a table beside the living one, which is not touched.
 
@@ -88,24 +89,13 @@ async def rebuild(
         try:
             await conn.execute(shadow.drop)
             await conn.execute(shadow.make_shadow)
-            rows, spilled = Rows(projection), False
+            anew = _Anew(conn, shadow, tenant, Rows(projection), most_bytes)
             async with aclosing(log.pages(0, upto)) as pages:
                 async for page in pages:
-                    if spilled:
-                        await rows.load(conn, shadow, tenant, page)
-                    rows.fold(page)
+                    await anew.fold(page)
                     if progress:
                         progress(page.last, upto)
-                    if len(rows.documents) > most_rows:
-                        await conn.execute(shadow.index)
-                        await rows.store(conn, shadow, tenant)
-                        spilled = True
-                        rows.documents.clear()
-            if not spilled:
-                return Rebuilt(shadow.name, upto, len(rows.changed), await _write(conn, shadow, tenant, rows))
-            await rows.store(conn, shadow, tenant)
-            count = await conn.fetchval(shadow.count, tenant, timeout=PATIENCE)
-            return Rebuilt(shadow.name, upto, count, await digest(conn, shadow.name, tenant))
+            return Rebuilt(shadow.name, upto, *await anew.finish())
         finally:
             if collecting:
                 gc.enable()
@@ -113,14 +103,68 @@ async def rebuild(
                 await conn.fetchval(NOT_ALONE, shadow.name)
 
 
-async def _write(conn: Connection, shadow: Table, tenant: TenantId, rows: Rows[Any]) -> str:
-    """COPY all rows into a table that has none, in the order of their keys; returns the digest of what was written."""
-    found, keys = hashlib.sha256(), sorted(rows.changed)
+@dataclass
+class _Anew(Generic[S]):
+    """The rows of a rebuild: those touched lately as documents, the others packed as JSON, and when these are too many, in the table."""
+
+    conn: Connection
+    shadow: Table
+    tenant: TenantId
+    rows: Rows[S]
+    most: int  # bytes packed
+    packed: int = 0  # rows
+    size: int = 0  # of these, in bytes
+    written: set[str] = field(default_factory=set)  # keys in the table
+
+    async def fold(self, page: Page) -> None:
+        touched = None
+        if self.written:
+            touched = self.rows.touched(page)
+            back = {key for keys in touched for key in keys if key in self.written} - self.rows.documents.keys()
+            if back:
+                await self.conn.execute(self.shadow.index, timeout=PATIENCE)
+                await self.rows.load(self.conn, self.shadow, self.tenant, [back])
+        self.rows.fold(page, (), touched)
+        if len(self.rows.documents) - self.packed > UNPACKED:
+            self._pack()
+            if self.size > self.most:
+                await self._write()
+
+    async def finish(self) -> tuple[int, str]:
+        """Write what is left; how many rows there are, and their digest."""
+        whole = not self.written
+        told = await self._write()
+        return len(self.written), told if whole else await digest(self.conn, self.shadow.name, self.tenant)
+
+    def _pack(self) -> None:
+        documents, self.size = self.rows.documents, 0
+        for key in documents:
+            documents[key] = self.rows.json(key)
+            self.size += len(documents[key])
+        self.packed = len(documents)
+
+    async def _write(self) -> str:
+        """Into the table, and out of memory. Returns the digest of what is there for the first time."""
+        changed = self.rows.changed
+        fresh = sorted(changed.keys() - self.written)
+        told = await _copy(self.conn, self.shadow, self.tenant, self.rows, fresh)
+        for key in fresh:
+            del changed[key]
+        await self.rows.store(self.conn, self.shadow, self.tenant)
+        self.rows.documents.clear()
+        self.packed = self.size = 0
+        self.written.update(fresh)
+        return told
+
+
+async def _copy(conn: Connection, shadow: Table, tenant: TenantId, rows: Rows[Any], keys: Sequence[str]) -> str:
+    """COPY rows that the table has not got; returns their digest."""
+    found = hashlib.sha256()
 
     async def lines() -> AsyncIterator[bytes]:
         for start in range(0, len(keys), CHUNK):
             chunk = [
-                b"%b\t%d\t%b\n" % (_escaped(key), rows.changed[key], encode(rows.documents[key]).replace(b"\\", b"\\\\"))
+                b"%b\t%d\t%b\n" % (_escaped(key), rows.changed[key], rows.json(key).replace(b"\\", b"\\\\"))
                 for key in keys[start : start + CHUNK]
             ]
             found.update(b"".join(chunk))
@@ -188,8 +232,9 @@ async def _meet(conn: Connection, log: Log, projection: Projection[S], rebuilt: 
             async for page in pages:
                 await conn.execute(shadow.index, timeout=PATIENCE)
                 rows = Rows(projection)
-                await rows.load(conn, shadow, tenant, page)
-                rows.fold(page)
+                touched = rows.touched(page)
+                await rows.load(conn, shadow, tenant, touched)
+                rows.fold(page, (), touched)
                 await rows.store(conn, shadow, tenant)
         position = stands
     return position

@@ -108,56 +108,76 @@ class Rows(Generic[S]):
     """Documents of a projection in memory, and which of them a fold has changed, by which event last."""
 
     projection: Projection[S]
-    documents: dict[str, S] = field(default_factory=dict)
+    documents: dict[str, Any] = field(default_factory=dict)  # key -> document, or its JSON where it was packed
     changed: dict[str, int] = field(default_factory=dict)  # key -> position
 
-    def fold(self, page: Page, policies: Sequence[Policy[S]] = ()) -> list[Intent]:
-        """Fold a page; ask the policies about each change, around the one event that made it."""
-        keys, initial, evolve = self.projection.keys, self.projection.initial, self.projection.evolve
-        documents, changed, intents = self.documents, self.changed, list[Intent]()
-        position, event = page.after, None
+    def __post_init__(self) -> None:
+        self._decode = msgspec.json.Decoder(self.projection.state).decode
+
+    def touched(self, page: Page) -> list[tuple[str, ...]]:
+        """The keys that each event of a page concerns."""
+        keys, found = self.projection.keys, list[tuple[str, ...]]()
         try:
             for event in page.events:
-                position += 1
-                for key in keys(event):
+                found.append(tuple(keys(event)))  # how far it came tells which event is at fault
+        except Exception as error:
+            raise self._poison(page, len(found), error) from error
+        return found
+
+    async def load(self, conn: Any, table: Table, tenant: TenantId, touched: Iterable[Iterable[str]]) -> None:
+        """Read the documents of these keys that are not here yet."""
+        missing = sorted({key for keys in touched for key in keys} - self.documents.keys())
+        for start in range(0, len(missing), CHUNK):
+            for key, document in await conn.fetch(table.read, tenant, missing[start : start + CHUNK]):
+                self.documents[key] = self._decode(document)
+
+    def fold(self, page: Page, policies: Sequence[Policy[S]] = (), touched: Sequence[Sequence[str]] | None = None) -> list[Intent]:
+        """Fold a page; ask the policies about each change, around the one event that made it. `touched`: where it is known already."""
+        keys, initial, evolve, decode = self.projection.keys, self.projection.initial, self.projection.evolve, self._decode
+        documents, changed, intents = self.documents, self.changed, list[Intent]()
+        place = -1
+        try:
+            for event in page.events:
+                place += 1
+                for key in touched[place] if touched else keys(event):
                     was = documents.get(key)
                     if was is None:
                         was = initial(key)
+                    elif was.__class__ is bytes:
+                        was = decode(was)
                     now = evolve(was, event)
                     if now is was or now == was:
                         continue
                     documents[key] = now
-                    changed[key] = position
+                    changed[key] = page.after + 1 + place
                     for policy in policies:
-                        place = position - page.after - 1
                         for command in policy(was, now):
-                            intents.append(Intent(command, page.event_ids[place], position, page.correlation_ids[place]))
+                            intents.append(Intent(command, page.event_ids[place], changed[key], page.correlation_ids[place]))
         except Exception as error:
-            tag = event.tag if isinstance(event, UnknownEvent) else tag_of(event)
-            what = f"{self.projection.name} cannot fold the {tag} at position {position}"
-            raise SchemaError(f"{what}: {type(error).__name__}") from error
+            raise self._poison(page, place, error) from error
         return intents
 
-    async def load(self, conn: Any, table: Table, tenant: TenantId, page: Page) -> None:
-        """Read the documents that a page concerns and that are not here yet."""
-        wanted = {key for event in page.events for key in self.projection.keys(event)}
-        missing = sorted(wanted - self.documents.keys())
-        decode = msgspec.json.Decoder(self.projection.state).decode
-        for start in range(0, len(missing), CHUNK):
-            for key, document in await conn.fetch(table.read, tenant, missing[start : start + CHUNK]):
-                self.documents[key] = decode(document)
+    def _poison(self, page: Page, place: int, error: Exception) -> SchemaError:
+        event = page.events[place]
+        tag = event.tag if isinstance(event, UnknownEvent) else tag_of(event)
+        return SchemaError(f"{self.projection.name} cannot fold the {tag} at position {page.after + 1 + place}: {type(error).__name__}")
+
+    def json(self, key: str) -> bytes:
+        document = self.documents[key]
+        return document if isinstance(document, bytes) else encode(document)
 
     def arrays(self) -> Iterator[tuple[list[str], list[str], list[int]]]:
         """Keys, documents and positions of what was changed, some thousand at a time; the first of them may be empty."""
         keys = sorted(self.changed)
         for start in range(0, max(len(keys), 1), CHUNK):
             some = keys[start : start + CHUNK]
-            yield some, [encode(self.documents[key]).decode() for key in some], [self.changed[key] for key in some]
+            yield some, [self.json(key).decode() for key in some], [self.changed[key] for key in some]
 
     async def store(self, conn: Connection, table: Table, tenant: TenantId) -> None:
-        for arrays in self.arrays():
-            await conn.execute(table.put, tenant, *arrays)
-        self.changed.clear()
+        if self.changed:
+            for arrays in self.arrays():
+                await conn.execute(table.put, tenant, *arrays)
+            self.changed.clear()
 
 
 # ---------------------------------------------------------------- carried forward
@@ -212,8 +232,9 @@ class _Carrier(Generic[S]):
     async def _fold(self, page: Page, swaps: int) -> bool:
         """Fold and commit a page; False: somebody moved the checkpoint, or is moving it."""
         table, rows, tenant = Table(self.projection.name), Rows(self.projection), self.log.tenant
-        await rows.load(self.pool, table, tenant, page)
-        intents = rows.fold(page, self.policies)
+        touched = rows.touched(page)
+        await rows.load(self.pool, table, tenant, touched)
+        intents = rows.fold(page, self.policies, touched)
         first, *more = rows.arrays()
         move = (table.move, tenant, *first, self.projection.name, page.after, swaps, page.last, bool(intents))
         if not intents and not more:

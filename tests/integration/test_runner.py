@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine import rebuild as rebuilding
 from engine import runner
 from engine.errors import EngineError, SchemaError
 from engine.projection import Projection
@@ -288,12 +289,14 @@ async def test_folded_anew_equals_carried_forward(engine: Machine) -> None:
     assert len(await outbox(engine)) == (await engine.tags()).count("command_issued")  # nobody was asked again
 
 
-async def test_more_rows_than_memory_holds_give_the_same(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most_bytes", [0, 200, 10_000])
+async def test_more_rows_than_memory_holds_give_the_same(engine: Machine, monkeypatch: pytest.MonkeyPatch, most_bytes: int) -> None:
     await fill(engine, 50)
     whole = await rebuild(engine.pool, engine.log, tallies)
     paging = engine.log.pages
     monkeypatch.setattr(engine.log, "pages", lambda after, upto: paging(after, upto, 5))
-    spilled = await rebuild(engine.pool, engine.log, tallies, most_rows=3)
+    monkeypatch.setattr(rebuilding, "UNPACKED", 2)
+    spilled = await rebuild(engine.pool, engine.log, tallies, most_bytes=most_bytes)
     assert spilled == whole
 
 
