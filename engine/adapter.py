@@ -10,7 +10,7 @@ from msgspec import Struct
 from schemas.commands import Command
 from schemas.envelope import Envelope, Fact
 from schemas.events import Event, Personal
-from schemas.values import Instant
+from schemas.values import ChannelId, Instant
 
 C = TypeVar("C", bound=Command)
 P = TypeVar("P", bound=Personal)
@@ -40,6 +40,7 @@ class Heard:
     stream: str
     fact: Fact
     same: Callable[[Event], bool] | None = None  # given the last event of this type in the stream: True drops this one as no news
+    part: str = ""  # a field of the event: the last one of which that field is the same is meant, as of one line or one refund
     otherwise: Fact | None = None  # appended instead when the fact's id is in the log with another body
 
 
@@ -117,6 +118,7 @@ class Task(Generic[C]):
     command_id: UUID  # the idempotency key
     command: C
     attempt: int  # from 1
+    called: bool  # whether a call of it may have reached the marketplace before
     issued_at: Instant
     opened: Callable[[type[Any]], Awaitable[Any]]  # opened(DeliveryAddress): the last one sealed in the command's stream, or None
 
@@ -134,6 +136,14 @@ class Performer(Generic[C]):
     endpoint: Endpoint
     look: Callable[[Any, Task[C]], Awaitable[Done | Refused | None]] | None = None
     quiet: float = 0.0
+
+
+class Maps(Protocol):
+    """Whose word is whose: what people or the settings say one side's carrier, method, reason or SKU is called on the other."""
+
+    async def find(self, channel: ChannelId, kind: str, name: str) -> str | None:
+        """None: nobody has said. See schemas.events.people.MappingSet."""
+        ...
 
 
 class Admission(Protocol):

@@ -33,7 +33,7 @@ class Alarm:
             event: Event = (
                 ExceptionOpened(key=key, code=code, subject=self._stream, summary=troubles[code], severity=1)
                 if code in troubles
-                else ExceptionClosed(key=key, reason="it works again")
+                else ExceptionClosed(key=key, reason="it works again", subject=self._stream)
             )
             fact = own_fact(self._log.tenant, event, f"{key}#{turns}", self._clock.now())
             await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))

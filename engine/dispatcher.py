@@ -198,7 +198,8 @@ class Dispatcher:
 
     def _task(self, claimed: Claimed, command: Command) -> Task[Any]:
         opened = partial(self._opened, claimed.subject)
-        return Task(claimed.command_id, command, claimed.attempt, claimed.issued_at, opened)
+        called = claimed.unknown_since is not None or claimed.lost_at is not None
+        return Task(claimed.command_id, command, claimed.attempt, called, claimed.issued_at, opened)
 
     async def _opened(self, stream: str, kind: type[Personal]) -> Personal | None:
         for envelope in reversed(await self._log.read_stream(stream)):

@@ -21,21 +21,25 @@ class Story(TypedDict, total=False):
 
 async def news(log: Log, heard: Sequence[Heard]) -> list[Heard]:
     """Without what says no more than the last event of its kind in its stream, be that in the log or among these."""
-    streams: dict[type[Event], list[str]] = {}
+    wanted: dict[tuple[type[Event], str], list[tuple[str, str]]] = {}
     for each in heard:
         if each.same is not None:
-            streams.setdefault(type(each.fact.event), []).append(each.stream)
-    last: dict[tuple[str, type[Event]], Event] = {}
-    for kind, names in streams.items():
-        for stream, envelope in (await log.last(names, kind)).items():
-            last[stream, kind] = envelope.event
+            wanted.setdefault((type(each.fact.event), each.part), []).append((each.stream, _part(each)))
+    last: dict[tuple[str, type[Event], str], Event] = {}
+    for (kind, field), places in wanted.items():
+        for (stream, value), envelope in (await log.last(places, kind, field)).items():
+            last[stream, kind, value] = envelope.event
     kept = []
     for each in heard:
-        place = (each.stream, type(each.fact.event))
+        place = (each.stream, type(each.fact.event), _part(each))
         if each.same is None or place not in last or not each.same(last[place]):
             kept.append(each)
             last[place] = each.fact.event
     return kept
+
+
+def _part(heard: Heard) -> str:
+    return str(getattr(heard.fact.event, heard.part)) if heard.part else ""
 
 
 async def append_heard(conn: Any, log: Log, heard: Sequence[Heard], fence: Fence, now: Instant) -> int:

@@ -113,13 +113,15 @@ FROM crossdock.events WHERE tenant = $1 AND stream = $2 AND version > $3 ORDER B
 """
 
 LAST = """
-SELECT e.position, e.stream, e.version, e.event_id, e.type, e.schema_version, e.data, e.subject, e.sealed, e.occurred_at, e.recorded_at,
-    e.correlation_id, e.causation_id, e.actor, e.hash
-FROM unnest($2::text[]) AS s (stream)
+SELECT s.part, e.position, e.stream, e.version, e.event_id, e.type, e.schema_version, e.data, e.subject, e.sealed, e.occurred_at,
+    e.recorded_at, e.correlation_id, e.causation_id, e.actor, e.hash
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS s (stream, part, place)
 CROSS JOIN LATERAL (
-    SELECT * FROM crossdock.events WHERE tenant = $1 AND stream = s.stream AND type = $3 ORDER BY version DESC LIMIT 1
+    SELECT * FROM crossdock.events
+    WHERE tenant = $1 AND stream = s.stream AND type = $4 AND ($5 = '' OR data ->> $5 = s.part)
+    ORDER BY version DESC LIMIT 1
 ) AS e
-ORDER BY e.stream
+ORDER BY s.place
 """
 
 # One text of many events, to be decoded by one call. $4 and $5 are codec.RAISED and codec.CURRENT.
@@ -273,10 +275,12 @@ class Log:
         """The events of a stream after a version, whole."""
         return await self._envelopes(READ_STREAM, codec.clean(stream), after)
 
-    async def last(self, streams: Sequence[str], kind: type[Event]) -> dict[str, Envelope]:
-        """The last event of a kind in each of these streams that has one."""
-        found = await self._envelopes(LAST, sorted(set(streams)), tag_of(kind))
-        return {envelope.stream: envelope for envelope in found}
+    async def last(self, places: Sequence[tuple[str, str]], kind: type[Event], field: str = "") -> dict[tuple[str, str], Envelope]:
+        """The last event of a kind for each (stream, part) that has one: its `field` must read like the part. Without a field any will do."""
+        streams, parts = zip(*sorted(set(places)), strict=True) if places else ((), ())
+        async with self._pool.acquire() as conn:
+            rows = await conn.fetch(LAST, self.tenant, streams, parts, tag_of(kind), field)
+        return {(row["stream"], row["part"]): self._envelope(row) for row in rows}
 
     async def page(self, after: int, limit: int = PAGE_EVENTS, upto: int | None = None, *, ids: bool = False) -> Page:
         """The next events for a fold, at most `limit` and none after `upto`; with their ids and correlation ids if asked for.

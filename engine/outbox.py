@@ -14,7 +14,7 @@ from engine.errors import ConflictError
 from engine.log import Append, Fence, Log
 from schemas.commands import AnyCommand, Command, Keyed, Lane, LookFirst, Repeatable, StateGuarded
 from schemas.envelope import Fact, command_id, event_id
-from schemas.events import tag_of
+from schemas.events import Note, tag_of
 from schemas.events.commands import CommandIssued
 from schemas.values import Instant, TenantId
 
@@ -37,9 +37,11 @@ PUT = """
 INSERT INTO crossdock.outbox
     (tenant, command_id, target, tag, class, lane, turn, subject, issued_after, nth, body, correlation_id, issued_at, due_at)
 SELECT $1, command_id, target, tag, class, lane, $12::timestamptz + lane * $13::interval, subject, issued_after, nth, body::json,
-    correlation_id, $12, $12
-FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::bigint[], $9::int[], $10::text[], $11::uuid[])
-    AS new (command_id, target, tag, class, lane, subject, issued_after, nth, body, correlation_id)
+    correlation_id, $12, due_at
+FROM unnest(
+    $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::bigint[], $9::int[], $10::text[], $11::uuid[],
+    $14::timestamptz[]
+) AS new (command_id, target, tag, class, lane, subject, issued_after, nth, body, correlation_id, due_at)
 ON CONFLICT (tenant, command_id) DO NOTHING
 """
 
@@ -127,9 +129,9 @@ GROUP BY 1, 2 ORDER BY 1, 2
 
 
 class Intent(Struct, frozen=True):
-    """A command that somebody decided on, because of an event."""
+    """A command, or a note, that somebody decided on because of an event."""
 
-    command: Command
+    command: Command | Note
     cause: UUID  # the event's id
     position: int  # where it is in the log
     correlation_id: UUID  # its story
@@ -177,18 +179,17 @@ def issued_event(tenant: TenantId, command: UUID) -> UUID:
 
 
 async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: datetime) -> int:
-    """Record commands and put them into the outbox, in the caller's transaction; nothing may follow but its commit.
+    """Record commands and notes, and put the commands into the outbox, in the caller's transaction; nothing may follow but its commit.
 
     What was issued before, answered for or not, is left alone. Returns the position of the last new one, 0 if none is: to `log.ring` with
     after the commit. Raises ConflictError when somebody else is issuing one of them at this moment: begin again.
     """
     tenant, wanted = log.tenant, dict[UUID, Intent]()
     for intent in intents:
-        command = intent.command
-        twin = wanted.setdefault(command_id(tenant, tag_of(command), command.subject, intent.cause), intent)
-        if twin.command != command:
-            raise ValueError(f"{tag_of(command)} is asked of {command.subject} in two ways because of the event at {intent.position}")
-    issued = {issued_event(tenant, key): key for key in wanted}
+        twin = wanted.setdefault(_key(tenant, intent), intent)
+        if twin.command != intent.command:
+            raise ValueError(f"{tag_of(intent.command)} is asked in two ways because of the event at {intent.position}")
+    issued = {_event_of(tenant, key, intent): key for key, intent in wanted.items()}
     known = {issued[row["event_id"]] for row in await conn.fetch(KNOWN, tenant, list(issued))}
     nth = Counter[UUID]()
     fresh: list[tuple[UUID, Intent, int]] = []
@@ -198,22 +199,25 @@ async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: date
         nth[intent.cause] += 1
     if not fresh:
         return 0
-    await conn.execute(
-        PUT,
-        tenant,
-        [key for key, _, _ in fresh],
-        [intent.command.target for _, intent, _ in fresh],
-        [tag_of(intent.command) for _, intent, _ in fresh],
-        [class_of(type(intent.command)) for _, intent, _ in fresh],
-        [intent.command.lane for _, intent, _ in fresh],
-        [intent.command.subject for _, intent, _ in fresh],
-        [intent.position for _, intent, _ in fresh],
-        [number for _, _, number in fresh],
-        [to_json(intent.command).decode() for _, intent, _ in fresh],
-        [intent.correlation_id for _, intent, _ in fresh],
-        now,
-        timedelta(seconds=LANE_SECONDS),
-    )
+    put = [(key, intent.command, intent, number) for key, intent, number in fresh if isinstance(intent.command, Command)]
+    if put:
+        await conn.execute(
+            PUT,
+            tenant,
+            [key for key, _, _, _ in put],
+            [command.target for _, command, _, _ in put],
+            [tag_of(command) for _, command, _, _ in put],
+            [class_of(type(command)) for _, command, _, _ in put],
+            [command.lane for _, command, _, _ in put],
+            [command.subject for _, command, _, _ in put],
+            [intent.position for _, _, intent, _ in put],
+            [number for _, _, _, number in put],
+            [to_json(command).decode() for _, command, _, _ in put],
+            [intent.correlation_id for _, _, intent, _ in put],
+            now,
+            timedelta(seconds=LANE_SECONDS),
+            [command.not_before or now for _, command, _, _ in put],
+        )
     verdicts = await log.append_in(conn, [_issuance(log.tenant, key, intent, now) for key, intent, _ in fresh])
     for verdict in verdicts:
         if verdict.outcome != "appended":
@@ -293,12 +297,24 @@ async def next_due(conn: Connection, tenant: TenantId, target: str, tags: Sequen
 
 
 def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime) -> Append:
+    what = intent.command
     fact = Fact(
-        event=CommandIssued(command_id=key, command=cast(AnyCommand, intent.command)),
-        event_id=issued_event(tenant, key),
+        event=what if isinstance(what, Note) else CommandIssued(command_id=key, command=cast(AnyCommand, what)),
+        event_id=_event_of(tenant, key, intent),
         occurred_at=now,
         correlation_id=intent.correlation_id,
         causation_id=intent.cause,
         actor=intent.actor,
     )
-    return Append(stream=intent.command.subject, facts=(fact,))
+    return Append(stream=what.stream if isinstance(what, Note) else what.subject, facts=(fact,))
+
+
+def _key(tenant: TenantId, intent: Intent) -> UUID:
+    what = intent.command
+    place = what.stream if isinstance(what, Note) else what.subject
+    return command_id(tenant, tag_of(what), place, intent.cause, what.part)
+
+
+def _event_of(tenant: TenantId, key: UUID, intent: Intent) -> UUID:
+    """The id of the event that records it: a note's is its own key."""
+    return key if isinstance(intent.command, Note) else issued_event(tenant, key)

@@ -264,7 +264,8 @@ class Performing:
     @staticmethod
     def _event(held: Held, kind: type[Event], **fields: Any) -> Event:
         claimed = held.claimed
-        return kind(command_id=claimed.command_id, command=claimed.tag, subject=claimed.subject, attempt=claimed.attempt, **fields)
+        story = {"command_id": claimed.command_id, "command": claimed.tag, "subject": claimed.subject, "attempt": claimed.attempt}
+        return kind(**story, part=held.command.part, **fields)
 
     @staticmethod
     def _back(

@@ -321,15 +321,13 @@ class Following:
     async def _healed(self, hints: Sequence[Envelope]) -> list[Heard]:
         """What is read again now, after it had been passed over."""
         streams = sorted({hint.stream for hint in hints})
-        opened = await self._log.last(streams, ExceptionOpened)
-        closed = await self._log.last(sorted(opened), ExceptionClosed) if opened else {}
+        places = [(stream, f"X79:{stream}") for stream in streams]
+        opened = await self._log.last(places, ExceptionOpened, "key")
+        closed = await self._log.last(places, ExceptionClosed, "key") if opened else {}
         healed = []
-        for stream, envelope in sorted(opened.items()):
-            key = f"X79:{stream}"
-            if stream in closed and closed[stream].position > envelope.position:
-                continue
-            if isinstance(envelope.event, ExceptionOpened) and envelope.event.key == key:
-                event = ExceptionClosed(key=key, reason="it could be read again")
+        for (stream, key), envelope in sorted(opened.items()):
+            if (stream, key) not in closed or closed[stream, key].position < envelope.position:
+                event = ExceptionClosed(key=key, reason="it could be read again", subject=stream)
                 healed.append(Heard(stream, own_fact(self._log.tenant, event, str(envelope.event_id), self._clock.now())))
         return healed
 

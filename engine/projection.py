@@ -7,12 +7,12 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from schemas.commands import Command
-from schemas.events import Event
+from schemas.events import Event, Note
 
 S = TypeVar("S", bound=Struct)
 
-Policy = Callable[[S, S], Iterable[Command]]
-"""decide(was, now): what the world must now be asked, because this row changed. Runs live only, never in a replay."""
+Policy = Callable[[S, S], Iterable[Command | Note]]
+"""decide(was, now): what the world must now be asked, and what must be told, because this row changed. Live only, never in a replay."""
 
 
 @dataclass(frozen=True)

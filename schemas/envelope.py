@@ -18,9 +18,9 @@ def event_id(tenant: TenantId, source: str, external_id: str, kind: str) -> UUID
     return uuid5(NAMESPACE, f"{tenant}\x1f{source}\x1f{external_id}\x1f{kind}")
 
 
-def command_id(tenant: TenantId, tag: str, subject: str, cause: UUID) -> UUID:
-    """A command's idempotency key: the same after a replay or a restore."""
-    return uuid5(NAMESPACE, f"{tenant}\x1f{tag}\x1f{subject}\x1f{cause}")
+def command_id(tenant: TenantId, tag: str, subject: str, cause: UUID, part: str = "") -> UUID:
+    """A command's idempotency key: the same after a replay or a restore. `part` tells several of one tag, subject and cause apart."""
+    return uuid5(NAMESPACE, "\x1f".join((tenant, tag, subject, str(cause), *([part] if part else []))))
 
 
 class Fact(Struct, frozen=True, kw_only=True):

@@ -16,3 +16,16 @@ def stock_stream(sku: Sku) -> str:
 def offers_stream(channel: ChannelId) -> str:
     """What a channel was told of its quantities."""
     return f"offers-{channel}"
+
+
+def map_stream(channel: ChannelId, kind: str) -> str:
+    """Whose word is whose."""
+    return f"map-{channel}:{kind}"
+
+
+def channel_stream(channel: ChannelId) -> str:
+    """What is known of a channel as a whole."""
+    return f"channel-{channel}"
+
+
+SETTINGS = "settings"  # by which rules the engine decides

@@ -37,6 +37,9 @@ class Money(Struct, frozen=True, array_like=True, gc=False):
             raise ValueError(f"cannot add {other.currency} to {self.currency}")
         return Money(self.minor + other.minor, self.currency)
 
+    def __sub__(self, other: "Money") -> "Money":
+        return self + other * -1
+
     def __mul__(self, times: int) -> "Money":
         return Money(self.minor * times, self.currency)
 
@@ -83,6 +86,21 @@ class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     remitted_by_operator: bool = False  # True: the operator pays it to the state; it never reaches the seller
 
 
+class Fee(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the buyer pays for a line beside price and shipping: gift wrap, eco-contribution."""
+
+    code: str
+    amount: Money  # for the whole line
+
+
+class Discount(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What was taken off a line's price. The price is already without it; this only says how it came about."""
+
+    code: str  # the campaign's or the promotion's own id
+    amount: Money  # for the whole line
+    funded_by: str = ""  # seller, operator; "": the marketplace does not say
+
+
 class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was bought on one line, as first sold: before any cancelation."""
 
@@ -95,3 +113,5 @@ class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     taxes: tuple[Tax, ...] = ()
     shipping_taxes: tuple[Tax, ...] = ()
     title: str = ""
+    fees: tuple[Fee, ...] = ()
+    discounts: tuple[Discount, ...] = ()

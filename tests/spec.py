@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.projection import Policy, Projection
 from schemas.commands import Command
-from schemas.events import Event
+from schemas.events import Event, Note
 
 S = TypeVar("S", bound=Struct)
 
@@ -19,18 +19,24 @@ class Spec(Generic[S]):
     policy: Policy[S] | None = None
     rows: dict[str, S] = field(default_factory=dict)
     asked: list[Command] = field(default_factory=list)
+    told: list[Note] = field(default_factory=list)
 
     def fold(self, event: Event) -> None:
         for key in self.projection.keys(event):
             was = self.rows.get(key) or self.projection.initial(key)
             now = self.projection.evolve(was, event)
             self.rows[key] = now
-            self.asked.extend(self.policy(was, now) if self.policy else ())
+            for what in self.policy(was, now) if self.policy else ():
+                if isinstance(what, Note):
+                    self.told.append(what)
+                else:
+                    self.asked.append(what)
 
     def given(self, *events: Event) -> "Spec[S]":
         for event in events:
             self.fold(event)
         self.asked.clear()
+        self.told.clear()
         return self
 
     def when(self, *events: Event) -> "Spec[S]":
@@ -49,6 +55,10 @@ class Spec(Generic[S]):
 
     def then_asked_kinds(self, kinds: Iterable[type[Command]]) -> "Spec[S]":
         assert [type(command) for command in self.asked] == list(kinds)
+        return self
+
+    def then_told(self, *notes: Note) -> "Spec[S]":
+        assert self.told == list(notes)
         return self
 
 

@@ -2,24 +2,52 @@
 
 from typing import Any, get_args
 
-from schemas.events.base import Event, Personal, UnknownEvent
+from schemas.events.aftercare import (
+    MarketOrderCanceled,
+    RefundPushed,
+    RefundSeen,
+    RefundsMatched,
+    ReturnAnswered,
+    ReturnSeen,
+    ShopRefundRecorded,
+    ShopRefundSeen,
+    ShopReturnRecorded,
+    ShopReturnSeen,
+    UnitsCanceled,
+    UnitsGivenUp,
+)
+from schemas.events.base import Event, Note, Personal, UnknownEvent
+from schemas.events.channels import OrdersCounted, PlatformSeen, RulesApplied
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, RawPayload
+from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried, RawPayload
 from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted
 from schemas.events.orders import (
+    AcceptanceDecided,
+    BuyerFlagged,
     DeliveryAddress,
     DeliveryAddressGiven,
     FulfilmentSeen,
+    LinesAssessed,
     LineStateChanged,
     OrderAccepted,
+    OrderDebited,
     OrderPlaced,
     OrderShipped,
+    OrderSignalled,
     OrderStateChanged,
     OrderTermsChanged,
     SellerReferenceSet,
+    ShipmentMade,
+    ShopOrderCancelled,
     ShopOrderCreated,
+    ShopOrderHeld,
+    ShopOrderReleased,
     ShopOrderSeen,
+    ShopOrderTagged,
+    TrackingCorrected,
+    TrackingShown,
 )
+from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
 
 AnyEvent = (
@@ -28,17 +56,44 @@ AnyEvent = (
     | OrderStateChanged
     | LineStateChanged
     | DeliveryAddressGiven
+    | BuyerFlagged
+    | OrderDebited
+    | OrderSignalled
+    | TrackingShown
+    | LinesAssessed
+    | AcceptanceDecided
     | OrderAccepted
     | ShopOrderCreated
     | SellerReferenceSet
     | ShopOrderSeen
     | FulfilmentSeen
     | OrderShipped
+    | ShipmentMade
+    | TrackingCorrected
+    | ShopOrderHeld
+    | ShopOrderReleased
+    | ShopOrderCancelled
+    | ShopOrderTagged
+    | UnitsCanceled
+    | RefundSeen
+    | ReturnSeen
+    | ReturnAnswered
+    | ShopRefundSeen
+    | ShopReturnSeen
+    | MarketOrderCanceled
+    | UnitsGivenUp
+    | RefundPushed
+    | ShopRefundRecorded
+    | ShopReturnRecorded
+    | RefundsMatched
     | StockCounted
     | StockImportStarted
     | StockImportFinished
     | ShopNotified
     | ShopOrderOrphaned
+    | PlatformSeen
+    | OrdersCounted
+    | RulesApplied
     | CommandIssued
     | CommandConfirmed
     | CommandRefused
@@ -46,6 +101,15 @@ AnyEvent = (
     | CommandBuried
     | ExceptionOpened
     | ExceptionClosed
+    | ExceptionAssigned
+    | ExceptionRetried
+    | ExceptionResolved
+    | OrderHeld
+    | OrderReleased
+    | OrderRefusalAsked
+    | MappingSet
+    | Redriven
+    | ReminderDue
 )
 AnyPersonal = DeliveryAddress | RawPayload
 
@@ -58,4 +122,4 @@ def tag_of(kind: Any) -> str:
 EVENTS: dict[str, type[Event]] = {tag_of(kind): kind for kind in get_args(AnyEvent)}
 PERSONAL: dict[str, type[Personal]] = {tag_of(kind): kind for kind in get_args(AnyPersonal)}
 
-__all__ = ["EVENTS", "PERSONAL", "AnyEvent", "AnyPersonal", "Event", "Personal", "UnknownEvent", "tag_of"]
+__all__ = ["EVENTS", "PERSONAL", "AnyEvent", "AnyPersonal", "Event", "Note", "Personal", "UnknownEvent", "tag_of"]

@@ -17,6 +17,20 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=T
     schema_version: ClassVar[int] = 1
 
 
+class Note(Event, frozen=True):
+    """Something that a policy has to tell rather than to ask: an exception, a decision with its inputs. Recorded beside its commands."""
+
+    @property
+    def stream(self) -> str:
+        """Where it belongs."""
+        raise NotImplementedError
+
+    @property
+    def part(self) -> str:
+        """Tells it from other notes of its kind in that stream, made because of the same event."""
+        return ""
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Personal(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """What is said of a person beside an event: stored sealed under the subject's own key, and gone when that key is destroyed."""

@@ -20,6 +20,7 @@ class CommandConfirmed(Event, tag="command_confirmed"):
     command: str  # its tag
     subject: str
     attempt: int
+    part: str = ""  # which of the subject's commands of that tag
     found: bool = False  # True: by looking, not by an answer to our call
 
 
@@ -32,6 +33,7 @@ class CommandRefused(Event, tag="command_refused"):
     attempt: int
     detail: str  # the marketplace's code or words, scrubbed
     field: str = ""  # which of our fields it does not like
+    part: str = ""
 
 
 class CommandUnknown(Event, tag="command_unknown"):
@@ -42,6 +44,7 @@ class CommandUnknown(Event, tag="command_unknown"):
     subject: str
     attempt: int
     detail: str
+    part: str = ""
 
 
 class CommandBuried(Event, tag="command_buried"):
@@ -52,3 +55,4 @@ class CommandBuried(Event, tag="command_buried"):
     subject: str
     attempt: int
     detail: str
+    part: str = ""

@@ -1,8 +1,11 @@
-"""The life of a marketplace order, on both sides. Stream: order-{channel}:{order_id}."""
+"""The life of a marketplace order up to its parcels, on both sides. Stream: order-{channel}:{order_id}."""
+
+from typing import Literal
 
 from msgspec import Struct
 
-from schemas.events.base import Event, Personal
+from schemas.events.base import Event, Note, Personal
+from schemas.streams import order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku
 
 
@@ -24,6 +27,11 @@ class OrderPlaced(Event, tag="order_placed"):
     shipping_label: str = ""
     ship_by: Instant | None = None  # shipping_deadline
     test: bool = False
+    deliver_by: Instant | None = None  # delivery_date.latest
+    stated_total: Money | None = None  # what the marketplace itself says it adds up to; None where it does not say
+    storefront: str = ""  # channel.code: which of the marketplace's shop fronts
+    fulfilled_by: str = ""  # fulfillment.center.code; "" and DEFAULT: the seller
+    payment_workflow: str = ""  # PAY_ON_ACCEPTANCE, PAY_ON_SHIPMENT …; "": not said
 
 
 class OrderTermsChanged(Event, tag="order_terms_changed"):
@@ -87,6 +95,88 @@ class DeliveryAddressGiven(Event, tag="delivery_address_given"):
     channel: ChannelId
     order_id: OrderId
     country_code: str = ""  # for routing and tax; names nobody
+    lacks: tuple[str, ...] = ()  # fields without which nothing can be delivered: name, street, city, zip_code, country
+    po_box: bool = False
+
+
+class BuyerFlagged(Event, tag="buyer_flagged"):
+    """The buyer of an order is on the list of those at whom a person wants to look first. Source  the settings' blocklist."""
+
+    channel: ChannelId
+    order_id: OrderId
+    entry: str  # the entry's own name, as in the settings; names nobody
+
+
+class OrderDebited(Event, tag="order_debited"):
+    """The buyer's money was taken. Source  Mirakl OR11, customer_debited_date."""
+
+    channel: ChannelId
+    order_id: OrderId
+    at: Instant  # the marketplace's clock
+
+
+class OrderSignalled(Event, tag="order_signalled"):
+    """What the marketplace says of an order beside its state, when it changes. Source  Mirakl OR11."""
+
+    channel: ChannelId
+    order_id: OrderId
+    incident: bool = False  # has_incident
+    message: bool = False  # has_customer_message
+    can_cancel: bool = False
+    can_ship: bool = False  # can_shop_ship
+
+
+class TrackingShown(Event, tag="tracking_shown"):
+    """The tracking that the marketplace shows of a whole order. Source  Mirakl OR11, after OR23 by us or by hand."""
+
+    channel: ChannelId
+    order_id: OrderId
+    carrier_code: str = ""
+    carrier: str = ""
+    tracking_number: str = ""
+    tracking_url: str = ""
+
+
+class Assessed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What Shopify has of one line's SKU."""
+
+    sku: Sku  # as looked for: the line's, or what it is mapped to
+    variants: int  # how many are for sale under it; 1 is what it should be
+    variant: ShopId | None = None
+    price: Money | None = None  # of one unit, in the shop's currency, tax as the shop shows it
+    available: int | None = None  # units at the chosen locations, less what is kept back; None: not tracked
+    oversell: bool = False  # the shop sells it beyond zero
+
+
+class LinesAssessed(Event, tag="lines_assessed"):
+    """How an order's lines look from Shopify: what acceptance rests on. Source  Shopify productVariants, when the order is first seen."""
+
+    channel: ChannelId
+    order_id: OrderId
+    lines: dict[LineId, Assessed]
+    read_at: Instant  # our clock
+
+
+class LineVerdict(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Whether one line is taken, and the rule that said so."""
+
+    line_id: LineId
+    take: bool
+    rule: str  # sound, stock, price, sku, address, buyer, test, currency …
+    detail: str = ""  # the numbers that were compared
+
+
+class AcceptanceDecided(Note, tag="acceptance_decided"):
+    """The rules looked at a waiting order. Beside it stands the command to accept or refuse, or an exception where a person must say."""
+
+    channel: ChannelId
+    order_id: OrderId
+    outcome: Literal["accept", "refuse", "partly", "hold"]
+    lines: tuple[LineVerdict, ...]
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.channel, self.order_id)
 
 
 class OrderAccepted(Event, tag="order_accepted"):
@@ -137,6 +227,11 @@ class ShopOrderSeen(Event, tag="shop_order_seen"):
     cancelled_at: Instant | None = None
     financial_status: str = ""
     fulfilment_status: str = ""
+    total: Money | None = None
+    units: dict[LineId, int] = {}  # marketplace line -> units that still stand on the order
+    strangers: int = 0  # units that belong to no marketplace line: added by hand
+    holds: tuple[str, ...] = ()  # reasons for which fulfilment orders are held, ours among them as HANDLE
+    address_moved: bool = False  # the shipping address is not the one that we gave
 
 
 class FulfilmentSeen(Event, tag="fulfilment_seen"):
@@ -160,3 +255,61 @@ class OrderShipped(Event, tag="order_shipped"):
     order_id: OrderId
     carrier_code: str
     tracking_number: str
+    fulfilments: tuple[ShopId, ...] = ()
+    carrier: str = ""  # as written in Shopify
+    tracking_url: str = ""
+
+
+class ShipmentMade(Event, tag="shipment_made"):
+    """The marketplace was told of one parcel. Source  Mirakl ST01, or its effect re-read by ST11."""
+
+    channel: ChannelId
+    order_id: OrderId
+    shipment: str  # the marketplace's id
+    fulfilment: ShopId
+    units: dict[LineId, int]
+    carrier: str  # as written in Shopify
+    carrier_code: str  # as the marketplace knows it; "" for one that it does not list
+    tracking_number: str
+    tracking_url: str = ""
+
+
+class TrackingCorrected(Event, tag="tracking_corrected"):
+    """The marketplace knows the new tracking of a parcel that had left. Source  Mirakl ST23 or OR23."""
+
+    channel: ChannelId
+    order_id: OrderId
+    fulfilment: ShopId
+    carrier: str  # as written in Shopify
+    tracking_number: str
+    tracking_url: str = ""
+
+
+class ShopOrderHeld(Event, tag="shop_order_held"):
+    """The warehouse is asked to wait: the fulfilment orders are on hold under our handle. Source  Shopify fulfillmentOrderHold."""
+
+    channel: ChannelId
+    order_id: OrderId
+
+
+class ShopOrderReleased(Event, tag="shop_order_released"):
+    """Our hold is gone. Source  Shopify fulfillmentOrderReleaseHold."""
+
+    channel: ChannelId
+    order_id: OrderId
+
+
+class ShopOrderCancelled(Event, tag="shop_order_cancelled"):
+    """Our Shopify order was cancelled because the marketplace's was. Source  Shopify orderCancel, its job done."""
+
+    channel: ChannelId
+    order_id: OrderId
+    shop_order: ShopId
+
+
+class ShopOrderTagged(Event, tag="shop_order_tagged"):
+    """Shopify shows these tags on our order. Source  Shopify tagsAdd."""
+
+    channel: ChannelId
+    order_id: OrderId
+    tags: tuple[str, ...]

@@ -20,9 +20,9 @@ from engine.ports import PostgresDb, SystemClock
 from engine.vault import Vault
 from schemas.envelope import NAMESPACE, Fact
 from schemas.events import Event, UnknownEvent
-from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven, OrderStateChanged
+from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven, LineStateChanged, OrderStateChanged
 from schemas.upcasters import UPCASTERS
-from schemas.values import ChannelId, OrderId, TenantId
+from schemas.values import ChannelId, LineId, OrderId, Sku, TenantId
 from tests.conftest import Database
 from tests.examples import NOON
 from tests.machine import TENANT
@@ -93,9 +93,20 @@ async def test_text_that_no_database_takes_is_mended_and_kept(log: Log) -> None:
 
 async def test_the_last_of_a_kind_is_found_in_many_streams_at_once(log: Log) -> None:
     await append_all(log, append("one", "a", "b"), append("two", "c"), append("one", "d"))
-    found = await log.last(["one", "two", "three"], OrderStateChanged)
-    assert {stream: envelope.event_id for stream, envelope in found.items()} == {"one": fact("d").event_id, "two": fact("c").event_id}
-    assert await log.last(["one"], DeliveryAddressGiven) == {}
+    found = await log.last([("one", ""), ("two", ""), ("three", "")], OrderStateChanged)
+    assert {stream: envelope.event_id for (stream, _), envelope in found.items()} == {"one": fact("d").event_id, "two": fact("c").event_id}
+    assert await log.last([("one", "")], DeliveryAddressGiven) == {}
+
+
+async def test_the_last_of_a_part_is_told_from_the_last_of_all(log: Log) -> None:
+    def moved(line: str, state: str) -> Fact:
+        event = LineStateChanged(channel=ChannelId("asos"), order_id=OrderId("1"), line_id=LineId(line), sku=Sku("S"), state=state)
+        return Fact(event=event, event_id=uuid5(NAMESPACE, f"{line}{state}"), occurred_at=NOON)
+
+    await log.append(Append(stream="one", facts=(moved("1", "SHIPPING"), moved("2", "SHIPPING"), moved("1", "SHIPPED"))))
+    found = await log.last([("one", "1"), ("one", "2"), ("one", "3")], LineStateChanged, "line_id")
+    states = {part: event.state for (_, part), envelope in found.items() if isinstance(event := envelope.event, LineStateChanged)}
+    assert states == {"1": "SHIPPED", "2": "SHIPPING"}
 
 
 async def test_tenants_are_apart(database: Database) -> None:

@@ -112,7 +112,7 @@ def task(command: Any) -> Task[Any]:
     async def nothing_sealed(_kind: type[Any]) -> None:
         return None
 
-    return Task(command_id=UUID(int=7), command=command, attempt=1, issued_at=NOW, opened=nothing_sealed)
+    return Task(command_id=UUID(int=7), command=command, attempt=1, called=False, issued_at=NOW, opened=nothing_sealed)
 
 
 @asynccontextmanager

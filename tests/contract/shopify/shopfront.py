@@ -184,4 +184,4 @@ def task(asked: CreateShopOrder, attempt: int = 1, address: DeliveryAddress | No
     async def opened(_kind: type[Any]) -> Any:
         return address
 
-    return Task(command_id=UUID(int=1), command=asked, attempt=attempt, issued_at=NOW, opened=opened)
+    return Task(command_id=UUID(int=1), command=asked, attempt=attempt, called=attempt > 1, issued_at=NOW, opened=opened)
