@@ -276,7 +276,7 @@ class Log:
         return await self._envelopes(READ_STREAM, codec.clean(stream), after)
 
     async def last(self, places: Sequence[tuple[str, str]], kind: type[Event], field: str = "") -> dict[tuple[str, str], Envelope]:
-        """The last event of a kind for each (stream, part) that has one: its `field` must read like the part. Without a field any will do."""
+        """The last event of a kind for each (stream, part) that has one: its `field` reads like the part. Without a field any will do."""
         streams, parts = zip(*sorted(set(places)), strict=True) if places else ((), ())
         async with self._pool.acquire() as conn:
             rows = await conn.fetch(LAST, self.tenant, streams, parts, tag_of(kind), field)
