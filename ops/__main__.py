@@ -125,6 +125,182 @@ def trace(name: str, config: Path | None, data: Path | None, database: str, as_j
     run(work(name, settings_file(config, data), database, os.environ, as_json=as_json))
 
 
+# ---------------------------------------------------------------- what people do
+
+
+def by_a_person(function: F) -> F:
+    """Options of every command that changes something: why, and who."""
+    reason = click.option("--reason", required=True, help="Why; it is kept in the log.")
+    actor = click.option("--as", "actor", default="", metavar="NAME", help="Who; else the login.")
+    return reason(actor(of_a_log(function)))
+
+
+def desk(config: Path | None, data: Path | None, database: str, actor: str, work: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
+    from ops.desk import at_the_desk  # noqa: PLC0415
+
+    run(at_the_desk(settings_file(config, data), database, os.environ, actor, work))
+
+
+@main.group()
+def exceptions() -> None:
+    """What waits for somebody: what happened, whose it is, until when, what is at stake, what to do."""
+
+
+@exceptions.command("list")
+@click.option("--owner", default="", type=click.Choice(["", "OPS", "FIN", "ECOM", "CX", "ENG"]), help="Only what is theirs.")
+@click.option("--code", default="", metavar="X..", help="Only this kind.")
+@click.option("--closed", is_flag=True, help="What is over, too.")
+@of_a_log
+@as_json
+def exceptions_list(owner: str, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """All of them, the most urgent first. Exit code 1 while one is open."""
+    from ops.desk import show_list  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_list(it, owner=owner, code=code, closed=closed, as_json=as_json))
+
+
+@exceptions.command("show")
+@click.argument("key")
+@of_a_log
+@as_json
+def exceptions_show(key: str, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """One of them. KEY, or as much of it as fits only one that is open: an order's number will often do."""
+    from ops.desk import show_one  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_one(it, key, as_json=as_json))
+
+
+@exceptions.command("retry")
+@click.argument("key")
+@by_a_person
+def exceptions_retry(key: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """The cause is gone: ask again for what was refused or given up."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.retry(key, reason)).key} is tried again")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@exceptions.command("resolve")
+@click.argument("key")
+@by_a_person
+def exceptions_resolve(key: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """It is settled elsewhere: close it, and ask for nothing of it any more."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.resolve(key, reason)).key} is closed")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@exceptions.command("assign")
+@click.argument("key")
+@click.argument("to", metavar="WHO")
+@by_a_person
+def exceptions_assign(key: str, to: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """WHO is to look after it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.assign(key, to, reason)).key} is with {to}")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.group("map")
+def map_() -> None:
+    """Whose word is whose: what a SKU, carrier, shipping method or refund reason is called on the other side."""
+
+
+@map_.command("list")
+@of_a_log
+@as_json
+def map_list(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """All of them, and how much waits for those that nobody has said."""
+    from ops.desk import show_words  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_words(it, as_json=as_json))
+
+
+def _mapping(kind: str, what: str) -> None:
+    @map_.command(kind, help=f"{what} Whatever waited for it goes on.")
+    @click.argument("name")
+    @click.argument("value", default="")
+    @click.option("--channel", required=True, help="Of which marketplace account.")
+    @click.option("--replace", is_flag=True, help="Though another word was said before.")
+    @click.option("--remove", is_flag=True, help="Take the mapping away.")
+    @by_a_person
+    def work(
+        name: str,
+        value: str,
+        channel: str,
+        replace: bool,
+        remove: bool,
+        reason: str,
+        actor: str,
+        config: Path | None,
+        data: Path | None,
+        database: str,
+    ) -> None:
+        if bool(value) == remove:
+            raise click.UsageError("give NAME and VALUE, or NAME and --remove")
+
+        async def say(it: Any) -> int:
+            waiting = await it.map(kind, channel, name, value, reason, replace=replace or remove)
+            click.echo(f"{kind} {name} is {value or 'nothing any more'} on {channel}" + (f"; {waiting} go on" if waiting else ""))
+            return 0
+
+        desk(config, data, database, actor, say)
+
+
+_mapping("sku", "The offer's SKU NAME is VALUE in Shopify.")
+_mapping("carrier", "The carrier written in Shopify as NAME has the marketplace's code VALUE; name:VALUE for one that it does not list.")
+_mapping("method", "The marketplace's shipping type NAME is shown in Shopify as VALUE.")
+_mapping("reason", "A cancel, a refund, or the Shopify return reason NAME has the marketplace's reason code VALUE.")
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def hold(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Let ORDER wait, wherever it is: nothing is accepted, created, packed or dispatched of it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.hold(order, reason)} is held")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def release(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Let ORDER go on, whatever the rules had against it: who releases it answers for it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.release(order, reason)} goes on")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def refuse(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Refuse what waits for acceptance of ORDER."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.refuse(order, reason)} is refused, if it still waits")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
 @main.command()
 @click.option("--projection", "only", default="", metavar="P", help="Only this one.")
 @click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")

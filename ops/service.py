@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from typing import Any
@@ -26,21 +27,40 @@ from engine.perform import Standing
 from engine.poller import Following, Poller
 from engine.ports import DATABASE_AWAY, Clock, Db, Ids, Net, Rng
 from engine.projection import Policy, Projection
+from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
+from ops.book import Book, apply_settings
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
-from projections import exceptions, inventory, orders
+from projections import aftercare, aftercare_policy, exceptions, inventory, mappings, order_policy, orders
+from projections.rules import Channels
 from schemas.values import ChannelId, TenantId
 
-PROJECTIONS: dict[Projection[Any], tuple[Policy[Any], ...]] = {
-    orders.orders: (orders.decide,),
-    inventory.inventory: (),
-    inventory.publications: (inventory.settle,),
-    exceptions.exceptions: (),
-}
+PROJECTIONS: tuple[Projection[Any], ...] = (
+    orders.orders,
+    aftercare.aftercare,
+    inventory.inventory,
+    inventory.publications,
+    mappings.mappings,
+    exceptions.exceptions,
+)
+
+
+def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], ...]]:
+    """What follows from each projection's rows, by the rules of their channels."""
+    return {
+        orders.orders: (order_policy.policy(channels),),
+        aftercare.aftercare: (aftercare_policy.policy(channels),),
+        inventory.inventory: (inventory.decide,),
+        inventory.publications: (inventory.settle, inventory.watch),
+        mappings.mappings: (mappings.decide,),
+        exceptions.exceptions: (),
+    }
+
+
 LEASE_SECONDS = 15.0  # of the event loop: how long a dead engine's work waits for another
 DRAIN_SECONDS = 20.0  # of the event loop: calls under way may end; those that do not are unknown, and settled after the restart
 CLOSE_SECONDS = 3.0  # of the event loop, for the database's connections to end
@@ -130,7 +150,7 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), **shared)
         for channel in settings.channel
     ]
-    return [shop, *channels]
+    return [Reminders(), shop, *channels]
 
 
 @dataclass
@@ -177,14 +197,17 @@ class Service:
             operations = operations_routes(self.metrics, lambda: self._missing)
             self.webhooks_url = await stack.enter_async_context(_listening(hooks, self.settings.web.webhooks))
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
+            book = Book(pool, log, self.settings)
+            await apply_settings(pool, log, self.settings, ports.clock)
             wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__)
             adapters = adapters_of(self.settings, self.environment, wiring, self.webhooks_url)
             for adapter in adapters:
                 stack.push_async_callback(adapter.aclose)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pulse, pool)
-                for projection, policies in PROJECTIONS.items():
-                    runner = Runner(pool, log, projection, policies, clock=ports.clock, metrics=self.metrics)
+                group.start_soon(self._keep, "platforms", partial(book.follow, ports.clock))
+                for projection, following in policies(book).items():
+                    runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
                     group.start_soon(self._keep, f"projection {projection.name}", runner.run)
                 self._missing.pop("start")
                 self.started.set()
@@ -194,7 +217,7 @@ class Service:
                 group.cancel_scope.cancel()
 
     def _targets(self) -> list[str]:
-        return [Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
+        return [Reminders.target, Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
 
     async def _prove(self, conn: Any) -> None:
         self.metrics.db_privilege_violation.set(1)
@@ -246,7 +269,7 @@ class Service:
         readers = [Following(reader=reader, **shared) for reader in adapter.readers]
         publishers = [
             (
-                Publisher(pool, log, ChannelId(channel.id), channel.rules, clock=ports.clock, ask_orders=poller.nudge),
+                Publisher(pool, log, ChannelId(channel.id), channel.stock_rules, clock=ports.clock, ask_orders=poller.nudge),
                 channel.publish_every,
             )
             for channel in self.settings.channel

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from adapters.http import Secret
 from engine.errors import StartupError
 from projections.inventory import Rules
+from projections.rules import OrderRules
 from schemas.values import ChannelId, ShopId, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
@@ -72,6 +73,13 @@ class ShopifySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sweep_every: Annotated[float, Meta(ge=60)] = 900.0  # seconds between two sweeps of stock and of orders
 
 
+class BlockedBuyer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody at whose orders a person wants to look first. Whoever it is does not stand here, only a digest."""
+
+    name: str  # ours to choose; it is shown
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # of the customer id, the relay e-mail or "last name|zip", in lower case
+
+
 class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One Mirakl seller account."""
 
@@ -89,9 +97,14 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buffer: Units = 0  # units kept back from each SKU
     floor: Units = 0  # units kept for the shop's own customers
     locations: list[str] = []  # Shopify location GIDs whose stock counts; empty: all
+    methods: dict[str, str] = {}  # the marketplace's shipping type -> title of the shipping line in Shopify
+    reasons: dict[str, str] = {}  # cancel, refund, or a Shopify return reason -> the marketplace's reason code
+    skus: dict[str, str] = {}  # the offer's SKU -> Shopify's, where they differ
+    rules: OrderRules = OrderRules()
+    blocklist: list[BlockedBuyer] = []
 
     @property
-    def rules(self) -> Rules:
+    def stock_rules(self) -> Rules:
         return Rules(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
 
 

@@ -58,10 +58,8 @@ async def story(
     conn: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", log: Log, tenant: TenantId, channels: Sequence[ChannelId], name: str
 ) -> list[Step]:
     """Everything in the log about an order (either side's number) or a SKU; empty when neither is known."""
-    streams = [order_stream(channel, OrderId(name)) for channel in channels]
-    streams += [f"order-{row['key']}" for row in await conn.fetch(FIND_ORDER, tenant, name)]
     found: list[Envelope] = []
-    for stream in dict.fromkeys(streams):
+    for stream in await find_orders(conn, log, tenant, channels, name):
         found += await log.read_stream(stream)
     if not found:
         found = await log.read_stream(stock_stream(Sku(name)))
@@ -84,6 +82,15 @@ async def story(
         )
         for envelope in found
     ]
+
+
+async def find_orders(
+    conn: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", log: Log, tenant: TenantId, channels: Sequence[ChannelId], name: str
+) -> list[str]:
+    """The streams of the orders that are called so, on either side."""
+    known = [f"order-{row['key']}" for row in await conn.fetch(FIND_ORDER, tenant, name)]
+    unfolded = [order_stream(channel, OrderId(name)) for channel in channels]
+    return list(dict.fromkeys([*known, *[stream for stream in unfolded if stream not in known and await log.read_stream(stream)]]))
 
 
 def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:

@@ -82,7 +82,7 @@ def _of_refunds(row: Aftercare, channel: Channel) -> Iterator[ExceptionOpened]:
         elif shared.code:
             summary = f"a Shopify refund of order {row.order_id} cannot be told to the marketplace: {shared.why}"
             yield opened(shared.code, row.stream, summary, part=seen.refund, at_stake=seen.other + seen.shipping)
-        elif not steps.paid(row) and not channel.platform.partial_cancelation and shared.lines != everything(row):
+        elif not steps.paid(row) and not channel.rules.partial_cancelation and shared.lines != everything(row):
             summary = f"units of order {row.order_id} were taken off in Shopify; the marketplace takes that after the payment only"
             yield opened("X48", row.stream, summary, part=seen.refund)
     for name, since in steps.stuck(row, channel).items():

@@ -82,7 +82,7 @@ def _push(row: Aftercare, channel: Channel, refund: ShopRefund) -> Iterator[Comm
         yield _refund(row, refund.seen.refund, reason, shared.lines, not_to_ship=unshipped)
     elif shared.lines == everything(row):
         yield CancelOrder(channel=row.channel, order_id=row.order_id)
-    elif channel.platform.partial_cancelation:
+    elif channel.rules.partial_cancelation:
         yield CancelUnits(**_money_back(row, refund.seen.refund, reason, shared.lines), known=tuple(sorted(row.cancelations)))
 
 

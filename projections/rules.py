@@ -19,6 +19,7 @@ class OrderRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     short_stock: Literal["hold", "refuse", "accept"] = "hold"  # where there is too little
     unknown_sku: Literal["hold", "refuse"] = "hold"
     price_tolerance: Annotated[int, Meta(ge=0, le=100)] | None = None  # per cent below Shopify's price; None: prices are not compared
+    partial_cancelation: bool = False  # the operator lets sellers take units off what is not debited yet (OR30)
     partial: bool = True  # take some lines and refuse others, where both are called for
     countries: tuple[str, ...] = ()  # ISO 3166 alpha-2 that we deliver to; empty: all
     po_boxes: bool = True  # whether we deliver there
@@ -42,7 +43,6 @@ class Platform(Struct, frozen=True, kw_only=True):
 
     multi_shipment: bool = False
     automatic: bool = False  # orders accept themselves
-    partial_cancelation: bool = False  # sellers may take units off what is not debited yet
     returns: bool = False
     tracked_methods: frozenset[str] = frozenset()  # shipping types that demand a number
 
