@@ -114,7 +114,7 @@ class Desk:
         return [_word.decode(row["document"]) for row in await self._pool.fetch(WORDS_SAID, self._log.tenant)]
 
     async def map(self, kind: str, channel: str, name: str, value: str, reason: str, *, replace: bool) -> int:
-        """Say it; returns how many exceptions wait for just that. DeskError where another word was said before and is not to be replaced."""
+        """Say it; returns how many exceptions wait for that. DeskError where another word was said before, which is not to be replaced."""
         if kind not in WORDS:
             raise DeskError(f"{kind} is none of {', '.join(WORDS)}")
         if channel not in self._settings.channel_ids:
@@ -199,10 +199,8 @@ async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:
         print_json(trouble)
         return 0
     console = Console(highlight=False)
-    kind = KINDS.get(trouble.code)
-    console.print(
-        f"[bold]{trouble.code}[/] {kind.title if kind else ''}   {'open' if trouble.open else 'closed: ' + trouble.closed_because}"
-    )
+    kind, state = KINDS.get(trouble.code), "open" if trouble.open else f"closed: {trouble.closed_because}"
+    console.print(f"[bold]{trouble.code}[/] {kind.title if kind else ''}   {state}")
     facts: Mapping[str, Any] = {
         "what": trouble.summary,
         "where": trouble.field,

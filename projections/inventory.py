@@ -1,6 +1,7 @@
 """What each channel should show of each SKU, and what it does show; and the files of quantities that are under way."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from schemas.values import ChannelId, ShopId, Sku
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
 
 
+T = TypeVar("T")
 _STOCK = stock_stream(Sku(""))
 
 
@@ -122,11 +124,10 @@ def evolve(stock: Stock, event: Event) -> Stock:
             if stock.sku in refused:
                 why = stock.why | {channel: refused[stock.sku]}
                 return replace(stock, sent=sent, refused=stock.refused | {channel: quantities[stock.sku]}, why=why)
-            if status != "COMPLETE" or not untouched:
+            if status != "COMPLETE":
                 return replace(stock, sent=sent)
-            shown = stock.shown | {channel: quantities[stock.sku]}
-            refused_, why = _without(stock.refused, channel), {other: said for other, said in stock.why.items() if other != channel}
-            return replace(stock, sent=sent, shown=shown, refused=refused_, why=why)
+            taken = replace(stock, sent=sent, refused=_without(stock.refused, channel), why=_without(stock.why, channel))
+            return replace(taken, shown=stock.shown | {channel: quantities[stock.sku]}) if untouched else taken
     return stock
 
 
@@ -144,8 +145,8 @@ def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
     )
 
 
-def _without(quantities: dict[ChannelId, int], channel: ChannelId) -> dict[ChannelId, int]:
-    return {key: units for key, units in quantities.items() if key != channel} if channel in quantities else quantities
+def _without(of_channels: dict[ChannelId, T], channel: ChannelId) -> dict[ChannelId, T]:
+    return {key: value for key, value in of_channels.items() if key != channel} if channel in of_channels else of_channels
 
 
 def decide(was: Stock, now: Stock) -> Iterator[Note]:

@@ -70,7 +70,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 def test_the_whole_file_and_the_example_are_read(tmp_path: Path) -> None:
     assert read_settings(written(tmp_path, WHOLE)).channel_ids == ["first", "asos"]
     example = read_settings(Path(__file__).parents[2] / "ops" / "crossdock.example.toml")
-    assert example.channel[0].rules.buffer == 2
+    assert example.channel[0].stock_rules.buffer == 2
 
 
 @pytest.mark.parametrize(("number", "key"), KEYS)
