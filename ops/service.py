@@ -35,7 +35,7 @@ from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
-from projections import aftercare, aftercare_policy, exceptions, inventory, mappings, order_policy, orders
+from projections import aftercare, aftercare_policy, exceptions, inventory, mappings, order_policy, orders, tracking
 from projections.rules import Channels
 from schemas.values import ChannelId, TenantId
 
@@ -45,6 +45,7 @@ PROJECTIONS: tuple[Projection[Any], ...] = (
     inventory.inventory,
     inventory.publications,
     mappings.mappings,
+    tracking.tracking,
     exceptions.exceptions,
 )
 
@@ -57,6 +58,7 @@ def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], 
         inventory.inventory: (inventory.decide,),
         inventory.publications: (inventory.settle, inventory.watch),
         mappings.mappings: (mappings.decide,),
+        tracking.tracking: (tracking.decide,),
         exceptions.exceptions: (),
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.projection import Policy
-from projections import order_steps, order_troubles
+from projections import order_steps, order_troubles, tracking
 from projections.acceptance import decision
 from projections.levels import Levels
 from projections.orders import Order
@@ -31,6 +31,9 @@ def _notes(was: Order, now: Order, channel: Channel) -> Iterator[Note]:
     decided = decision(now, channel)
     if decided is not None and decided != decision(was, channel):
         yield decided
-    if now.terms is not was.terms:
-        for key in sorted(was.quarantined):
+    numbers = {tracking.of(parcel.tracking_number) for parcel in now.parcels.values() if parcel.status == "SUCCESS"}
+    for key in sorted(was.told & now.told):
+        if key.startswith("X79:") and now.terms is not was.terms:
             yield ExceptionClosed(key=key, reason="read since", subject=now.stream)
+        if key.startswith(f"{tracking.TWICE}:") and key.rpartition(":")[2] not in numbers:
+            yield ExceptionClosed(key=key, reason="another number since", subject=now.stream)

@@ -68,7 +68,7 @@ RANKS = {
 }
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
 GONE = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})  # orders that left, whoever said so
-UNREADABLE = "X79"
+TOLD_BY_OTHERS = ("X79:", "X38:")  # what could not be read of it; a tracking number that another order has
 # The commands that the policy of this row asks for.
 TAGS = frozenset(
     map(
@@ -148,7 +148,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     parcels: dict[ShopId, Parcel] = {}
     shipped: bool = False  # we told the marketplace that the whole order left
     steps: Steps = Steps()
-    quarantined: frozenset[str] = frozenset()  # exceptions about payloads of this order that could not be read
+    told: frozenset[str] = frozenset()  # open exceptions that others told of it, and that it closes itself
     clock: Instant | None = None  # the last moment that we were reminded of
 
     @property
@@ -232,11 +232,11 @@ def row_of(channel: ChannelId, order_id: OrderId) -> str:
 
 
 def _placed(order: Order, event: OrderPlaced) -> Order:
-    return replace(order, terms=event, quarantined=frozenset())
+    return replace(order, terms=event)
 
 
 def _terms_changed(order: Order, event: OrderTermsChanged) -> Order:
-    return replace(order, terms=event.terms, quarantined=frozenset())
+    return replace(order, terms=event.terms)
 
 
 def _state_changed(order: Order, event: OrderStateChanged) -> Order:
@@ -335,13 +335,12 @@ def _released(order: Order, _event: OrderReleased) -> Order:
     return replace(order, held="", cleared=True)
 
 
-def _quarantined(order: Order, event: ExceptionOpened) -> Order:
-    """Others tell of this order too: what could not be read of it is over once it is read."""
-    return replace(order, quarantined=order.quarantined | {event.key}) if event.key.startswith(f"{UNREADABLE}:") else order
+def _opened(order: Order, event: ExceptionOpened) -> Order:
+    return replace(order, told=order.told | {event.key}) if event.key.startswith(TOLD_BY_OTHERS) else order
 
 
 def _closed(order: Order, event: ExceptionClosed) -> Order:
-    return replace(order, quarantined=order.quarantined - {event.key}) if event.key in order.quarantined else order
+    return replace(order, told=order.told - {event.key}) if event.key in order.told else order
 
 
 def _created(order: Order, event: ShopOrderCreated) -> Order:
@@ -379,7 +378,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     OrderReleased: _released,
     OrderRefusalAsked: lambda order, _: replace(order, refusal_asked=True),
     **dict.fromkeys(OF_STEPS, _stepped),
-    ExceptionOpened: _quarantined,
+    ExceptionOpened: _opened,
     ExceptionClosed: _closed,
     ReminderDue: _reminded,
 }

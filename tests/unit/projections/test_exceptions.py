@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from projections import inventory, mappings
+from projections import inventory, mappings, tracking
 from projections.exceptions import exceptions
+from projections.order_policy import policy
+from projections.orders import orders
+from projections.rules import Channel
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.people import MappingSet, Redriven
-from tests.examples import CHANNEL, ORDER, counted, import_finished
+from tests.examples import CHANNEL, NOON, ORDER, counted, fulfilled, import_finished, placed
 from tests.spec import spec
 
 SUBJECT = f"order-{CHANNEL}:{ORDER}"
@@ -84,6 +87,26 @@ def test_a_word_that_is_taken_back_lets_nobody_go_on() -> None:
 
 def test_skus_are_compared_as_written() -> None:
     assert mappings.key_of("sku", "asos", "Tee ") != mappings.key_of("sku", "asos", "tee")
+
+
+# ---------------------------------------------------------------- tracking numbers
+
+
+def test_one_number_on_two_orders_is_told_of_the_later_one() -> None:
+    story = spec(tracking.tracking, tracking.decide).given(fulfilled(tracking_number="AB 1")).when(fulfilled(tracking_number="ab1"))
+    assert story.told == []
+    story.when(fulfilled(tracking_number="AB1", order_id="other"))
+    [trouble] = story.told
+    assert isinstance(trouble, ExceptionOpened)
+    assert (trouble.code, trouble.subject, trouble.key) == ("X38", "order-asos:other", "X38:order-asos:other:ab1")
+
+
+def test_the_order_closes_it_once_it_has_another_number() -> None:
+    twice = ExceptionOpened(key=f"X38:{SUBJECT}:ab1", code="X38", subject=SUBJECT, summary="x")
+    story = spec(orders, policy(lambda _: Channel())).given(placed(), fulfilled(tracking_number="AB1"), twice)
+    story.when(fulfilled(tracking_number="AB1", updated_at=NOON.replace(hour=13))).then_told()
+    story.when(fulfilled(tracking_number="AB2", updated_at=NOON.replace(hour=14)))
+    assert story.told == [ExceptionClosed(key=twice.key, reason="another number since", subject=SUBJECT)]
 
 
 # ---------------------------------------------------------------- stock
