@@ -33,6 +33,7 @@ from engine.vault import Vault
 from ops.book import Book, apply_settings
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
+from ops.watch import watch
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
 from projections import aftercare, aftercare_policy, exceptions, inventory, mappings, order_policy, orders, tracking
@@ -208,6 +209,7 @@ class Service:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pulse, pool)
                 group.start_soon(self._keep, "platforms", partial(book.follow, ports.clock))
+                group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
                 for projection, following in policies(book).items():
                     runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
                     group.start_soon(self._keep, f"projection {projection.name}", runner.run)

@@ -209,14 +209,17 @@ def _explain(path: Path, text: str, message: str) -> str:
 def _line(text: str, steps: list[str | int]) -> int:
     """The line where a key stands, or else that of the innermost table that should hold it."""
     table: list[str | int] = []
-    arrays: dict[str, int] = {}  # array of tables -> index of the one we are in
+    arrays: dict[tuple[str | int, ...], int] = {}  # the place of an array of tables -> index of the one we are in
     best, depth = 1, 0
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
-            head, *tail = [part.strip('" ') for part in header[2].split(".")]
-            if header[1] == "[[":
-                arrays[head] = arrays.get(head, -1) + 1
-            place = table = [head, arrays[head], *tail] if head in arrays else [head, *tail]
+            place = table = []
+            names = [part.strip('" ') for part in header[2].split(".")]
+            for nth, name in enumerate(names, 1):
+                path = (*table, name)
+                if header[1] == "[[" and nth == len(names):
+                    arrays[path] = arrays.get(path, -1) + 1
+                place = table = [*path, arrays[path]] if path in arrays else [*path]
         elif key := _KEY.match(line):
             place = [*table, key[1].strip('"')]
         else:
