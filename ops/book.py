@@ -1,7 +1,7 @@
 """The rules by which policies decide and the words that adapters look up: from the settings, from people, from a platform's own showing."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -23,6 +23,7 @@ from schemas.values import ChannelId
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
+TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
 
 _word = msgspec.json.Decoder(Word)
@@ -51,6 +52,13 @@ class Book:
             if isinstance(event, PlatformSeen) and event.channel in self._channels:
                 self._channels[event.channel] = replace(self._channels[event.channel], platform=_platform(event))
         return len(seen) == len(self._channels)
+
+    async def known(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin a work once each platform has been seen, be that long ago: what is asked of it depends on how it is configured."""
+        async with self._log.listen() as wake:
+            while not await self.refresh():
+                await wake(TICK)
+        await work()
 
     async def follow(self, clock: Clock) -> None:
         """Refresh until cancelled."""

@@ -13,9 +13,9 @@ import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
 
-from adapters.mirakl import Mirakl, MiraklSettings
+from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
-from engine.adapter import Adapter, Admission, Endpoint
+from engine.adapter import Adapter, Admission, Endpoint, Maps
 from engine.dispatcher import Dispatcher
 from engine.errors import AdapterError, StartupError
 from engine.lease import Lease
@@ -36,7 +36,7 @@ from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.watch import watch
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
-from projections import aftercare, aftercare_policy, exceptions, inventory, mappings, order_policy, orders, tracking
+from projections import aftercare, aftercare_policy, coverage, exceptions, inventory, mappings, order_policy, orders, tracking
 from projections.rules import Channels
 from schemas.values import ChannelId, TenantId
 
@@ -47,8 +47,12 @@ PROJECTIONS: tuple[Projection[Any], ...] = (
     inventory.publications,
     mappings.mappings,
     tracking.tracking,
+    coverage.coverage,
     exceptions.exceptions,
 )
+
+
+BY_RULES = (orders.orders, aftercare.aftercare)  # whose policies need to know how the marketplaces are configured
 
 
 def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], ...]]:
@@ -60,6 +64,7 @@ def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], 
         inventory.publications: (inventory.settle, inventory.watch),
         mappings.mappings: (mappings.decide,),
         tracking.tracking: (tracking.decide,),
+        coverage.coverage: (coverage.decide,),
         exceptions.exceptions: (),
     }
 
@@ -105,6 +110,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         api_key=reveal(channel.api_key, f"channel {channel.id}: api_key", environment),
         shop_id=channel.shop_id,
         carriers=channel.carriers,
+        reasons=channel.reasons,
+        blocklist=[Blocked(name=buyer.name, sha256=buyer.sha256) for buyer in channel.blocklist],
         orders_every=channel.orders_every,
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
         first_look_days=channel.first_look_days,
@@ -142,6 +149,7 @@ class Wiring:
     ports: Ports
     metrics: Metrics
     admission: Callable[[str], Admission]  # for an outside system
+    maps: Maps | None = None  # None: only what the settings say
 
 
 def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiring, here: str = "") -> list[Adapter]:
@@ -150,7 +158,7 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
     shared: dict[str, Any] = {"tenant": wiring.tenant, "net": ports.net, "clock": ports.clock, "metrics": metrics}
     shop = Shopify(shopify_of(settings.shopify, environment, here), rng=ports.rng, admission=wiring.admission(Shopify.target), **shared)
     channels = [
-        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), **shared)
+        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.maps, **shared)
         for channel in settings.channel
     ]
     return [Reminders(), shop, *channels]
@@ -202,7 +210,7 @@ class Service:
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
             book = Book(pool, log, self.settings)
             await apply_settings(pool, log, self.settings, ports.clock)
-            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__)
+            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__, book)
             adapters = adapters_of(self.settings, self.environment, wiring, self.webhooks_url)
             for adapter in adapters:
                 stack.push_async_callback(adapter.aclose)
@@ -212,7 +220,8 @@ class Service:
                 group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
                 for projection, following in policies(book).items():
                     runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
-                    group.start_soon(self._keep, f"projection {projection.name}", runner.run)
+                    work = partial(book.known, runner.run) if projection in BY_RULES else runner.run
+                    group.start_soon(self._keep, f"projection {projection.name}", work)
                 self._missing.pop("start")
                 self.started.set()
                 logger.info("started", tenant=tenant, webhooks=self.webhooks_url, operations=self.operations_url, schema=schema)

@@ -50,14 +50,13 @@ def _of_steps(row: Aftercare) -> Iterator[ExceptionOpened]:
         if tag == "cancel_order" and not refusal.buried:
             continue  # the money is given back instead
         code, kind = _sorted(tag, refusal)
-        name = refusal.detail.rpartition(": ")[2] if kind else ""
         yield opened(
             code,
             row.stream,
             f"{tag.replace('_', ' ')} of {row.order_id}: {refusal.detail}",
             part=step,
             field=refusal.field,
-            waits_for=f"{kind}:{row.channel}:{name}" if kind else "",
+            waits_for=f"{kind}:{row.channel}:{refusal.word}" if kind and refusal.word else "",
         )
 
 

@@ -78,6 +78,7 @@ class Refusal(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     detail: str
     field: str = ""
+    word: str = ""  # for which there is no mapping
     buried: bool = False  # given up: it lies in the outbox, and is revived rather than asked for anew
 
 
@@ -95,8 +96,8 @@ class Steps(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def after(self, event: Event, tags: frozenset[str]) -> "Steps":
         """The same object where the event, or the command that it is about, is none of these tags' business."""
         match event:
-            case CommandRefused(command=tag, detail=detail, field=field) if tag in tags:
-                return replace(self, refused=self.refused | {step_of(event): Refusal(detail=detail, field=field)})
+            case CommandRefused(command=tag, detail=detail, field=field, word=word) if tag in tags:
+                return replace(self, refused=self.refused | {step_of(event): Refusal(detail=detail, field=field, word=word)})
             case CommandBuried(command=tag, detail=detail) if tag in tags:
                 return replace(self, refused=self.refused | {step_of(event): Refusal(detail=detail, buried=True)})
             case CommandConfirmed() if (step := step_of(event)) in self.refused:

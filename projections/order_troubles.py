@@ -72,7 +72,6 @@ def _of_steps(order: Order) -> Iterator[ExceptionOpened]:
     for step, refusal in order.steps.refused.items():
         tag = step.partition(":")[0]
         code, kind = _sorted(tag, refusal)
-        name = refusal.detail.rpartition(": ")[2] if kind else ""
         yield opened(
             code,
             order.stream,
@@ -81,7 +80,7 @@ def _of_steps(order: Order) -> Iterator[ExceptionOpened]:
             field=refusal.field,
             deadline=order.terms.ship_by if order.terms else None,
             at_stake=order.total,
-            waits_for=f"{kind}:{order.channel}:{name}" if kind else "",
+            waits_for=f"{kind}:{order.channel}:{refusal.word}" if kind and refusal.word else "",
         )
 
 

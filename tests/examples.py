@@ -82,9 +82,11 @@ def reminded(at: datetime) -> ReminderDue:
     return ReminderDue(about=f"order-{CHANNEL}:{ORDER}", at=at)
 
 
-def refused(command: str, detail: str = "no", field: str = "", part: str = "") -> CommandRefused:
+def refused(command: str, detail: str = "no", field: str = "", part: str = "", word: str = "") -> CommandRefused:
     subject = f"order-{CHANNEL}:{ORDER}"
-    return CommandRefused(command_id=UUID(int=1), command=command, subject=subject, attempt=1, detail=detail, field=field, part=part)
+    return CommandRefused(
+        command_id=UUID(int=1), command=command, subject=subject, attempt=1, detail=detail, field=field, word=word, part=part
+    )
 
 
 def confirmed(command: str, part: str = "") -> CommandConfirmed:

@@ -380,7 +380,7 @@ def test_a_confirmation_closes_what_a_refusal_opened() -> None:
 
 
 def test_an_exception_names_whom_it_waits_for_until_when_and_what_is_at_stake() -> None:
-    story = life().given(LATE, *PACKED[1:]).when(refused("ship_order", "unmapped carrier: Royal Mail", "carrier"))
+    story = life().given(LATE, *PACKED[1:]).when(refused("ship_order", "unmapped carrier: Royal Mail", "carrier", word="Royal Mail"))
     [trouble] = story.told
     assert trouble == ExceptionOpened(
         key=f"X36:{STREAM}:ship_order",
