@@ -1,12 +1,14 @@
 """What a seller account on a Mirakl marketplace holds. Amounts are minor units, tax included; times are UTC."""
 
+import uuid
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
-from ops.sandbox.mirakl.sale import Order
+from ops.sandbox.mirakl.book import Book
+from ops.sandbox.mirakl.sale import Attachment, Document, Order, Return, Shipment, Thread
 from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
 
@@ -43,6 +45,25 @@ class Import(Struct):
     header: str = ""
 
 
+NAMESPACE = uuid.UUID("5d2f8b1e-0a6d-5c43-9f3c-2f6f5a1b7c90")
+
+
+def identifier(seed: int, *what: object) -> str:
+    """A UUID that depends on the seed and on what it is for."""
+    return str(uuid.uuid5(NAMESPACE, ":".join(map(str, (seed, *what)))))
+
+
+class Export(Struct, kw_only=True):
+    """Orders on their way into files: OR13."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    asked: dict[str, Any]
+    status: str = "PENDING"
+    files: list[str] = []  # as they were when it was complete
+
+
 class Carrier(Struct, frozen=True):
     code: str
     label: str
@@ -77,6 +98,13 @@ class Account(Struct, kw_only=True):
     switches: Switches = field(default_factory=Switches)
     offers: dict[str, Offer] = {}
     orders: dict[str, Order] = {}  # in the order of their creation
+    book: Book = field(default_factory=Book)
+    shipments: dict[str, Shipment] = {}
+    returns: dict[str, Return] = {}
+    threads: dict[str, Thread] = {}
+    attachments: dict[str, Attachment] = {}
+    documents: dict[int, Document] = {}
+    exports: dict[str, Export] = {}
     imports: dict[str, Import] = {}
     carriers: list[Carrier] = []
     agenda: Agenda = field(default_factory=Agenda)
@@ -85,6 +113,13 @@ class Account(Struct, kw_only=True):
     violations: list[Violation] = []
     last_order: int = 0
     last_import: int = 0
+    last_refund: int = 0
+    last_shipment: int = 0
+    last_return: int = 0
+    last_cancelation: int = 0
+    last_document: int = 0
+    last_message: int = 0
+    last_export: int = 0
 
     @property
     def currency(self) -> str:
