@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from ops.sandbox.mirakl.terms import MoneyTerms
 
 
-class OrderSwitches(Struct):
+class OrderSwitches(MoneyTerms):
     acceptance: Literal["NOT_AUTOMATIC", "AUTOMATIC"] = "NOT_AUTOMATIC"
     partial_acceptance: bool = True
     acceptance_hours: float = 48.0  # then a waiting order is refused by itself
