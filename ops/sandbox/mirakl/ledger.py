@@ -119,7 +119,7 @@ class _Told:
         """What the buyer pays or is paid, signed, tax included; taxes that the operator remits are shown, and taken back."""
         taxes, sign = list(taxes), -1 if type.startswith("REFUND") else 1
         held = sign * sum(tax.amount for tax in taxes)
-        remitted = self.switches.operator_remits_tax
+        remitted = self.switches.taxes_remitted_by_operator
         if not (self.apart or remitted):
             self.write(type, amount, within=held)
         else:
@@ -135,11 +135,11 @@ class _Told:
     def _operator_paid(self, type: str, amount: int, held: int, taxes: list[tuple[Tax, int]]) -> None:
         """Shipping that the operator pays for: taken back from the shop, or given on top. Tax it remits was taken back before."""
         way = -1 if self.switches.operator_paid_shipping == "debit" else 1
-        if not (self.apart or self.switches.operator_remits_tax):
+        if not (self.apart or self.switches.taxes_remitted_by_operator):
             self.write(f"OPERATOR_PAID_{type}", way * amount, within=way * held)
             return
         self.write(f"OPERATOR_PAID_{type}", way * (amount - held))
-        for tax, part in () if self.switches.operator_remits_tax else taxes:
+        for tax, part in () if self.switches.taxes_remitted_by_operator else taxes:
             self.write(f"OPERATOR_PAID_{type}_TAX", way * part, tax=tax.code, tax_rate=tax.rate)
 
     def commission(self, type: str, fee: int, tax: int, rate: str) -> None:

@@ -38,7 +38,6 @@ class Account(Struct, kw_only=True):
     seed: int
     shop_id: int = 2024
     shop_name: str = "Harbour & Thread"
-    currency: str = "GBP"
     created_at: datetime
     switches: Switches = field(default_factory=Switches)
     offers: dict[str, Offer] = {}
@@ -58,6 +57,10 @@ class Account(Struct, kw_only=True):
     violations: list[Violation] = []
     last_order: int = 0
     last_import: int = 0
+
+    @property
+    def currency(self) -> str:
+        return self.switches.currency
 
 
 class RefusedError(RefusalError):

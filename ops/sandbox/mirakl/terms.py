@@ -29,16 +29,12 @@ class OfferTerms(Struct):
     report_missing: bool = False  # has_error_report is true, and there is none
     warehouses: list[str] = []  # their codes; none: quantities are global
     price_approval: bool = False  # then PRI01 only makes prices that wait
-    channels: list[str] = []  # codes of storefronts
     channel_pricing: Literal["DISABLED", "SINGLE", "MULTI"] = "DISABLED"
     volume_pricing: bool = False
     scheduled_pricing: bool = False
     discount_period_required: bool = False
-    export_wait: float = 10.0  # seconds until an asynchronous export is ready
-    exports_fail: bool = False
     export_repeats: float = 60.0  # seconds in which the same OF52 again is handed the earlier one
     export_keeps: float = 86400.0  # seconds for which the files can be fetched
-    export_rows: int = 0  # rows a file holds at most, whatever was asked; 0: as asked
 
 
 class MoneyTerms(OfferTerms):
@@ -67,7 +63,6 @@ class MoneyTerms(OfferTerms):
     reserve_rate: str = "0"  # percent of a cycle that is held back
     reserve_target: int = 0  # minor units; no more than this is held; 0: no limit
     reserve_cycles: int = 0  # after so many cycles it is given back; 0: when the operator says so
-    operator_remits_tax: bool = False  # taxes of orders are the operator's to pay
     operator_pays_shipping: bool = False  # shipping charges are the operator's
     operator_paid_shipping: Literal["debit", "credit"] = "debit"  # what OPERATOR_PAID_ORDER_SHIPPING_* does to the shop
     penalty_as: Literal["SELLER_PENALTY_FEE", "MANUAL_INVOICE"] = "SELLER_PENALTY_FEE"

@@ -21,7 +21,7 @@ class Call:
 
     def __init__(self, contract: Contract, account: Account, asked: Asked, at: datetime, change: Change) -> None:
         self.contract, self.account, self.at, self.change = contract, account, at, change
-        self.values, self.body, self.parts = asked.values, asked.body, asked.parts
+        self.values, self.body, self.parts, self.files = asked.values, asked.body, asked.parts, asked.files
 
 
 Answer = Callable[[Call], Reply]
