@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import sale
+from ops.sandbox.mirakl import goods, sale
 from ops.sandbox.mirakl import state as mirakl
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
@@ -119,7 +119,7 @@ def _subscription(known: shopify.Subscription) -> dict[str, Any]:
     return {"id": gid("WebhookSubscription", known.id), "topic": known.topic, "uri": known.uri, "name": known.name}
 
 
-def _offer(account: mirakl.Account, offer: mirakl.Offer) -> dict[str, Any]:
+def _offer(account: mirakl.Account, offer: goods.Offer) -> dict[str, Any]:
     return {"quantity": offer.quantity, "price": rest_text(offer.price, account.currency), "updated_at": offer.updated_at}
 
 
@@ -168,7 +168,7 @@ def _marketplace_order(order: sale.Order) -> dict[str, Any]:
     }
 
 
-def _import(found: mirakl.Import) -> dict[str, Any]:
+def _import(found: goods.Import) -> dict[str, Any]:
     return {
         "import_id": found.id,
         "status": found.status,

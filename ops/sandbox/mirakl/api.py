@@ -45,7 +45,7 @@ class Api:
                 raise RefusedError(403, f"The user has no access to the shop {asked.values['shop_id']}")
             if (answers := ANSWERS.get(operation.code)) is None:
                 raise RefusedError(501, f"{operation.code} is not simulated")
-            reply = answers(Call(self.contract, account, asked, at, change))
+            reply = answers(Call(self.contract, account, asked, at, change, request=request))
         except RefusedError as refused:
             return refusal(refused.status, str(refused), headers)
         return Reply(reply.status, reply.body, {**headers, **reply.headers}, reply.kind)

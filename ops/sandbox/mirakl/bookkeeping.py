@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from ops.sandbox.mirakl.books import Entry, PaymentState
+from ops.sandbox.mirakl.finance import Entry, PaymentState
 from ops.sandbox.mirakl.state import Account, RefusedError
 
 NAMESPACE = uuid.UUID("0d1c9d86-7c3e-5d0a-9f0e-8b9a64a52f11")
@@ -14,29 +14,29 @@ def identity(account: Account, what: str, n: object) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{account.seed}:{account.shop_id}:{what}:{n}"))
 
 
-def write(account: Account, type: str, amount: int, state: PaymentState, at: datetime, **about: Any) -> Entry:
+def write(account: Account, kind: str, amount: int, state: PaymentState, at: datetime, **about: Any) -> Entry:
     """A new line. What it is `about` are fields of `Entry`."""
-    books = account.books
-    n = len(books.entries) + 1
-    books.balance += amount
+    finance = account.finance
+    n = len(finance.entries) + 1
+    finance.balance += amount
     entry = Entry(
         n=n,
         id=identity(account, "entry", n),
-        type=type,
+        type=kind,
         amount=amount,
-        balance=books.balance,
+        balance=finance.balance,
         created_at=at,
         updated_at=at,
         state=state,
         **about,
     )
-    books.entries.append(entry)
+    finance.entries.append(entry)
     if entry.order is not None:
-        books.by_order.setdefault(entry.order, []).append(n)
+        finance.by_order.setdefault(entry.order, []).append(n)
     if entry.line is not None:
-        books.by_line.setdefault(entry.line, []).append(n)
+        finance.by_line.setdefault(entry.line, []).append(n)
     if entry.cycle is None and state in ("PAYABLE", "RESERVE"):
-        books.payable.append(n)
+        finance.payable.append(n)
     _count(account, entry, amount)
     _changed(account, entry, at)
     return entry
@@ -50,7 +50,7 @@ def move(account: Account, entry: Entry, at: datetime, state: PaymentState) -> N
     entry.state = state
     _count(account, entry, entry.amount)
     if state == "PAYABLE" and entry.cycle is None:
-        account.books.payable.append(entry.n)
+        account.finance.payable.append(entry.n)
     _changed(account, entry, at)
 
 
@@ -79,22 +79,22 @@ def lose(account: Account, entry: str, at: datetime) -> None:
 
 
 def lookup(account: Account, entry: str) -> Entry:
-    found = next((one for one in account.books.entries if one.id == entry), None)
+    found = next((one for one in account.finance.entries if one.id == entry), None)
     if found is None:
         raise RefusedError(404, f"Transaction with identifier '{entry}' not found")
     return found
 
 
 def of_order(account: Account, order: str) -> list[Entry]:
-    books = account.books
-    return [books.entries[n - 1] for n in books.by_order.get(order, ())]
+    finance = account.finance
+    return [finance.entries[n - 1] for n in finance.by_order.get(order, ())]
 
 
 def _count(account: Account, entry: Entry, amount: int) -> None:
     where = "PAYMENT" if entry.type == "PAYMENT" else entry.state
-    account.books.sums[where] = account.books.sums.get(where, 0) + amount
+    account.finance.sums[where] = account.finance.sums.get(where, 0) + amount
 
 
 def _changed(account: Account, entry: Entry, at: datetime) -> None:
-    entry.updated_at, entry.change = at, len(account.books.changes)
-    account.books.changes.append((at, entry.n))
+    entry.updated_at, entry.change = at, len(account.finance.changes)
+    account.finance.changes.append((at, entry.n))

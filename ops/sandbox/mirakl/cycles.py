@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from ops.sandbox.mirakl import bookkeeping, charges, summary
 from ops.sandbox.mirakl.bookkeeping import identity
-from ops.sandbox.mirakl.books import Cycle, Document, Entry
+from ops.sandbox.mirakl.finance import Cycle, Document, Entry
 from ops.sandbox.mirakl.state import Account, RefusedError
 
 RETRY = timedelta(days=1)  # after a payout that failed
@@ -13,21 +13,21 @@ RETRY = timedelta(days=1)  # after a payout that failed
 
 def begin(account: Account, at: datetime) -> None:
     """The first cycle is on the calendar."""
-    account.books.cycle_start = at
+    account.finance.cycle_start = at
     _plan(account, at)
 
 
 def replan(account: Account, at: datetime) -> None:
     """The calendar may have been changed."""
-    if account.books.next_cycle is not None and _next(account, at) != account.books.next_cycle:
-        account.agenda.drop("bill", _name(account.books.next_cycle))
+    if account.finance.next_cycle is not None and _next(account, at) != account.finance.next_cycle:
+        account.agenda.drop("bill", _name(account.finance.next_cycle))
         _plan(account, at)
 
 
 def _plan(account: Account, after: datetime) -> None:
-    books = account.books
-    books.next_cycle = _next(account, after)
-    account.agenda.put(books.next_cycle, "bill", _name(books.next_cycle))
+    finance = account.finance
+    finance.next_cycle = _next(account, after)
+    account.agenda.put(finance.next_cycle, "bill", _name(finance.next_cycle))
 
 
 def _name(at: datetime) -> str:
@@ -53,44 +53,44 @@ def _next(account: Account, after: datetime) -> datetime:
 def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
     match what:
         case "bill":
-            if account.books.next_cycle is not None and ref == _name(account.books.next_cycle):
+            if account.finance.next_cycle is not None and ref == _name(account.finance.next_cycle):
                 bill(account, at)
                 _plan(account, at)
         case "invoice":
-            _invoice(account, account.books.cycles[ref], at)
+            _invoice(account, account.finance.cycles[ref], at)
         case "pay_out":
-            _pay_out(account, account.books.cycles[ref], at)
+            _pay_out(account, account.finance.cycles[ref], at)
 
 
 def bill(account: Account, at: datetime) -> str | None:
     """One run. Returns the cycle's id; None where nothing was due, or where less than nothing is carried over."""
-    books, switches = account.books, account.switches
-    number = len(books.cycles) + 1
+    finance, switches = account.finance, account.switches
+    number = len(finance.cycles) + 1
     charges.subscribe(account, at)
     if switches.reserve_cycles:
         charges.release(account, at, number - switches.reserve_cycles)
-    due = sum(books.entries[n - 1].amount for n in books.payable)
-    if not books.payable and not switches.empty_cycles:
+    due = sum(finance.entries[n - 1].amount for n in finance.payable)
+    if not finance.payable and not switches.empty_cycles:
         return None
     if due < 0 and switches.negative_cycles == "carried_over":
         return None
     charges.hold_back(account, due, number, at)
-    taken, books.payable = books.payable, []
+    taken, finance.payable = finance.payable, []
     cycle = Cycle(
         id=identity(account, "cycle", number),
         voucher=f"{number:06d}",
-        started_at=books.cycle_start or account.created_at,
+        started_at=finance.cycle_start or account.created_at,
         created_at=at,
         entries=taken,
     )
-    entries = [books.entries[n - 1] for n in taken]
+    entries = [finance.entries[n - 1] for n in taken]
     total = sum(entry.amount for entry in entries)
     cycle.to_seller, cycle.to_operator = max(0, total), max(0, -total)
     cycle.summary = summary.of(entries)
-    books.cycles[cycle.id], books.cycle_start = cycle, at
+    finance.cycles[cycle.id], finance.cycle_start = cycle, at
     for entry in entries:
         bookkeeping.file(account, entry, at, cycle=cycle.id)
-    for made in books.documents:
+    for made in finance.documents:
         if made.cycle is None and made.type != "AUTO_INVOICE":
             made.cycle = cycle.id
     _soon(account, "invoice", cycle.id, at, switches.invoice_hours)
@@ -127,7 +127,7 @@ def _pay_out(account: Account, cycle: Cycle, at: datetime) -> None:
         if entry.state == "PAYABLE":
             bookkeeping.move(account, entry, at, "PAID")
     if paid := cycle.to_seller - cycle.to_operator:
-        document = next((made for made in account.books.documents if made.cycle == cycle.id and made.type == "AUTO_INVOICE"), None)
+        document = next((made for made in account.finance.documents if made.cycle == cycle.id and made.type == "AUTO_INVOICE"), None)
         about = {"document": document.number, "document_at": document.created_at} if document else {}
         entry = bookkeeping.write(
             account, "PAYMENT", -paid, switches.payment_line_state, at, cycle=cycle.id,
@@ -137,7 +137,7 @@ def _pay_out(account: Account, cycle: Cycle, at: datetime) -> None:
 
 
 def _entries(account: Account, cycle: Cycle) -> list[Entry]:
-    return [account.books.entries[n - 1] for n in cycle.entries]
+    return [account.finance.entries[n - 1] for n in cycle.entries]
 
 
 # ------------------------------------------------------------------------------------------------------- people's doing
@@ -150,9 +150,9 @@ def confirm(account: Account, invoice_id: int, at: datetime) -> None:
 
 def miscount(account: Account, cycle: str, key: str, amount: int, at: datetime) -> None:
     """A line of the cycle's summary says so much too much."""
-    if cycle not in account.books.cycles:
+    if cycle not in account.finance.cycles:
         raise RefusedError(404, f"Billing cycle with identifier '{cycle}' not found")
-    totals = account.books.cycles[cycle].summary
+    totals = account.finance.cycles[cycle].summary
     totals[key] = totals.get(key, 0) + amount
 
 
@@ -162,7 +162,7 @@ def misprint(account: Account, invoice_id: int, amount: int, at: datetime) -> No
 
 
 def _document(account: Account, invoice_id: int) -> Document:
-    found = next((one for one in account.books.documents if one.invoice_id == invoice_id), None)
+    found = next((one for one in account.finance.documents if one.invoice_id == invoice_id), None)
     if found is None:
         raise RefusedError(404, f"Accounting document with identifier '{invoice_id}' not found")
     return found

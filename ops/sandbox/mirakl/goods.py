@@ -86,7 +86,7 @@ class Import(Struct, kw_only=True):
     header: str = ""
 
 
-class Export(Struct, kw_only=True):
+class Extract(Struct, kw_only=True):
     """An asynchronous export: asked for, ready later, its files fetched one by one."""
 
     id: str
@@ -94,7 +94,7 @@ class Export(Struct, kw_only=True):
     asked: str  # what was asked for, as JSON
     created_at: datetime
     updated_at: datetime
-    status: Literal["PENDING", "COMPLETED", "FAILED"] = "PENDING"
+    status: Literal["PENDING", "COMPLETED", "FAILED", "CANCELED"] = "PENDING"
     kind: str = "application/json"  # of the files
     files: list[bytes] = []  # compressed; gone when they have been kept long enough
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.mirakl.books import Cycle, Detail, Document
 from ops.sandbox.mirakl.charges import TAX_CODE
+from ops.sandbox.mirakl.finance import Cycle, Detail, Document
 from ops.sandbox.mirakl.shapes import moment
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.money import number, rest_text
@@ -45,7 +45,7 @@ def _summary(account: Account, found: Cycle) -> dict[str, Decimal]:
 
 
 def document(account: Account, found: Document) -> dict[str, Any]:
-    run = account.books.cycles[found.cycle] if found.cycle else None
+    run = account.finance.cycles[found.cycle] if found.cycle else None
     automatic = found.type == "AUTO_INVOICE"
     total = number(found.total, account.currency)
     with_tax = number(found.total + found.tax, account.currency)
@@ -122,7 +122,7 @@ def _detail(account: Account, found: Document, detail: Detail) -> dict[str, Any]
 
 def wanted(account: Account, found: Document, asked: Mapping[str, Any]) -> bool:
     """IV01: the invoices that runs made, unless others are asked for."""
-    run = account.books.cycles[found.cycle] if found.cycle else None
+    run = account.finance.cycles[found.cycle] if found.cycle else None
     kind = asked.get("type", "AUTO_INVOICE")
     issuer = "BATCH" if found.type == "AUTO_INVOICE" else "OPERATOR"
     return (
@@ -164,5 +164,5 @@ def pdf(account: Account, found: Document) -> bytes:
         starts.append(len(body))
         body += f"{n} 0 obj\n{part}\nendobj\n"
     table = "".join(f"{start:010d} 00000 n \n" for start in starts)
-    size = len(parts) + 1
-    return f"{body}xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF\n".encode()
+    end = f"trailer\n<< /Size {len(parts) + 1} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF\n"
+    return f"{body}xref\n0 {len(parts) + 1}\n0000000000 65535 f \n{table}{end}".encode()

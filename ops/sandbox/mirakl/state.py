@@ -5,8 +5,8 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
-from ops.sandbox.mirakl.books import Books
-from ops.sandbox.mirakl.goods import Export, Import, Offer, Shelf
+from ops.sandbox.mirakl.finance import Finance
+from ops.sandbox.mirakl.goods import Extract, Import, Offer, Shelf
 from ops.sandbox.mirakl.sale import Order
 from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
@@ -48,8 +48,8 @@ class Account(Struct, kw_only=True):
     closed_from: datetime | None = None  # the seller's holidays
     closed_until: datetime | None = None
     imports: dict[str, Import] = {}
-    exports: dict[str, Export] = {}
-    books: Books = field(default_factory=Books)
+    extracts: dict[str, Extract] = {}  # of offers and of the ledger
+    finance: Finance = field(default_factory=Finance)
     carriers: list[Carrier] = []
     agenda: Agenda = field(default_factory=Agenda)
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.mirakl.books import Books, Entry
+from ops.sandbox.mirakl.finance import Entry, Finance
 from ops.sandbox.mirakl.seek import Turn
 from ops.sandbox.mirakl.shapes import moment
 from ops.sandbox.mirakl.state import Account
@@ -24,45 +24,45 @@ ELSEWHERE = {"shop_model": "MARKETPLACE", "pay_out_psp_codes": "NOT_SPECIFIED"} 
 
 def page(account: Account, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """A page of TL02 and its tokens. By creation, or by last update; the latest first unless asked otherwise."""
-    books = account.books
+    finance = account.finance
     by_update = str(turn.asked.get("sort", "")).startswith("lastUpdated")
-    keys = _keys(books, turn.asked, by_update)
+    keys = _keys(finance, turn.asked, by_update)
     wanted = _wanted(account, turn.asked)
 
     def fits(key: int) -> bool:
-        entry = books.entries[(books.changes[key][1] if by_update else key) - 1]
+        entry = finance.entries[(finance.changes[key][1] if by_update else key) - 1]
         return (not by_update or entry.change == key) and wanted(entry)  # an older change is not where the line stands now
 
     chosen, tokens = turn.page(keys, fits, descending=turn.descending(default=True))
-    places = [books.changes[key][1] if by_update else key for key in chosen]
-    return [row(account, books.entries[n - 1]) for n in places], tokens
+    places = [finance.changes[key][1] if by_update else key for key in chosen]
+    return [row(account, finance.entries[n - 1]) for n in places], tokens
 
 
 def rows(account: Account, asked: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Everything that was asked for, by creation: an export."""
     wanted = _wanted(account, asked)
-    found = (account.books.entries[n - 1] for n in _keys(account.books, asked, by_update=False))
+    found = (account.finance.entries[n - 1] for n in _keys(account.finance, asked, by_update=False))
     return (row(account, entry) for entry in found if wanted(entry))
 
 
-def _keys(books: Books, asked: Mapping[str, Any], by_update: bool) -> Sequence[int]:
+def _keys(finance: Finance, asked: Mapping[str, Any], by_update: bool) -> Sequence[int]:
     """Ascending, and no more than need be looked at: places of lines, or of changes."""
     narrowest: Sequence[int] | None = None
     if lines := _listed(asked, "order_line_id"):
-        narrowest = [n for line in lines for n in books.by_line.get(line, ())]
+        narrowest = [n for line in lines for n in finance.by_line.get(line, ())]
     elif orders := _listed(asked, "order_id"):
-        narrowest = [n for order in orders for n in books.by_order.get(order, ())]
+        narrowest = [n for order in orders for n in finance.by_order.get(order, ())]
     elif cycles := _listed(asked, "seller_billing_cycle_id"):
-        narrowest = [n for cycle in cycles if cycle in books.cycles for n in books.cycles[cycle].entries]
+        narrowest = [n for cycle in cycles if cycle in finance.cycles for n in finance.cycles[cycle].entries]
     if narrowest is not None:
-        return sorted({books.entries[n - 1].change if by_update else n for n in narrowest})
+        return sorted({finance.entries[n - 1].change if by_update else n for n in narrowest})
     since = _time(asked, "last_updated_from")
     if by_update:
-        first = 0 if since is None else bisect_left(books.changes, since, key=lambda change: change[0])
-        return range(first, len(books.changes))
+        first = 0 if since is None else bisect_left(finance.changes, since, key=lambda change: change[0])
+        return range(first, len(finance.changes))
     begin, end = _time(asked, "date_created_from"), _time(asked, "date_created_to")
-    first = 0 if begin is None else bisect_left(books.entries, begin, key=lambda entry: entry.created_at)
-    last = len(books.entries) if end is None else bisect_right(books.entries, end, key=lambda entry: entry.created_at)
+    first = 0 if begin is None else bisect_left(finance.entries, begin, key=lambda entry: entry.created_at)
+    last = len(finance.entries) if end is None else bisect_right(finance.entries, end, key=lambda entry: entry.created_at)
     return range(first + 1, last + 1)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ops.sandbox.mirakl.books import Detail, Entry
+from ops.sandbox.mirakl.finance import Detail, Entry
 
 TERMS: dict[str, str] = {  # type of line -> the term of the summary it belongs to
     "ORDER_AMOUNT": "total_payable_orders",

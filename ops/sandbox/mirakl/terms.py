@@ -56,13 +56,13 @@ class MoneyTerms(OfferTerms):
     invoice_hours: float = 0.0  # from the cycle to its accounting document
     payment_confirmation: bool = False  # documents stay PENDING until the operator confirms them
     negative_cycles: Literal["carried_over", "to_operator"] = "carried_over"
-    commission_refunded: bool = True  # with a refund
     subscription: int = 0  # minor units without tax, in the first cycle of a month
     shop_tax: str = "20"  # percent, on what the operator charges
     fee_on_order: int = 0  # minor units without tax, for each debited order
     reserve_rate: str = "0"  # percent of a cycle that is held back
     reserve_target: int = 0  # minor units; no more than this is held; 0: no limit
     reserve_cycles: int = 0  # after so many cycles it is given back; 0: when the operator says so
+    fees_remitted_by_operator: bool = False  # and so are the fees that buyers pay
     operator_pays_shipping: bool = False  # shipping charges are the operator's
     operator_paid_shipping: Literal["debit", "credit"] = "debit"  # what OPERATOR_PAID_ORDER_SHIPPING_* does to the shop
     penalty_as: Literal["SELLER_PENALTY_FEE", "MANUAL_INVOICE"] = "SELLER_PENALTY_FEE"

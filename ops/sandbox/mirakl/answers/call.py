@@ -8,7 +8,7 @@ import msgspec
 
 from ops.sandbox.mirakl.contract import Asked, Contract
 from ops.sandbox.mirakl.state import Account
-from ops.sandbox.wire import Reply
+from ops.sandbox.wire import Reply, Request
 
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 DEFAULT_PAGE = 10
@@ -19,9 +19,10 @@ Change = Callable[[str, dict[str, Any]], Any]
 class Call:
     """One request being answered: the account as it is, the moment, and the one way to change anything."""
 
-    def __init__(self, contract: Contract, account: Account, asked: Asked, at: datetime, change: Change) -> None:
+    def __init__(self, contract: Contract, account: Account, asked: Asked, at: datetime, change: Change, *, request: Request) -> None:
         self.contract, self.account, self.at, self.change = contract, account, at, change
         self.values, self.body, self.parts, self.files = asked.values, asked.body, asked.parts, asked.files
+        self.base, self.query = request.base, request.first
 
 
 Answer = Callable[[Call], Reply]
@@ -37,3 +38,13 @@ def json(answer: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 def nothing() -> Reply:
     return Reply(204)
+
+
+def neighbours(path: str, size: int, offset: int, total: int) -> dict[str, str]:
+    """The Link header of a page of a list that is paged by offset."""
+    links = []
+    if offset:
+        links.append(f'<{path}?max={size}&offset={max(0, offset - size)}>; rel="previous"')
+    if offset + size < total:
+        links.append(f'<{path}?max={size}&offset={offset + size}>; rel="next"')
+    return {"Link": ", ".join(links)} if links else {}

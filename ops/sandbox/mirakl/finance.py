@@ -92,7 +92,7 @@ class Document(Struct, kw_only=True):
     confirmed: bool = True  # False: the operator has still to say that it is paid
 
 
-class Books(Struct, kw_only=True):
+class Finance(Struct, kw_only=True):
     entries: list[Entry] = []
     changes: list[tuple[datetime, int]] = []  # when which entry was written or changed, in that order
     by_order: dict[str, list[int]] = {}  # order id -> places of its entries
@@ -100,7 +100,9 @@ class Books(Struct, kw_only=True):
     payable: list[int] = []  # places of what the next cycle takes
     sums: dict[str, int] = {}  # payment state -> sum; payments themselves are under PAYMENT
     balance: int = 0
-    due: dict[str, bool] = {}  # order id -> whether its money is due; absent: nothing is booked
+    booked: dict[str, bool] = {}  # order id -> whether its sale is in the books
+    ripe: dict[str, bool] = {}  # and whether its money is due
+    held: dict[str, bool] = {}  # and whether an open incident keeps it from that
     cycles: dict[str, Cycle] = {}
     documents: list[Document] = []
     reserved: list[tuple[int, int]] = []  # number of the cycle, what it held back and has not given back
