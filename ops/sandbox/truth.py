@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import sale
+from ops.sandbox.mirakl import offers, reveal, sale
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
 from ops.sandbox.shopify import totals
