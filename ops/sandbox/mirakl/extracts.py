@@ -59,17 +59,14 @@ def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
         account.agenda.put(at + timedelta(seconds=account.switches.export_keeps), "drop_export", ref)
 
 
-def file_of(account: Account, operation: str, name: str) -> tuple[bytes, str]:
-    """The content of a file, and its kind. Raises RefusedError with 404 where there is none, or none any more."""
-    export, _, place = name.rpartition("-")
+def file_of(account: Account, operation: str, export: str, number: str) -> tuple[bytes, str]:
+    """The content of a file, counted from 1, and its kind. Raises RefusedError where there is none, or none any more."""
     found = account.extracts.get(export)
-    if found is None or found.operation != operation or not place.isdecimal() or not int(place) < len(found.files):
-        raise RefusedError(404, f"The file '{name}' does not exist")
-    return zlib.decompress(found.files[int(place)]), found.kind
-
-
-def names(found: Extract) -> list[str]:
-    return [f"{found.id}-{n}" for n in range(len(found.files))]
+    if found is None or found.operation != operation:
+        raise RefusedError(404, f"Export with identifier '{export}' not found")
+    if not number.isdecimal() or not 1 <= int(number) <= len(found.files):
+        raise RefusedError(404 if found.files or found.status != "COMPLETED" else 410, "The file is not there, or not any more")
+    return zlib.decompress(found.files[int(number) - 1]), found.kind
 
 
 def _offers(account: Account, asked: dict[str, Any], at: datetime) -> Iterator[bytes]:

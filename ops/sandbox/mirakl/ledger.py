@@ -11,37 +11,31 @@ from ops.sandbox.mirakl.sale import Fee, Line, Order, Refund, Tax
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.money import share
 
+STEPS = {"SHIPPED": 1, "TO_COLLECT": 1, "RECEIVED": 2, "CLOSED": 3}  # of an order that has left
 SHOP_TAXES = ("TAXDEFAULT", "TAXLOCAL")  # the second is on nothing, and is written only where lines come by tax code
 
 
 def debited(account: Account, order: Order, at: datetime) -> None:
-    """The buyer has paid: what the order brings and costs, as it stands now. Pending until it is due."""
-    if order.id in account.finance.booked:
+    """The buyer has paid for some lines: what they bring and cost, as they stand now. Pending until the order is due."""
+    _book(account, order, [line for line in order.alive if line.debited_at is not None], at)
+
+
+def entered(account: Account, order: Order, at: datetime) -> None:
+    """The order has come to another state. What is due may be due by that."""
+    finance, reached = account.finance, STEPS.get(order.state, 0)
+    if not reached:
         return
-    account.finance.booked[order.id] = True
-    for line in order.alive:
-        _sale(account, order, line, at)
-    charges.on_order(account, order.id, at)
-
-
-def shipped(account: Account, order: Order, at: datetime) -> None:
-    """The whole order has left. Where the platform never confirms a payment, it is booked now."""
-    if order.workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION":
-        debited(account, order, at)
-    if at > order.shipping_deadline:
-        charges.late(account, order.id, at)
-    if account.switches.payable_after == "SHIPPED":
+    if order.id not in finance.left:
+        finance.left[order.id] = True
+        if order.workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION":  # nobody is ever debited
+            _book(account, order, order.alive, at)
+        if order.state != "CLOSED" and at > order.shipping_deadline:
+            charges.late(account, order.id, at)
+    if reached == STEPS["CLOSED"]:
+        due(account, order.id, at)
+    elif reached >= STEPS[account.switches.payable_after] and order.id not in finance.ripe:
+        finance.ripe[order.id] = False
         _wait_until_due(account, order.id, at)
-
-
-def received(account: Account, order: Order, at: datetime) -> None:
-    if account.switches.payable_after == "RECEIVED":
-        _wait_until_due(account, order.id, at)
-
-
-def closed(account: Account, order: Order, at: datetime) -> None:
-    """Nothing more will happen to it: what is pending still, is due."""
-    due(account, order.id, at)
 
 
 def resolved(account: Account, order: Order, at: datetime) -> None:
@@ -75,12 +69,23 @@ def due(account: Account, order: str, at: datetime) -> None:
 
 def refunded(account: Account, order: Order, line: Line, refund: Refund, at: datetime) -> None:
     """Money has gone back to the buyer, and commission to the shop. Nothing is due before the order itself is."""
-    debited(account, order, at)  # where nobody was debited, there is something to take off now
+    _book(account, order, [line], at)  # where nobody was debited, there is something to take off now
     told = _Told(account, order, line, at, refund.id)
     told.amount("REFUND_ORDER_AMOUNT", -refund.amount, refund.taxes)
     told.amount("REFUND_ORDER_SHIPPING_AMOUNT", -refund.shipping_amount, refund.shipping_taxes)
     told.fees("REFUND_ORDER_FEE_AMOUNT", -1, refund.fees)
     told.commission("REFUND_COMMISSION", refund.commission, refund.commission_tax, line.commission_rate)
+
+
+def _book(account: Account, order: Order, lines: Iterable[Line], at: datetime) -> None:
+    booked = account.finance.booked
+    new = [line for line in lines if line.id not in booked]
+    first = not any(line.id in booked for line in order.lines)
+    for line in new:
+        booked[line.id] = True
+        _sale(account, order, line, at)
+    if new and first:
+        charges.on_order(account, order.id, at)
 
 
 def _sale(account: Account, order: Order, line: Line, at: datetime) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec import convert
 
 from ops.sandbox.chance import choose, happens, whole
-from ops.sandbox.mirakl import offers
 from ops.sandbox.mirakl.registry import SHIPPING_TYPES
 from ops.sandbox.mirakl.sale import Line, Order, Tax, Tracking
 from ops.sandbox.mirakl.state import Account, RefusedError
@@ -29,7 +28,7 @@ def place(account: Account, lines: list[tuple[str, int]], buyer: dict[str, Any],
     for sku, quantity in lines:
         wanted[sku] = wanted.get(sku, 0) + quantity
     for sku, quantity in wanted.items():
-        if offers.for_sale(account, sku, at) < quantity:
+        if sku not in account.offers or account.offers[sku].quantity < quantity:
             raise RefusedError(409, f"{quantity} of {sku} are not on offer")
     account.last_order += 1
     seed, number = account.seed, account.last_order
@@ -96,12 +95,14 @@ def _taxes(price: int, rate: Decimal) -> list[Tax]:
 def _lower(account: Account, order: Order) -> None:
     for line in order.lines:
         if line.state != "REFUSED":
-            line.lowered = offers.take(account, line.offer_sku, line.quantity, line.updated_at)
+            offer = account.offers[line.offer_sku]
+            line.lowered = min(line.quantity, offer.quantity)
+            offer.quantity -= line.lowered
 
 
 def _give_back(account: Account, line: Line) -> None:
     if account.switches.quantity_returns:
-        offers.give_back(account, line.offer_sku, line.lowered, line.updated_at)
+        account.offers[line.offer_sku].quantity += line.lowered
     line.lowered = 0
 
 

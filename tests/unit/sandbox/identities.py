@@ -76,7 +76,7 @@ class Books:
                 if is_booked(order, line):
                     expected.update(_of_line(line))
                 for refund in line["refunds"]:
-                    if refund["state"] == "REFUNDED" or refund.get("refund_state") == "REFUNDED":
+                    if refund["state"] == "REFUNDED":
                         expected.update(_of_refund(line, refund))
         return all(found[key] == expected[key] for key in found.keys() | expected.keys())
 
@@ -143,8 +143,9 @@ def is_booked(order: dict[str, Any], line: dict[str, Any]) -> bool:
     if line["order_line_state"] in ("REFUSED", "CANCELED"):
         return False
     if order["payment_workflow"] == "NO_CUSTOMER_PAYMENT_CONFIRMATION":
-        return order["order_state"] in ("SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED")
-    return order["customer_debited_date"] is not None
+        left = order["order_state"] in ("SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED")
+        return left or any(refund["state"] == "REFUNDED" for refund in line["refunds"])
+    return line["debited_date"] is not None
 
 
 def _of_line(line: dict[str, Any]) -> dict[tuple[str, str | None, str], Decimal]:

@@ -22,7 +22,7 @@ class Call:
     def __init__(self, contract: Contract, account: Account, asked: Asked, at: datetime, change: Change, *, request: Request) -> None:
         self.contract, self.account, self.at, self.change = contract, account, at, change
         self.values, self.body, self.parts, self.files = asked.values, asked.body, asked.parts, asked.files
-        self.base, self.query = request.base, request.first
+        self.base = request.base
 
 
 Answer = Callable[[Call], Reply]

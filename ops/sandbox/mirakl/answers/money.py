@@ -6,7 +6,7 @@ from ops.sandbox.mirakl.answers.offers import extract, status
 from ops.sandbox.mirakl.state import RefusedError
 from ops.sandbox.wire import Reply
 
-LEDGER_FILE = "/dynamic-url/The+URL+is+retrieved+from+TL04+output/TL05"
+LEDGER_FILE = "/api/sellerpayment/transactions_logs/async/files/{id}?file={n}"
 
 
 def _may_read(call: Call) -> None:
@@ -31,7 +31,7 @@ def _export_status(call: Call) -> Reply:
 
 
 def _ledger_file(call: Call) -> Reply:
-    content, kind = extracts.file_of(call.account, "TL03", call.values["file"])
+    content, kind = extracts.file_of(call.account, "TL03", call.values["tracking_id"], call.values["file"])
     return Reply(200, content, kind=f"{kind}; charset=utf-8")
 
 

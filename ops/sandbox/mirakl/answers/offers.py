@@ -11,7 +11,7 @@ from ops.sandbox.mirakl.shapes import moment
 from ops.sandbox.mirakl.state import RefusedError
 from ops.sandbox.wire import Reply
 
-OFFERS_FILE = "/dynamic-url/The+URL+is+retrieved+from+OF53+output/OF54"
+OFFERS_FILE = "/api/offers/export/async/files/{id}/{n}"
 
 
 def _list_offers(call: Call) -> Reply:
@@ -160,12 +160,12 @@ def status(call: Call, found: Extract, path: str) -> dict[str, Any]:
     if found.status == "FAILED":
         shown["error"] = {"code": "TECHNICAL_ERROR", "detail": "The export could not be generated"}
     if found.status == "COMPLETED":
-        shown["urls"] = [f"{call.base}{path}?file={name}" for name in extracts.names(found)]
+        shown["urls"] = [call.base + path.format(id=found.id, n=n) for n in range(1, len(found.files) + 1)]
     return shown
 
 
 def _offers_file(call: Call) -> Reply:
-    content, kind = extracts.file_of(call.account, "OF52", call.query("file") or "")
+    content, kind = extracts.file_of(call.account, "OF52", call.values["tracking_id"], call.values["number"])
     return Reply(200, content, kind=f"{kind}; charset=utf-8")
 
 
