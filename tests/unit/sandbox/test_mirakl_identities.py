@@ -101,10 +101,7 @@ class HonestWorld(RuleBasedStateMachine):
                 continue
             if self.desk.world.account.switches.multi_shipment:
                 lines = [line for line in order.lines if line.to_ship and line.state == "SHIPPING"]
-                there = [
-                    {"order_line_id": line.id, "quantity": line.to_ship // 2 if half and line.to_ship > 1 else line.to_ship}
-                    for line in lines
-                ]
+                there = [{"order_line_id": line.id, "quantity": max(1, line.to_ship // (1 + half))} for line in lines]
                 parcel = {"order_id": order.id, "shipped": True, "shipment_lines": there, "tracking": {"carrier_code": "OTHER"}}
                 self.desk.mirakl("POST", "/api/shipments", {"shipments": [parcel]})
             else:
