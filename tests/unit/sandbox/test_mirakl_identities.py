@@ -56,6 +56,7 @@ TERMS = st.fixed_dictionaries(
         "refund_after_closed": st.booleans(),
     },
 )
+REFUNDABLE = ("SHIPPING", "SHIPPED", "RECEIVED", "CLOSED")
 PENNIES = st.integers(min_value=1, max_value=4000)
 
 
@@ -77,15 +78,21 @@ class HonestWorld(RuleBasedStateMachine):
         with contextlib.suppress(RefusalError):
             self.desk.world.apply(f"mirakl.{operation}", arguments, self.desk.clock.at)
 
-    def line(self, data: st.DataObject) -> Any:
-        """Of some order that there is."""
-        orders = list(self.desk.world.account.orders.values())
-        return data.draw(st.sampled_from([line for order in orders for line in order.lines])) if orders else None
+    def line(self, data: st.DataObject, *states: str) -> Any:
+        """Of some order, in one of those states; None where there is none."""
+        lines = [line for order in self.desk.world.account.orders.values() for line in order.lines if line.state in states]
+        return data.draw(st.sampled_from(lines)) if lines else None
 
     @rule(times=st.integers(1, 3))
     def buyers_come(self, times: int) -> None:
         for _ in range(times):
             self.desk.world.buy(self.desk.clock.at)
+
+    @rule()
+    def buyers_come_and_are_accepted(self) -> None:
+        self.buyers_come(2)
+        self.the_seller_accepts(partly=False)
+        self.desk.later(120)
 
     @rule(partly=st.booleans())
     def the_seller_accepts(self, partly: bool) -> None:
@@ -109,24 +116,29 @@ class HonestWorld(RuleBasedStateMachine):
 
     @rule(data=st.data(), amount=PENNIES, shipping=st.booleans(), excluded=st.booleans())
     def the_seller_refunds(self, data: st.DataObject, amount: int, shipping: bool, excluded: bool) -> None:
-        if (line := self.line(data)) is not None:
-            back = {"order_line_id": line.id, "amount": amount / 100, "shipping_amount": 0.5 if shipping else 0, "reason_code": "17"}
+        if (line := self.line(data, *REFUNDABLE)) is not None:
+            back = {
+                "order_line_id": line.id,
+                "amount": min(amount, line.price // 2) / 100,
+                "shipping_amount": 0.5 if shipping else 0,
+                "reason_code": "17",
+            }
             back |= {"quantity": 1, "excluded_from_shipment": excluded, "taxes": [], "shipping_taxes": []}
             self.desk.mirakl("PUT", "/api/orders/refund", {"refunds": [back]})
 
     @rule(data=st.data(), share=st.sampled_from([0.33, 1.0]))
     def the_operator_refunds(self, data: st.DataObject, share: float) -> None:
-        if (line := self.line(data)) is not None:
+        if (line := self.line(data, *REFUNDABLE)) is not None:
             self.does("operator_refund", order_line_id=line.id, share=share)
 
     @rule(data=st.data())
     def somebody_cancels(self, data: st.DataObject) -> None:
-        if (line := self.line(data)) is not None:
+        if (line := self.line(data, "WAITING_ACCEPTANCE", "WAITING_DEBIT", "SHIPPING")) is not None:
             self.does("operator_cancel_line", order_line_id=line.id, quantity=1)
 
     @rule(data=st.data())
     def an_incident_comes_and_goes(self, data: st.DataObject) -> None:
-        if (line := self.line(data)) is not None:
+        if (line := self.line(data, *REFUNDABLE)) is not None:
             self.does("open_incident", order_line_id=line.id)
             self.desk.later(hours=data.draw(st.sampled_from([0, 30, 300])))
             order = self.desk.world.account.book.of_line[line.id]
