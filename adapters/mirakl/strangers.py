@@ -16,9 +16,9 @@ def _words(text: str) -> frozenset[str]:
 PASSED_OVER = {
     "order": _words(
         """customer_directly_pays_seller discount_campaigns fully_refunded has_invoice invoice_details leadtime_to_ship
-        order_additional_fields order_refunds order_state_reason_label order_taxes paymentType payment_duration payment_type price promotions
-        quote_id references shipping_carrier_standard_code shipping_price shipping_pudo_id shipping_type_standard_code shipping_zone_code
-        shipping_zone_label total_commission transaction_date transaction_number"""
+        order_additional_fields order_refunds order_state_reason_label order_taxes paymentType payment_duration payment_type price
+        promotions quote_id references shipping_carrier_standard_code shipping_price shipping_pudo_id shipping_type_standard_code
+        shipping_zone_code shipping_zone_label total_commission transaction_date transaction_number"""
     ),
     "line": _words(
         """can_refund category_code category_label commission_fee commission_rate_vat commission_taxes commission_vat created_date

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda, Due
 from ops.sandbox.chance import choose, digits, happens, wait, whole
+from ops.sandbox.mirakl import offers as on_offer
 from ops.sandbox.mirakl import operations as mirakl
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.people import Person, person
@@ -81,7 +82,7 @@ def decide(scene: Scene, due: Due) -> dict[str, Any]:
     match due.what:
         case "buyer":
             website = happens(actors.seed, actors.plan.d2c_share, "website", ref)
-            return {"n": ref, "basket": basket(scene, ref, website=website)}
+            return {"n": ref, "basket": basket(scene, ref, due.at, website=website)}
         case "restock":
             sku = choose(actors.seed, list(scene.account.offers), "restock", ref)
             level = next(iter(shop.levels[shop.variants[shop.skus[sku][0]].item_id].values()))
@@ -91,14 +92,16 @@ def decide(scene: Scene, due: Due) -> dict[str, Any]:
     return {"n": ref, "tracking": tracking(actors.seed, ref, due.what)}
 
 
-def basket(scene: Scene, n: int, *, website: bool, sku: str | None = None, quantity: int = 1) -> dict[str, Any] | None:
+def basket(scene: Scene, n: int, at: datetime, *, website: bool, sku: str | None = None, quantity: int = 1) -> dict[str, Any] | None:
     """What a buyer puts into it: only what is shown as for sale there. None if there is nothing."""
     seed, shop, offers = scene.actors.seed, scene.shop, scene.account.offers
 
     def shown(wanted: str) -> int:
         if wanted not in offers:
             return 0
-        return stock.available(shop, shop.variants[shop.skus[wanted][0]].item_id) if website else offers[wanted].quantity
+        return (
+            stock.available(shop, shop.variants[shop.skus[wanted][0]].item_id) if website else on_offer.for_sale(scene.account, wanted, at)
+        )
 
     lines: list[tuple[str, int]] = []
     if sku is not None:

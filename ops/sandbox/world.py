@@ -38,6 +38,7 @@ class World:
         self.actors = people.Actors(seed=seed, plan=plan)
         self._scene = people.Scene(self.actors, self.shop, self.account)
         catalogue.stock_shelves(plan, self.shop, self.account, at)
+        mirakl.begin(self.account, at)
         people.begin(self.actors, at)
         if journal is not None:
             journal.append(Entry(at, "found", {"plan": msgspec.to_builtins(plan), "seed": seed}))
@@ -155,7 +156,7 @@ class World:
         """Sends a buyer now. Returns the marketplace's order id or the shop's order number; None if nothing was for sale."""
         self.advance(at)
         n = people.FAR + self.actors.sent + 1
-        wanted = people.basket(self._scene, n, website=website, sku=sku, quantity=quantity)
+        wanted = people.basket(self._scene, n, self.now, website=website, sku=sku, quantity=quantity)
         bought: str | int | None = self._record("actors.buyer", {"n": n, "basket": wanted})
         return bought
 
@@ -170,6 +171,7 @@ class World:
             self.shop.switches = switched
         else:
             self.account.switches = switched
+            mirakl.switched(self.account, self.now)
 
     def _switched(self, system: str, values: dict[str, Any]) -> ShopifySwitches | MiraklSwitches:
         if system not in ("shopify", "mirakl"):
