@@ -248,6 +248,7 @@ class FulfilmentSeen(Event, tag="fulfilment_seen"):
     carrier: str = ""  # as written in Shopify
     tracking_number: str = ""
     tracking_url: str = ""
+    further_numbers: tuple[str, ...] = ()  # of the other parcels in the group
 
 
 class OrderShipped(Event, tag="order_shipped"):

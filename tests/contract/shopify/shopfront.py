@@ -42,7 +42,7 @@ class PassingClock(StillClock):
     """Waiting for points costs no time of ours."""
 
     def loop_seconds(self, seconds: float) -> float:
-        self.time += timedelta(seconds=seconds)
+        self.time += timedelta(seconds=seconds, microseconds=1)  # or else the last billionth of a point would be waited for forever
         return 0.0
 
 
