@@ -56,6 +56,7 @@ def _system(system: str, answers: Answers, now: Callable[[], datetime], clock: C
             tuple(request.query.items()),
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
+            base=f"{request.scheme}://{request.host}/{system}",
         )
         out = answers(system, asked)
         response = _response(out.reply, now())

@@ -37,7 +37,7 @@ class World:
         self.now = at
         self._journal: Journal | None = None
         self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
-        self.account = Account(seed=seed, created_at=at, switches=plan.mirakl, currency=plan.marketplace_currency or plan.currency)
+        self.account = Account(seed=seed, created_at=at, switches=plan.mirakl)
         self.actors = people.Actors(seed=seed, plan=plan, began=at)
         self.calls = Ledger()
         self.history = History()

@@ -5,31 +5,11 @@ from typing import Any
 import msgspec
 
 from ops.sandbox.mirakl.contract import Contract
-from ops.sandbox.mirakl.orders import SHIPPING_TYPES
+from ops.sandbox.mirakl.registry import BY_OPERATOR, PICK_UP, REASONS, SHIPPING_TYPES, needs_tracking
 from ops.sandbox.mirakl.shapes import moment
-from ops.sandbox.mirakl.state import Account, Carrier
+from ops.sandbox.mirakl.state import Account
 
 VERSION = {"version": "3.412"}
-
-CARRIERS = [
-    Carrier("RM", "Royal Mail", "https://www.royalmail.com/track-your-item#/tracking-results/{trackingId}", "ROYAL_MAIL"),
-    Carrier("EVRI", "Evri", "https://www.evri.com/track/parcel/{trackingId}"),
-    Carrier("DPDUK", "DPD (UK)", "https://www.dpd.co.uk/apps/tracking/?reference={trackingId}", "DPD_UK"),
-    Carrier("ups-gb", "UPS (UK)", "https://www.ups.com/track?tracknum={trackingId}", "UPS"),
-    Carrier("UPS", "UPS", "https://www.ups.com/track?tracknum={trackingId}"),
-    Carrier("DHLX", "DHL Express", "https://www.dhl.com/gb-en/home/tracking.html?tracking-id={trackingId}", "DHL_EXPRESS"),
-    Carrier("YODEL", "Yodel", None),
-    Carrier("OTHER", "Other", None),
-]
-
-REASONS = [  # code, label, type, whether the seller may use it
-    ("15", "Out of stock", "REFUND", True),
-    ("17", "Item returned", "REFUND", True),
-    ("21", "Commercial gesture", "REFUND", False),
-    ("30", "Out of stock", "CANCELATION", True),
-    ("41", "Item not received", "INCIDENT_OPEN", False),
-    ("51", "Issue solved", "INCIDENT_CLOSE", True),
-]
 
 
 def account(contract: Contract, shop: Account) -> dict[str, Any]:
@@ -70,13 +50,21 @@ def platform(contract: Contract, shop: Account) -> dict[str, Any]:
     features["order_workflows"] |= {
         "order_acceptance": switches.acceptance,
         "shipping_and_billing_details_before_acceptance": switches.addresses_before_acceptance,
+        "pay_on_shipment": switches.payment_workflow == "PAY_ON_SHIPMENT",
+        "pay_on_due_date": switches.payment_workflow == "PAY_ON_DUE_DATE",
+        "no_customer_payment_confirmation": switches.payment_workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION",
     }
     features["shipment"] |= {"multi_shipment": switches.multi_shipment}
-    features["returns"] |= {"marketplace": False}
+    features["returns"] |= {"marketplace": switches.returns}
     features["pricing"] |= {"channel_pricing": "DISABLED"}
-    features["tax_collection"] |= {"activated": "NONE"}
+    features["tax_collection"] |= {
+        "activated": "YES" if switches.taxes_remitted_by_operator else "NO",
+        "tax_collection_by_operator": switches.taxes_remitted_by_operator,
+    }
+    features["promotion"] |= {"seller_promotion": switches.promotions > 0, "cart_promotion_campaign": switches.promotions > 0}
     features |= {
         "disable_seller_alternative_carrier": not switches.alternative_carriers,
+        "multi_currency": switches.currency != switches.platform_currency,
         "order_tax_mode": switches.tax_mode,
         "offer_prices_decimals": "2",
         "operator_csv_delimiter": "SEMICOLON",
@@ -98,9 +86,9 @@ def shipping_types(shop: Account) -> dict[str, Any]:
                 "code": code,
                 "label": label,
                 "description": None,
-                "click_and_collect": False,
-                "delivery_by_operator": False,
-                "mandatory_tracking": shop.switches.mandatory_tracking,
+                "click_and_collect": code == PICK_UP,
+                "delivery_by_operator": code == BY_OPERATOR,
+                "mandatory_tracking": needs_tracking(shop.switches, code),
             }
             for code, label in SHIPPING_TYPES.items()
         ]
