@@ -43,6 +43,7 @@ class World:
         self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
         catalogue.stock_shelves(plan, self.shop, self.account, at)
+        mirakl.begin(self.account, at)
         people.begin(self.actors, at)
         self._observe()
         if journal is not None:
@@ -206,6 +207,7 @@ class World:
             self.shop.switches = switched
         else:
             self.account.switches = switched
+            mirakl.switched(self.account, self.now)
 
     def _switched(self, system: str, values: dict[str, Any]) -> ShopifySwitches | MiraklSwitches:
         if system not in ("shopify", "mirakl"):

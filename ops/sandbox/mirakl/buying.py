@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct, convert
 
 from ops.sandbox.chance import choose, digits, happens
-from ops.sandbox.mirakl import orders
+from ops.sandbox.mirakl import offers, orders, prices
 from ops.sandbox.mirakl.amounts import tax_of
 from ops.sandbox.mirakl.registry import FEES, ORDINARY, PICK_UP
 from ops.sandbox.mirakl.sale import Fee, Line, Order, Promotion, PromotionKind, Tax
@@ -53,7 +53,7 @@ def place(
     for sku, quantity in lines:
         wanted[sku] = wanted.get(sku, 0) + quantity
     for sku, quantity in wanted.items():
-        if sku not in account.offers or account.offers[sku].quantity < quantity:
+        if offers.for_sale(account, sku, at) < quantity:
             raise RefusedError(409, f"{quantity} of {sku} are not on offer")
     settled, number = convert(options or {}, Options), account.last_order + 1
     commercial = settled.commercial_id or choose(account.seed, NUMBERINGS, "numbering", number).format(n=1000 + number)
@@ -116,7 +116,9 @@ def _line(account: Account, order: Order, index: int, wanted: tuple[str, int], o
         shipping = int(_nth(options.shipping_prices, index) or 0)
     else:
         shipping = choose(seed, SHIPPING_PRICES, "shipping", n) if index == 1 else 0
-    promotions, unit_price = _promoted(account, order, index, offer.price, quantity) if reduced else ([], offer.price)
+    price_now = prices.applicable(offer, order.created_at, order.channel)
+    each = price_now.each(order.created_at, quantity)
+    promotions, unit_price = _promoted(account, order, each, quantity) if reduced else ([], each)
     price = unit_price * quantity
     fee = share(price + shipping * switches.commission_on_shipping, COMMISSION)
     long = happens(seed, 0.3, "line id", n)
@@ -131,7 +133,7 @@ def _line(account: Account, order: Order, index: int, wanted: tuple[str, int], o
         category=offer.category,
         quantity=quantity,
         unit_price=unit_price,
-        origin_unit_price=offer.price,
+        origin_unit_price=price_now.price,
         unit_tax=round(Decimal(tax_of(taxes)) / quantity),
         price=price,
         shipping_price=shipping,
@@ -169,7 +171,7 @@ def _taxes(account: Account, price: int, units: int, rates: dict[str, Decimal]) 
     return taxes
 
 
-def _promoted(account: Account, order: Order, index: int, price: int, quantity: int) -> tuple[list[Promotion], int]:
+def _promoted(account: Account, order: Order, price: int, quantity: int) -> tuple[list[Promotion], int]:
     """What is taken off every unit, so that the price is still its quantity times the unit price. Returns the new unit price."""
     seed, n = account.seed, order.number
     kind = choose(seed, PROMOTIONS, "promotion kind", n)

@@ -158,7 +158,7 @@ def _cancel(account: Account, line: Line, part: Wanted, reason: str, *, by: Orig
         commission_tax=was[1] - line.commission_tax,
     )
     line.cancelations.append(made)
-    orders.give_back(account, line, part.quantity, wanted=account.switches.quantity_returns)
+    orders.give_back(account, line, part.quantity, at, wanted=account.switches.quantity_returns)
     line.updated_at = at
     if line.quantity == 0:
         orders.move([line], "CANCELED", at, reason)

@@ -142,6 +142,10 @@ class Contract:
             values = [value for text in given for value in text.split(",")]
             if len(values) > COMMA_LIMIT:
                 raise RefusedError(400, f"The parameter '{name}' holds more than {COMMA_LIMIT} values")
+            if schema.get("type") == "array":  # several times or with commas, as the caller likes
+                several = [_typed(schema["items"].get("type"), value) for value in values]
+                self._validate(pointer, several, f"the parameter '{name}'")
+                return several
             for value in values:
                 self._validate(pointer, value, f"the parameter '{name}'")
             return values

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from ops.sandbox.mirakl import orders
+from ops.sandbox.mirakl import ledger, orders
 from ops.sandbox.mirakl.registry import check_reason
 from ops.sandbox.mirakl.sale import Incident, Origin
 from ops.sandbox.mirakl.state import Account, RefusedError
@@ -33,6 +33,7 @@ def resolve(account: Account, order_id: str, line_id: str, reason_code: str, *, 
     incident.closed_at, incident.closed_by, incident.resolution = at, by, reason_code
     line.updated_at = at
     account.book.touch(order, at)
+    ledger.resolved(account, order, at)
     if order.state == "RECEIVED":  # it may have been due to close in the meantime
         account.agenda.drop("close", order.id)
         account.agenda.put(at + timedelta(hours=account.switches.close_hours), "close", order.id)

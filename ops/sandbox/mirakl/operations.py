@@ -40,18 +40,24 @@ from functools import partial
 from typing import Any
 
 from ops.sandbox.mirakl import (
+    bookkeeping,
     buying,
     cancelations,
     ceilings,
+    charges,
+    cycles,
     documents,
     exports,
+    extracts,
+    imports,
     inbox,
     incidents,
+    ledger,
+    offers,
     orders,
     refunds,
     returns,
     shipments,
-    stock,
 )
 from ops.sandbox.mirakl.state import Account
 
@@ -85,7 +91,30 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "RT29": returns.cancel,
     "M12": inbox.reply,
     "M14": partial(inbox.open_thread, by="seller"),
-    "STO01": stock.upload,
+    "STO01": imports.upload_stock,
+    "PRI01": imports.upload_prices,
+    "OF52": extracts.ask_for_offers,
+    "TL03": extracts.ask_for_ledger,
+    # what other people do to offers and money
+    "edit_offer": offers.edit,
+    "delete_offer": offers.delete,
+    "restore_offer": offers.restore,
+    "approve_prices": offers.approve_prices,
+    "shop": offers.close_shop,
+    "resume_import": imports.resume,
+    "penalise": charges.penalise,
+    "manual_document": charges.manual,
+    "one_off": charges.one_off,
+    "book": charges.book,
+    "release_reserve": charges.release,
+    "confirm_document": cycles.confirm,
+    "bill": cycles.bill,
+    # what is wrong in the marketplace's books
+    "lose_entry": bookkeeping.lose,
+    "restate_entry": bookkeeping.restate,
+    "overcharge": charges.overcharge,
+    "miscount_cycle": cycles.miscount,
+    "misprint_document": cycles.misprint,
     "called": ceilings.count,
     "place": buying.place,
     "customer_cancel": partial(cancelations.cancel_order, by="customer"),
@@ -120,8 +149,23 @@ FALLS_DUE: Mapping[str, Callable[[Account, str, str, datetime], None]] = {
     **dict.fromkeys(("shipment_collect", "shipment_receive", "shipment_debit"), shipments.fall_due),
     "refund": refunds.fall_due,
     "export": exports.fall_due,
-    **dict.fromkeys(("start_import", "finish_import"), stock.fall_due),
+    **dict.fromkeys(("start_import", "finish_import"), imports.fall_due),
+    **dict.fromkeys(("make_export", "drop_export"), extracts.fall_due),
+    **dict.fromkeys(("bill", "invoice", "pay_out"), cycles.fall_due),
+    "price_turns": offers.fall_due,
+    "money_due": ledger.fall_due,
 }
+
+
+def begin(account: Account, at: datetime) -> None:
+    """What a new account has on its calendar."""
+    cycles.begin(account, at)
+
+
+def switched(account: Account, at: datetime) -> None:
+    """Switches were moved: what hung may go on, what was planned may be planned anew."""
+    imports.resume_all(account, at)
+    cycles.replan(account, at)
 
 
 def perform(account: Account, operation: str, arguments: Mapping[str, Any], at: datetime) -> Any:

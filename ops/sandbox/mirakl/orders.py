@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ops.sandbox.chance import digits, happens, whole
-from ops.sandbox.mirakl import carriers
+from ops.sandbox.mirakl import carriers, ledger, offers
 from ops.sandbox.mirakl.registry import FIELDS, PICK_UP
 from ops.sandbox.mirakl.sale import Line, Order
 from ops.sandbox.mirakl.state import Account, RefusedError
@@ -73,6 +73,7 @@ def settle(account: Account, order: Order, at: datetime) -> None:
     account.book.touch(order, at)
     if order_state != was:
         _entered(account, order, at)
+        ledger.entered(account, order, at)
 
 
 def _entered(account: Account, order: Order, at: datetime) -> None:
@@ -99,20 +100,16 @@ def advance_all(account: Account, order: Order, state: str, at: datetime) -> Non
     settle(account, order, at)
 
 
-def lower(account: Account, order: Order) -> None:
+def lower(account: Account, order: Order, at: datetime) -> None:
     for line in order.alive:
-        offer = account.offers[line.offer_sku]
-        line.lowered = min(line.quantity, offer.quantity)
-        offer.quantity -= line.lowered
-        account.moved.append((offer.sku, f"order {order.id}"))
+        line.lowered = offers.take(account, line.offer_sku, line.quantity, at, f"order {order.id}")
 
 
-def give_back(account: Account, line: Line, units: int, *, wanted: bool) -> None:
+def give_back(account: Account, line: Line, units: int, at: datetime, *, wanted: bool) -> None:
     """The offer rises again by what this line had lowered it, where the marketplace does that."""
     back = min(units, line.lowered)
     if wanted:
-        account.offers[line.offer_sku].quantity += back
-        account.moved.append((line.offer_sku, f"line {line.id} given back"))
+        offers.give_back(account, line.offer_sku, back, at, f"line {line.id} given back")
     line.lowered -= back
 
 
@@ -121,7 +118,7 @@ def give_back(account: Account, line: Line, units: int, *, wanted: bool) -> None
 
 def begin(account: Account, order: Order, at: datetime) -> None:
     if account.switches.quantity_falls == "creation":
-        lower(account, order)
+        lower(account, order, at)
     if order.state == "STAGING":
         account.agenda.put(at + timedelta(seconds=account.switches.staging_seconds), "release", order.id)
     else:
@@ -183,12 +180,12 @@ def accept(account: Account, order_id: str, decisions: list[dict[str, Any]], at:
 def _refuse(account: Account, lines: list[Line], reason: str, at: datetime) -> None:
     move(lines, "REFUSED", at, reason)
     for line in lines:
-        give_back(account, line, line.quantity, wanted=account.switches.quantity_returns)
+        give_back(account, line, line.quantity, at, wanted=account.switches.quantity_returns)
 
 
 def accepted(account: Account, order: Order, at: datetime) -> None:
     if account.switches.quantity_falls == "acceptance":
-        lower(account, order)
+        lower(account, order, at)
     if order.workflow == "PAY_ON_ACCEPTANCE":
         advance_all(account, order, "WAITING_DEBIT", at)
         ask_for_debit(account, order, at)
@@ -233,6 +230,7 @@ def debited(account: Account, order: Order, at: datetime) -> None:
     order.transaction = f"TX{digits(seed, 10, 'debit', order.number)}"
     for line in order.alive:
         line.debited_at = order.debited_at
+    ledger.debited(account, order, at)
 
 
 def confirm_debit(account: Account, order_id: str, at: datetime) -> None:
@@ -253,7 +251,7 @@ def cancel_all(account: Account, order: Order, reason: str, at: datetime) -> Non
     lines = [line for line in order.alive if line.state not in LEFT and line.state != "CLOSED"]
     move(lines, "CANCELED", at, reason)
     for line in lines:
-        give_back(account, line, line.quantity, wanted=account.switches.quantity_returns)
+        give_back(account, line, line.quantity, at, wanted=account.switches.quantity_returns)
     for what in ("release", "acceptance_timeout", "debit", "pay", "centre_ships"):
         account.agenda.drop(what, order.id)
     settle(account, order, at)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ops.sandbox.chance import digits
-from ops.sandbox.mirakl import orders
+from ops.sandbox.mirakl import ledger, orders
 from ops.sandbox.mirakl.amounts import Wanted, commission_on, left, read_part
 from ops.sandbox.mirakl.registry import check_reason
 from ops.sandbox.mirakl.sale import Fee, Line, Order, Origin, Refund, Tax
@@ -94,7 +94,7 @@ def _exclude(account: Account, line: Line, refund: Refund, at: datetime) -> None
     if not refund.excluded or account.switches.excluded_units == "ignored":
         return
     line.excluded += refund.quantity
-    orders.give_back(account, line, refund.quantity, wanted=account.switches.quantity_returns_on_refund)
+    orders.give_back(account, line, refund.quantity, at, wanted=account.switches.quantity_returns_on_refund)
     if line.to_ship == 0 and line.prepared == 0 and line.state == "SHIPPING":
         if line.shipped:
             orders.move([line], "SHIPPED", at)
@@ -153,6 +153,7 @@ def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
     refund.state = STATES[STATES.index(refund.state) + 1]
     if refund.state == "REFUNDED":
         refund.paid_at, refund.transaction = at, f"RF{digits(account.seed, 9, 'refund', refund.id)}"
+        ledger.refunded(account, order, line, refund, at)
     else:
         account.agenda.put(at + timedelta(seconds=account.switches.refund_delay), what, ref)
     line.updated_at = at

@@ -37,7 +37,6 @@ REASONS = [  # code, label, type, whether the seller may use it
     ("63", "Question on my account", "SELLER_OPERATOR_MESSAGING", True),
 ]
 
-TAX_LABELS = {"GB-VAT": "VAT", "STATE": "State tax", "CITY": "City tax"}
 FEES = {"GIFT_WRAP": 350, "HANDLING": 99}  # minor units a line
 
 DOCUMENT_TYPES = (

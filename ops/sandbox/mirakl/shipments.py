@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops.sandbox.mirakl import carriers, orders
+from ops.sandbox.mirakl import carriers, ledger, orders
 from ops.sandbox.mirakl.registry import BY_OPERATOR, PICK_UP, SHIPMENT_FIELDS, needs_tracking
 from ops.sandbox.mirakl.sale import Line, Order, Shipment, Tracking
 from ops.sandbox.mirakl.state import Account, RefusedError, identifier
@@ -226,6 +226,7 @@ def _debited(account: Account, order: Order, shipment: Shipment, at: datetime) -
     order.paid = sum(line.total for line in order.alive if line.debited_at)
     if all(line.debited_at for line in order.alive):
         order.debited_at = at
+    ledger.debited(account, order, at)
     account.book.touch(order, at)
 
 

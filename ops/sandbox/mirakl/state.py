@@ -2,48 +2,17 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
 from ops.sandbox.mirakl.book import Book
+from ops.sandbox.mirakl.finance import Finance
+from ops.sandbox.mirakl.goods import Extract, Import, Offer, Shelf
 from ops.sandbox.mirakl.sale import Attachment, Document, Order, Return, Shipment, Thread
 from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
-
-
-class Offer(Struct):
-    id: int
-    sku: str  # shop_sku: the seller's own
-    product_sku: str  # the operator's
-    title: str
-    category: str
-    ean: str
-    price: int
-    quantity: int
-    updated_at: datetime
-
-
-class LineError(Struct, frozen=True):
-    number: int  # of the line in the file, the header being the first
-    message: str
-    text: str  # the line itself
-
-
-class Import(Struct):
-    """A stock file on its way. Counts are known when it is complete."""
-
-    id: str
-    created_at: datetime
-    text: str
-    starts_at: datetime
-    status: Literal["WAITING", "RUNNING", "COMPLETE", "FAILED"] = "WAITING"
-    completed_at: datetime | None = None
-    applied: int = 0
-    errors: list[LineError] = []
-    header: str = ""
-
 
 NAMESPACE = uuid.UUID("5d2f8b1e-0a6d-5c43-9f3c-2f6f5a1b7c90")
 
@@ -83,10 +52,6 @@ class Violation(Struct, frozen=True):
 class Switches(OrderSwitches):
     """What an operator configures, and what nobody documents."""
 
-    import_wait: float = 5.0  # seconds until a stock import starts
-    import_run: float = 5.0  # and until it is complete
-    imports_stuck: bool = False  # they wait for ever
-
 
 class Account(Struct, kw_only=True):
     """Everything there is. `seed` decides what chance decides."""
@@ -105,7 +70,14 @@ class Account(Struct, kw_only=True):
     attachments: dict[str, Attachment] = {}
     documents: dict[int, Document] = {}
     exports: dict[str, Export] = {}
+    gone: dict[str, Offer] = {}  # offers deleted
+    shelf: Shelf = field(default_factory=Shelf)
+    shop_state: str = "OPEN"  # CLOSE, SUSPENDED or TERMINATED by the operator's hand
+    closed_from: datetime | None = None  # the seller's holidays
+    closed_until: datetime | None = None
     imports: dict[str, Import] = {}
+    extracts: dict[str, Extract] = {}  # of offers and of the ledger
+    finance: Finance = field(default_factory=Finance)
     carriers: list[Carrier] = []
     agenda: Agenda = field(default_factory=Agenda)
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window

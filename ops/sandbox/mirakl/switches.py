@@ -2,16 +2,15 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from ops.sandbox.mirakl.terms import MoneyTerms
 
 
-class OrderSwitches(Struct, forbid_unknown_fields=True):
+class OrderSwitches(MoneyTerms):
     # ------------------------------------------------------------------------------------- what PC01 and the lists tell
     acceptance: Literal["NOT_AUTOMATIC", "AUTOMATIC", "BOTH"] = "NOT_AUTOMATIC"
     automatic_share: float = 0.5  # of orders, where BOTH
     addresses_before_acceptance: bool = False
     multi_shipment: bool = False  # shipments by ST*; else OR23 and OR24, and ST01 is not found
-    warehouses: tuple[str, ...] = ()  # codes that a shipment may come from
     alternative_carriers: bool = True  # a carrier outside the list may be named
     mandatory_tracking: bool = False  # for every shipping method
     tracking_mandatory_for: tuple[str, ...] = ()  # and else for these, by code

@@ -8,7 +8,7 @@ import msgspec
 from ops.sandbox import calls, history
 from ops.sandbox.calls import Call, Ledger
 from ops.sandbox.faults import Fault
-from ops.sandbox.plan import Plan
+from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.truth import told, truth
 from tests.unit.sandbox.desk import START, Desk, marketplace_id
 
@@ -25,7 +25,7 @@ def test_a_call_is_kept_with_what_it_changed() -> None:
     assert (call.system, call.operation, call.at, call.status, call.fault) == ("mirakl", "OR21", START, 204, None)
     assert call.request_id and [(change.op, change.about[0], change.refused) for change in call.changes] == [("mirakl.OR21", order, None)]
     desk.accept(order)
-    assert last(desk).status == 400 and list(last(desk).effects) == [] and "WAITING_ACCEPTANCE" in str(last(desk).changes[0].refused)
+    assert last(desk).status == 400 and list(last(desk).effects) == [] and "WAITING_DEBIT" in str(last(desk).changes[0].refused)
 
 
 def test_an_order_made_in_shopify_is_named_by_the_call() -> None:
@@ -53,7 +53,7 @@ def test_a_call_that_was_never_answered_for_is_kept_all_the_same() -> None:
     assert [(call.operation, call.status) for call in ledger.calls] == [("OR24", None)]
 
 
-def test_memory_is_bounded(monkeypatch: object) -> None:
+def test_memory_is_bounded() -> None:
     ledger = Ledger()
     for number in range(calls.KEEP + calls.KEEP // 4 + 10):
         ledger.begin("mirakl", "OR24", START)
@@ -91,7 +91,7 @@ def test_the_truth_is_told_in_pieces_that_are_the_whole() -> None:
 
 
 def test_only_what_changed_since_is_told() -> None:
-    desk = Desk()
+    desk = Desk(Plan(skus=6, offers_open="at_stock", warehouse=Warehouse(pick_seconds=10**7)))
     first, second = desk.bought(), desk.bought()
     made = desk.created()
     desk.later(3600)

@@ -1,6 +1,6 @@
 """What each operation answers, a family of operations a file; each ends in the table of what it answers."""
 
-from ops.sandbox.mirakl.answers import account, amounts, documents, exports, messages, offers, orders, returns, shipments
+from ops.sandbox.mirakl.answers import account, amounts, documents, exports, messages, money, offers, orders, returns, shipments
 from ops.sandbox.mirakl.answers.call import Answer
 
 ANSWERS: dict[str, Answer] = {
@@ -12,5 +12,6 @@ ANSWERS: dict[str, Answer] = {
     **returns.ANSWERS,
     **messages.ANSWERS,
     **offers.ANSWERS,
+    **money.ANSWERS,
     **account.ANSWERS,
 }

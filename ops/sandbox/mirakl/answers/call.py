@@ -1,17 +1,16 @@
 """One request being answered, and the forms an answer takes."""
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
-from ops.sandbox.mirakl import shapes
+from ops.sandbox.mirakl import seek, shapes
 from ops.sandbox.mirakl.contract import Asked, Contract
 from ops.sandbox.mirakl.sale import Order
-from ops.sandbox.mirakl.state import Account, RefusedError, Switches
+from ops.sandbox.mirakl.state import Account, Switches
 from ops.sandbox.wire import Reply
 
 ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -74,50 +73,29 @@ def nothing() -> Reply:
 # ----------------------------------------------------------------------------------------------------------------- pages
 
 
+def neighbours(call: Call, path: str, size: int, offset: int, total: int) -> dict[str, str]:
+    """The Link header of a page of a list that is paged by offset."""
+    kept = {name: str(value).lower() if isinstance(value, bool) else value for name, value in call.values.items()}
+
+    def link(rel: str, offset: int) -> str:
+        return f'<{call.base}{path}?{urlencode(kept | {"max": size, "offset": offset}, doseq=True)}>; rel="{rel}"'
+
+    links = [link("previous", max(0, offset - size))] if offset else []
+    links += [link("next", offset + size)] if offset + size < total else []
+    return {"Link": ", ".join(links)} if links else {}
+
+
 def seek_page(
     call: Call,
     search: Callable[[Mapping[str, Any]], Sequence[T]],
     key: Callable[[T], int],
     show: Callable[[T], Any],
     *,
-    default: int = DEFAULT_PAGE,
+    limit: int = seek.DEFAULT_LIMIT,
     descending: bool = False,
 ) -> Reply:
-    """A page of what `search` finds, in ascending order of `key`, where a token says how to go on.
-
-    With a token all other parameters are passed over: it holds those of the first call. What is added behind the last page that was
-    read comes with the next one.
-    """
-    values: Mapping[str, Any] = call.values
-    after: int | None = None
-    if (token := values.get("page_token")) is not None:
-        values, after = _told(token)
-    direction = str(values.get("sort", "")).rpartition(",")[2].upper()
-    down = direction == "DESC" if direction in ("ASC", "DESC") else descending
-    found = list(search(values))
-    if down:
-        found.reverse()
-    size = values.get("limit", default)
-    first = 0 if after is None else next((n for n, one in enumerate(found) if (key(one) < after if down else key(one) > after)), len(found))
-    page = found[first : first + size]
-    answer: dict[str, Any] = {"data": [show(one) for one in page]}
-    if first + size < len(found):
-        answer["next_page_token"] = _token(values, key(page[-1]))
-    if first:
-        answer["previous_page_token"] = _token(values, key(found[first - size - 1]) if first > size else None)
-    return json(answer)
-
-
-def _token(values: Mapping[str, Any], after: int | None) -> str:
-    kept = {name: value for name, value in values.items() if name != "page_token"}
-    return base64.urlsafe_b64encode(msgspec.json.encode([kept, after])).decode().rstrip("=")
-
-
-def _told(token: str) -> tuple[dict[str, Any], int | None]:
-    try:
-        values, after = msgspec.json.decode(
-            base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=tuple[dict[str, Any], int | None]
-        )
-    except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise RefusedError(400, "The page token is not valid") from None
-    return values, after
+    """A page of what `search` finds, in ascending order of `key`. With a token, what is searched for is what the first call asked."""
+    turn = seek.turn({"limit": limit, **call.values})
+    found = {key(one): one for one in search(turn.asked)}
+    page, tokens = turn.page(list(found), lambda _: True, descending=turn.descending(descending))
+    return json({"data": [show(found[one]) for one in page], **tokens})

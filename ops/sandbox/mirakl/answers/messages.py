@@ -112,7 +112,7 @@ def _list(call: Call) -> Reply:
 
     shown = SHOWN_MESSAGES if call.values.get("with_messages") else None
     return seek_page(
-        call, search, lambda one: one.number, lambda one: _thread(call, one, messages=shown), default=INBOX_PAGE, descending=True
+        call, search, lambda one: one.number, lambda one: _thread(call, one, messages=shown), limit=INBOX_PAGE, descending=True
     )
 
 

@@ -1,14 +1,12 @@
-"""OR*: orders listed, decided on, tracked, shipped, cancelled; their references and fields; incidents resolved; taxes."""
+"""OR*: orders listed, decided on, tracked, shipped, cancelled; their references and fields; incidents resolved."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from ops.sandbox.mirakl import search
-from ops.sandbox.mirakl.answers.call import DEFAULT_PAGE, Answer, Call, json, nothing
+from ops.sandbox.mirakl.answers.call import DEFAULT_PAGE, Answer, Call, json, neighbours, nothing
 from ops.sandbox.mirakl.orders import known
-from ops.sandbox.mirakl.registry import TAX_LABELS
 from ops.sandbox.mirakl.state import RefusedError
 from ops.sandbox.wire import Reply
 
@@ -24,18 +22,7 @@ def _list(call: Call) -> Reply:
     else:
         shown = found[offset : offset + size]
     orders = [call.rendered.order(account, account.orders[account.book.ids[number - 1]], mode) for number in shown]
-    links = [_link(call, "previous", size, max(0, offset - size))] if offset else []
-    links += [_link(call, "next", size, offset + size)] if offset + size < len(found) else []
-    return json({"orders": orders, "total_count": len(found)}, headers={"Link": ", ".join(links)} if links else {})
-
-
-def _link(call: Call, rel: str, size: int, offset: int) -> str:
-    kept = {name: _written(value) for name, value in call.values.items() if name not in ("max", "offset")}
-    return f'<{call.base}/api/orders?{urlencode(kept | {"max": size, "offset": offset}, doseq=True)}>; rel="{rel}"'
-
-
-def _written(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    return json({"orders": orders, "total_count": len(found)}, headers=neighbours(call, "/api/orders", size, offset, len(found)))
 
 
 # ------------------------------------------------------------------------------------------------------- decided, and sent
@@ -118,12 +105,6 @@ def _fields(fields: Mapping[str, tuple[str, object]]) -> list[dict[str, Any]]:
     return [{"code": code, "type": kind, "value": value} for code, (kind, value) in fields.items()]
 
 
-def _taxes(call: Call) -> Reply:
-    """OR75."""
-    rule = call.account.switches.tax_rule
-    return json({"taxes": [{"code": code, "label": label, "tax_calculation_rule": rule} for code, label in TAX_LABELS.items()]})
-
-
 ANSWERS: dict[str, Answer] = {
     "OR11": _list,
     "OR21": _accept,
@@ -133,5 +114,4 @@ ANSWERS: dict[str, Answer] = {
     "OR64": _resolve,
     "OR04": _set_references,
     "OR31": _set_fields,
-    "OR75": _taxes,
 }
