@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import offers, reveal, sale
+from ops.sandbox.mirakl import offers, reveal, reveal_orders
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
 from ops.sandbox.shopify import totals
@@ -33,7 +33,7 @@ def truth(world: World) -> dict[str, Any]:
                 "switches": shop.switches,
             },
             "mirakl": {
-                "orders": [_marketplace_order(order) for order in account.orders.values()],
+                "orders": reveal_orders.orders(account),
                 "offers": reveal.offers(account, world.now),
                 "shop_state": offers.shop_state(account, world.now),
                 "imports": reveal.imports(account),
@@ -126,41 +126,4 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     shown = ("available", "committed", "on_hand", "oversold")
     return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
         "locations": {shop.locations[level.location_id].name: level.available for level in levels}
-    }
-
-
-def _marketplace_order(order: sale.Order) -> dict[str, Any]:
-    def text(amount: int) -> str:
-        return rest_text(amount, order.currency)
-
-    return {
-        "order_id": order.id,
-        "commercial_id": order.commercial_id,
-        "state": order.state,
-        "reason": order.reason,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-        "seller_reference": order.seller_reference,
-        "currency": order.currency,
-        "total": text(sum(line.price + line.shipping_price for line in order.lines)),
-        "tax": text(sum(tax.amount for line in order.lines for tax in [*line.taxes, *line.shipping_taxes])),
-        "shipping": text(sum(line.shipping_price for line in order.lines)),
-        "tracking": order.tracking,
-        "buyer": order.buyer,
-        "lines": [
-            {
-                "order_line_id": line.id,
-                "sku": line.offer_sku,
-                "quantity": line.quantity,
-                "unit_price": text(line.unit_price),
-                "price": text(line.price),
-                "shipping_price": text(line.shipping_price),
-                "taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.taxes],
-                "shipping_taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.shipping_taxes],
-                "commission": text(line.commission + line.commission_tax),
-                "state": line.state,
-                "reason": line.reason,
-            }
-            for line in order.lines
-        ],
     }

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from ops.sandbox.mirakl.contract import Contract
-from ops.sandbox.mirakl.registry import SHIPPING_TYPES
+from ops.sandbox.mirakl.registry import BY_OPERATOR, PICK_UP, SHIPPING_TYPES, needs_tracking
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.money import SCALES
 
@@ -19,12 +19,20 @@ def platform(contract: Contract, shop: Account) -> dict[str, Any]:
     features["order_workflows"] |= {
         "order_acceptance": switches.acceptance,
         "shipping_and_billing_details_before_acceptance": switches.addresses_before_acceptance,
+        "pay_on_shipment": switches.payment_workflow == "PAY_ON_SHIPMENT",
+        "pay_on_due_date": switches.payment_workflow == "PAY_ON_DUE_DATE",
+        "no_customer_payment_confirmation": switches.payment_workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION",
     }
     features["shipment"] |= {"multi_shipment": switches.multi_shipment}
-    features["returns"] |= {"marketplace": False}
-    features["tax_collection"] |= {"activated": "NONE"}
+    features["returns"] |= {"marketplace": switches.returns}
+    features["tax_collection"] |= {
+        "activated": "YES" if switches.taxes_remitted_by_operator else "NO",
+        "tax_collection_by_operator": switches.taxes_remitted_by_operator,
+    }
+    features["promotion"] |= {"seller_promotion": switches.promotions > 0, "cart_promotion_campaign": switches.promotions > 0}
     features |= {
         "disable_seller_alternative_carrier": not switches.alternative_carriers,
+        "multi_currency": switches.currency != switches.platform_currency,
         "order_tax_mode": switches.tax_mode,
         "operator_csv_delimiter": "COMMA" if switches.report_delimiter == "," else "SEMICOLON",
         "lead_time_to_ship_by_sellers_enabled": "DISABLED",
@@ -63,9 +71,9 @@ def shipping_types(shop: Account) -> dict[str, Any]:
                 "code": code,
                 "label": label,
                 "description": None,
-                "click_and_collect": False,
-                "delivery_by_operator": False,
-                "mandatory_tracking": shop.switches.mandatory_tracking,
+                "click_and_collect": code == PICK_UP,
+                "delivery_by_operator": code == BY_OPERATOR,
+                "mandatory_tracking": needs_tracking(shop.switches, code),
             }
             for code, label in SHIPPING_TYPES.items()
         ]

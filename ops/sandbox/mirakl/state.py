@@ -1,15 +1,36 @@
 """What a seller account on a Mirakl marketplace holds. Amounts are minor units, tax included; times are UTC."""
 
+import uuid
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
+from ops.sandbox.mirakl.book import Book
 from ops.sandbox.mirakl.finance import Finance
 from ops.sandbox.mirakl.goods import Extract, Import, Offer, Shelf
-from ops.sandbox.mirakl.sale import Order
+from ops.sandbox.mirakl.sale import Attachment, Document, Order, Return, Shipment, Thread
 from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
+
+NAMESPACE = uuid.UUID("5d2f8b1e-0a6d-5c43-9f3c-2f6f5a1b7c90")
+
+
+def identifier(seed: int, *what: object) -> str:
+    """A UUID that depends on the seed and on what it is for."""
+    return str(uuid.uuid5(NAMESPACE, ":".join(map(str, (seed, *what)))))
+
+
+class Export(Struct, kw_only=True):
+    """Orders on their way into files: OR13."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    asked: dict[str, Any]
+    status: str = "PENDING"
+    files: list[str] = []  # as they were when it was complete
 
 
 class Carrier(Struct, frozen=True):
@@ -42,6 +63,13 @@ class Account(Struct, kw_only=True):
     switches: Switches = field(default_factory=Switches)
     offers: dict[str, Offer] = {}
     orders: dict[str, Order] = {}  # in the order of their creation
+    book: Book = field(default_factory=Book)
+    shipments: dict[str, Shipment] = {}
+    returns: dict[str, Return] = {}
+    threads: dict[str, Thread] = {}
+    attachments: dict[str, Attachment] = {}
+    documents: dict[int, Document] = {}
+    exports: dict[str, Export] = {}
     gone: dict[str, Offer] = {}  # offers deleted
     shelf: Shelf = field(default_factory=Shelf)
     shop_state: str = "OPEN"  # CLOSE, SUSPENDED or TERMINATED by the operator's hand
@@ -57,6 +85,13 @@ class Account(Struct, kw_only=True):
     violations: list[Violation] = []
     last_order: int = 0
     last_import: int = 0
+    last_refund: int = 0
+    last_shipment: int = 0
+    last_return: int = 0
+    last_cancelation: int = 0
+    last_document: int = 0
+    last_message: int = 0
+    last_export: int = 0
 
     @property
     def currency(self) -> str:

@@ -61,7 +61,7 @@ def _documents(call: Call) -> Reply:
         found.reverse()
     size, offset = values.get("max", DEFAULT_PAGE), values.get("offset", 0)
     shown = [invoices.document(account, one) for one in found[offset : offset + size]]
-    links = neighbours("/api/invoices", size, offset, len(found))
+    links = neighbours(call, "/api/invoices", size, offset, len(found))
     return json({"invoices": shown, "total_count": len(found)}, headers=links)
 
 

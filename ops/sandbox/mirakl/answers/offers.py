@@ -22,7 +22,7 @@ def _list_offers(call: Call) -> Reply:
     blank = call.contract.blank_answer("OF21", "offers")
     channel = values.get("pricing_channel_code")
     shown = [offer_shapes.listed(account, blank, _offer(call, one), call.at, channel) for one in found[offset : offset + size]]
-    links = neighbours("/api/offers", size, offset, len(found))
+    links = neighbours(call, "/api/offers", size, offset, len(found))
     return json({"offers": shown, "total_count": len(found)}, headers=links)
 
 
