@@ -148,6 +148,9 @@ READS = {
 }
 
 
+MORE: dict[str, dict[str, Any]] = {"TL02": {"limit": 2000}, "IV01": {"type": "ALL"}}  # than what is answered by default
+
+
 def a_busy_account() -> tuple[Desk, dict[str, Any]]:
     """With something of everything in its books; and what it answered to calls that are not plain reads."""
     terms = Switches(
@@ -193,7 +196,7 @@ def a_busy_account() -> tuple[Desk, dict[str, Any]]:
         path, _, file = str(answered[status]["urls"][0]).partition("?file=")
         answered[code] = json.loads(desk.mirakl("GET", path, **({"file": file} if file else {})).body)
     for code, path in READS.items():
-        answered[code] = desk.asked(path, **{"TL02": {"limit": 2000}, "IV01": {"type": "ALL"}}.get(code, {}))
+        answered[code] = desk.asked(path, **MORE.get(code, {}))
     return desk, answered
 
 
@@ -229,7 +232,8 @@ def test_and_tells_of_nothing_that_the_contract_does_not_know(document: Path) ->
 
 def strangers(document: Any, schema: Any, value: Any) -> set[str]:
     """Names in the answer that the schema has no property for."""
-    properties, items = {}, None
+    properties: dict[str, Any] = {}
+    items: Any = None
     todo = [schema]
     while todo:
         part = todo.pop()

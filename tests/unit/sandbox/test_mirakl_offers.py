@@ -64,8 +64,9 @@ def test_an_offer_says_why_it_is_not_active() -> None:
     does(desk, "edit_offer", sku=desk.sku(), quantity=5, stopped=["PRODUCT_STATUS_REJECTED"])
     assert offer(desk)["inactivity_reasons"] == ["PRODUCT_STATUS_REJECTED"] and offer(desk)["quantity"] == 5
     assert quantity(desk) == 0, "nothing is available of what is not active"
+    assert desk.world.buy(desk.clock.at, sku=desk.sku()) is None
     with pytest.raises(RefusalError):
-        desk.bought(desk.sku())
+        does(desk, "place", lines=[(desk.sku(), 1)], buyer={})
 
 
 def test_an_offer_sells_within_its_dates() -> None:
@@ -316,7 +317,8 @@ def test_a_discount_runs_between_its_dates() -> None:
         assert desk.world.account.offers[desk.sku()].price == found["price"] * 100, "what a buyer pays is what is shown"
         desk.later(hours=2)
     assert shown == [(20, 20), (15.5, 20), (20, 20)]
-    assert found["discount"]["discount_price"] == 15.5 and found["discount"]["end_date"] == "2026-11-23T12:00:00Z"
+    told = offer(desk)["discount"]
+    assert told["discount_price"] == 15.5 and told["end_date"] == "2026-11-23T12:00:00Z"
 
 
 def test_more_units_may_cost_less_each() -> None:
@@ -450,10 +452,11 @@ def test_a_differential_one_tells_of_what_changed_the_idle_and_the_deleted_too()
     }
 
 
-def test_files_hold_no_more_than_was_asked() -> None:
-    desk = desk_with()
-    assert [len(rows) for rows in exported(desk, export_type="application/json", items_per_chunk=4)] == [4, 2]
-    assert [len(rows) for rows in exported(desk, items_per_chunk=5)] == [5, 1]
+def test_files_hold_no_more_than_was_asked_or_than_the_operator_lets_them() -> None:
+    desk = desk_with(export_items=4)
+    assert [len(rows) for rows in exported(desk, export_type="application/json")] == [4, 2]
+    assert [len(rows) for rows in exported(desk)] == [4, 2]
+    assert desk.mirakl("POST", "/api/offers/export/async", {"items_per_chunk": 5}).status == 400, "the contract wants more than that"
 
 
 def test_csv_has_columns_of_its_own_which_can_be_chosen_and_renamed() -> None:
