@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import offers, reveal, sale
-from ops.sandbox.mirakl.state import Account
+from ops.sandbox.mirakl import offers, reveal, reveal_orders
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
 from ops.sandbox.shopify import totals
@@ -65,9 +64,7 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
             "switches": shop.switches,
         },
         "mirakl": {
-            "orders": (
-                _marketplace_order(account, order) for order in account.orders.values() if since is None or order.updated_at >= since
-            ),
+            "orders": reveal_orders.orders(account, since),
             "offers": reveal.offers(account, world.now),
             "shop_state": offers.shop_state(account, world.now),
             "imports": reveal.imports(account),
@@ -88,6 +85,7 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
         "history": {
             "counts": _recent(world.history.counts, since),
             "offers": _recent(world.history.offers, since),
+            "prices": {sku: rest_text(price, account.currency) for sku, price in world.history.prices.items()},
         },
         "calls": [call for call in world.calls.calls if since is None or call.at >= since],
         "calls_counted": world.calls.counted,
@@ -163,6 +161,7 @@ def _order(shop: Shop, order: shopify.Order) -> dict[str, Any]:
             }
             for parcel in (shop.fulfillments[number] for number in order.fulfillments)
         ],
+        "refunds": [],
         "fulfillment_orders": [
             {"id": gid("FulfillmentOrder", one.id), "status": one.status, "remaining": sum(line.remaining for line in one.lines)}
             for one in (shop.fulfillment_orders[number] for number in order.fulfillment_orders)
@@ -179,76 +178,4 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     shown = ("available", "committed", "on_hand", "oversold")
     return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
         "locations": {shop.locations[level.location_id].name: level.available for level in levels}
-    }
-
-
-def _marketplace_order(account: Account, order: sale.Order) -> dict[str, Any]:
-    def text(amount: int) -> str:
-        return rest_text(amount, order.currency)
-
-    def part(one: sale.Part) -> dict[str, Any]:
-        return {
-            "id": one.id,
-            "by": one.origin,
-            "created_at": one.created_at,
-            "reason": one.reason,
-            "quantity": one.quantity,
-            "amount": text(one.amount),
-            "shipping_amount": text(one.shipping_amount),
-            "total": text(one.total),
-        }
-
-    return {
-        "order_id": order.id,
-        "commercial_id": order.commercial_id,
-        "state": order.state,
-        "reason": order.reason,
-        "ours": order.ours,
-        "hidden": order.hidden,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-        "seller_reference": order.seller_reference,
-        "currency": order.currency,
-        "total": text(sum(line.price + line.shipping_price for line in order.lines)),
-        "tax": text(sum(tax.amount for line in order.lines for tax in [*line.taxes, *line.shipping_taxes])),
-        "shipping": text(sum(line.shipping_price for line in order.lines)),
-        "tracking": order.tracking,
-        "buyer": order.buyer,
-        "lines": [
-            {
-                "order_line_id": line.id,
-                "sku": line.offer_sku,
-                "quantity": line.quantity,
-                "shipped": line.shipped,
-                "unit_price": text(line.unit_price),
-                "price": text(line.price),
-                "shipping_price": text(line.shipping_price),
-                "total": text(line.total),
-                "taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.taxes],
-                "shipping_taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.shipping_taxes],
-                "commission": text(line.commission + line.commission_tax),
-                "state": line.state,
-                "reason": line.reason,
-                "incident": line.incident is not None,
-                "refunds": [part(refund) | {"state": refund.state, "group": refund.group} for refund in line.refunds],
-                "cancelations": [part(cancelation) for cancelation in line.cancelations],
-            }
-            for line in order.lines
-        ],
-        "shipments": [_shipment(order, account.shipments[number]) for number in order.shipments],
-        "returns": [
-            {"id": one.id, "state": one.state, "by": one.requested_by} for one in (account.returns[number] for number in order.returns)
-        ],
-    }
-
-
-def _shipment(order: sale.Order, shipment: sale.Shipment) -> dict[str, Any]:
-    skus = {line.id: line.offer_sku for line in order.lines}
-    return {
-        "id": shipment.id,
-        "state": shipment.state,
-        "created_at": shipment.created_at,
-        "shipped_at": shipment.shipped_at,
-        "tracking": shipment.tracking,
-        "lines": [{"order_line_id": line, "sku": skus[line], "quantity": quantity} for line, quantity in shipment.units.items()],
     }

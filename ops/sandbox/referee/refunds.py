@@ -17,7 +17,7 @@ def no_more_than_was_paid(case: Case) -> Iterator[Finding]:
     for order in case.orders:
         for line in order["lines"]:
             back = sum((amount(refund["total"]) for refund in line["refunds"]), Decimal(0))
-            paid = amount(line["total"]) + sum((amount(part["total"]) for part in line["cancelations"]), Decimal(0))
+            paid = _came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), Decimal(0))
             if back > paid:
                 calls = case.effective(order["order_id"], *OPS) or case.effective(line["order_line_id"], *OPS)
                 says = f"{back} of {paid} {order['currency']} were paid back for line {line['order_line_id']}"
@@ -47,9 +47,13 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
                 yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", level="open")
 
 
+def _came_to(line: Row) -> Decimal:
+    return amount(line["price"]) + amount(line["shipping_price"]) + sum((amount(fee["amount"]) for fee in line["fees"]), Decimal(0))
+
+
 def _by(order: Row, *, seller: bool) -> Decimal:
     refunds = (refund for line in order["lines"] for refund in line["refunds"])
-    return sum((amount(refund["total"]) for refund in refunds if (refund["by"] == "seller") == seller), Decimal(0))
+    return sum((amount(refund["total"]) for refund in refunds if (refund["origin"] == "seller") == seller), Decimal(0))
 
 
 def _shopify(copy: Row, *, by_app: bool) -> Decimal:
