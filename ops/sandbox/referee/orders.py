@@ -104,7 +104,7 @@ def cancelled_on_both(case: Case) -> Iterator[Finding]:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"cancelled there, but {copy['name']} has left", level="open")
             else:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"{order['state']} there, {copy['name']} still lives")
-        if over and any(line["claimed"] for line in copy["lines"]):
+        if over and copy["cancelled_at"] and any(line["claimed"] for line in copy["lines"]):
             yield Finding(rule="O6", subject=order["order_id"], says=f"{copy['name']} still holds its units")
         if copy["cancelled_at"] and not over and order["state"] not in NEVER:
             if order["state"] in SHIPPED:
