@@ -1,7 +1,7 @@
 """The rules by which policies decide and the words that adapters look up: from the settings, from people, from a platform's own showing."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -12,21 +12,25 @@ from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
 from ops.settings import ChannelSection, Settings
+from projections.inventory import Stock
 from projections.mappings import Word, key_of
+from projections.orders import Order, row_of
 from projections.rules import Channel, Platform
 from schemas.events import Event
 from schemas.events.channels import PlatformSeen, RulesApplied
 from schemas.events.people import MappingSet
 from schemas.streams import SETTINGS, channel_stream, map_stream
-from schemas.values import ChannelId
+from schemas.values import ChannelId, OrderId, OrderLine, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
+FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
+FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
 
-_word = msgspec.json.Decoder(Word)
+_word, _order, _stock = msgspec.json.Decoder(Word), msgspec.json.Decoder(Order), msgspec.json.Decoder(Stock)
 
 
 class Book:
@@ -43,6 +47,28 @@ class Book:
     async def find(self, channel: ChannelId, kind: str, name: str) -> str | None:
         document = await self._pool.fetchval(FIND_WORD, self._log.tenant, key_of(kind, channel, name))
         return (_word.decode(document).value or None) if document else None
+
+    async def waiting(self, channel: ChannelId, order_id: OrderId) -> Sequence[OrderLine] | None:
+        """The lines of an order that waits for acceptance; None: it does not."""
+        row = await self._order(row_of(channel, order_id))
+        return row.wanted if row is not None and row.waits_for_acceptance else None
+
+    async def promised(self, channel: ChannelId, order_id: OrderId, skus: Sequence[Sku]) -> Mapping[Sku, int]:
+        """Units of each SKU that earlier orders, of any channel, hold and that Shopify does not show as claimed yet."""
+        mine = row_of(channel, order_id)
+        found: dict[Sku, int] = {}
+        this = await self._order(mine)
+        for row in await self._pool.fetch(FIND_STOCKS, self._log.tenant, list(skus)):
+            stock = _stock.decode(row["document"])
+            for key, lines in stock.reserved.items():
+                other = await self._order(key) if key != mine else None
+                if other is not None and other.terms is not None and _is_before(other, this, key, mine):
+                    found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
+        return found
+
+    async def _order(self, key: str) -> Order | None:
+        document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)
+        return _order.decode(document) if document else None
 
     async def refresh(self) -> bool:
         """Learn how the platforms were seen last. True once each of them has been."""
@@ -65,6 +91,13 @@ class Book:
         while True:
             await clock.sleep(REFRESH)
             await self.refresh()
+
+
+def _is_before(other: Order, this: Order | None, key: str, mine: str) -> bool:
+    """Who bought first is served first; at the same moment, whose number is smaller."""
+    if this is None or this.terms is None or other.terms is None:
+        return True
+    return (other.terms.placed_at, key) < (this.terms.placed_at, mine)
 
 
 def _platform(seen: PlatformSeen) -> Platform:

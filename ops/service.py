@@ -1,6 +1,6 @@
 """Builds everything once, wires it, and runs it in one task group; stops within 25 seconds of being asked, and correctly at any moment."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,8 @@ from anyio.abc import TaskGroup
 
 from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
-from engine.adapter import Adapter, Admission, Endpoint, Maps
+from adapters.shopify.inbound.assessing import StockRule
+from engine.adapter import Adapter, Admission, Endpoint
 from engine.dispatcher import Dispatcher
 from engine.errors import AdapterError, StartupError
 from engine.lease import Lease
@@ -119,7 +120,14 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
     )
 
 
-def shopify_of(shop: ShopifySection, environment: Mapping[str, str], here: str = "") -> ShopifySettings:
+def stock_of(channels: Sequence[ChannelSection]) -> Mapping[ChannelId, StockRule]:
+    """Of which stock an order may be accepted: what is kept back from the shelf is there for just that."""
+    return {ChannelId(channel.id): StockRule(channel.stock_rules.locations, channel.floor) for channel in channels}
+
+
+def shopify_of(
+    shop: ShopifySection, environment: Mapping[str, str], here: str = "", stock: Mapping[ChannelId, StockRule] | None = None
+) -> ShopifySettings:
     """`here` is where our own webhooks listen: a sandbox on this machine reaches that without being told an address."""
     secrets = [reveal(shop.webhook_secret, "shopify.webhook_secret", environment)]
     if shop.previous_webhook_secret is not None:
@@ -138,6 +146,8 @@ def shopify_of(shop: ShopifySection, environment: Mapping[str, str], here: str =
         sweep_every=shop.sweep_every,
         orders_per_minute=shop.orders_per_minute,
         relay_email=shop.relay_email,
+        map_methods=shop.map_methods,
+        stock=stock or {},
     )
 
 
@@ -149,16 +159,24 @@ class Wiring:
     ports: Ports
     metrics: Metrics
     admission: Callable[[str], Admission]  # for an outside system
-    maps: Maps | None = None  # None: only what the settings say
+    book: Book | None = None  # None: only what the settings say
 
 
 def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiring, here: str = "") -> list[Adapter]:
     """One for each outside system. StartupError where a secret is missing."""
     ports, metrics = wiring.ports, wiring.metrics
     shared: dict[str, Any] = {"tenant": wiring.tenant, "net": ports.net, "clock": ports.clock, "metrics": metrics}
-    shop = Shopify(shopify_of(settings.shopify, environment, here), rng=ports.rng, admission=wiring.admission(Shopify.target), **shared)
+    shop = Shopify(
+        shopify_of(settings.shopify, environment, here, stock_of(settings.channel)),
+        rng=ports.rng,
+        admission=wiring.admission(Shopify.target),
+        maps=wiring.book,
+        **shared,
+    )
+    if wiring.book is not None:
+        shop.lines.waiting, shop.lines.promised = wiring.book.waiting, wiring.book.promised
     channels = [
-        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.maps, **shared)
+        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
     ]
     return [Reminders(), shop, *channels]

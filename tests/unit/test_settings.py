@@ -27,6 +27,7 @@ base_url = "http://127.0.0.1:8800/shopify"
 api_version = "2026-10"
 sweep_every = 900.0
 orders_per_minute = 5
+map_methods = false
 relay_email = false
 [[channel]]
 id = "first"

@@ -29,7 +29,7 @@ async def reason_of(client: Client, command: MoneyBack) -> str | Refused:
     """Their code for our reason."""
     mapped = await client.maps.find(command.channel, "reason", command.reason)
     if not mapped:
-        return Refused(f"the reason {scrub(command.reason)!r} is mapped to none of {command.channel}", field="reason")
+        return Refused(f"the reason {scrub(command.reason)!r} is mapped to none of {command.channel}", field="reason", word=command.reason)
     return mapped
 
 
