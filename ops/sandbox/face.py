@@ -51,7 +51,7 @@ class Sandbox:
         self.faults = Faults()
         self.url = ""
         contracts = resources.files("schemas") / "contracts"
-        self.graph = Graph((contracts / "shopify.graphql").read_text(), token)
+        self.graph = Graph((contracts / "shopify.graphql").read_text(), token, secret)
         self.api = Api((contracts / "mirakl.openapi.json").read_text(), key)
         self._posting: set[int] = set()
         self._changed = anyio.Event()

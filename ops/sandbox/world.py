@@ -145,7 +145,7 @@ class World:
     def next_due(self, beside: Container[int] = ()) -> datetime | None:
         """When something will happen next, a webhook included, save those named."""
         ahead = [self.shop.agenda.next_at, self.account.agenda.next_at, self.actors.agenda.next_at]
-        ahead += [delivery.due for delivery in self.shop.deliveries.values() if delivery.id not in beside]
+        ahead.append(webhooks.next_due(self.shop, beside))
         return min((at for at in ahead if at is not None), default=None)
 
     def deliveries_due(self) -> list[Delivery]:
