@@ -347,8 +347,14 @@ class JobState(Wire, frozen=True):
     done: bool
 
 
+class JobResult(Wire, frozen=True):
+    status: str  # STARTED, SUCCEEDED, FAILED
+    errors: list[UserError]
+
+
 class OrderCancelPayload(Wire, frozen=True):
     job: JobState | None
+    job_result: JobResult | None
     order_cancel_user_errors: list[UserError]
 
 

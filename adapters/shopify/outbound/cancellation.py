@@ -39,6 +39,8 @@ async def cancel(client: Client, order: str, note: str) -> bool | Refused:
     payload = (await client.ask(ORDER_CANCEL, {"orderId": order, "staffNote": note}, wire.OrderCancel)).order_cancel
     if payload.order_cancel_user_errors:
         return Refused(*refused(payload.order_cancel_user_errors))
+    if payload.job_result is not None and payload.job_result.errors:
+        return Refused(*refused(payload.job_result.errors))
     if payload.job is None:
         raise UnknownOutcomeError("neither a job nor a refusal", target=TARGET, endpoint=ORDER_CANCEL.name)
     over = False

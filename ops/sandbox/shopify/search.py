@@ -29,8 +29,10 @@ class Term(Struct, frozen=True):
 
 def terms(query: str | None) -> list[Term]:
     """Terms that must all hold."""
-    [found] = groups(query)
-    return found
+    found = groups(query)
+    if len(found) > 1:
+        raise NotSimulatedError("OR is simulated for products' variants and inventory items alone")
+    return found[0]
 
 
 def groups(query: str | None) -> list[list[Term]]:

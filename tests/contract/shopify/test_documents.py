@@ -18,7 +18,7 @@ from adapters.shopify.hints import KNOWN
 from adapters.shopify.shop import _DEFINITION_INPUT, _enum
 from adapters.shopify.translate import creation
 from adapters.shopify.translate.stock import search_for_skus
-from ops.sandbox.shopify import creation as sandbox
+from ops.sandbox.shopify import creation as checkout
 from ops.sandbox.shopify import totals
 from ops.sandbox.shopify.cost import Price
 from ops.sandbox.shopify.state import Shop
@@ -224,7 +224,7 @@ def test_whatever_order_it_is_shopify_understands_it_and_comes_to_the_same_total
     variables = written(asked, variants, address, relay_email=relay)
     given = coerced(ORDER_CREATE, variables)
     assert not isinstance(given, list), given
-    number = sandbox.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
+    number = checkout.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
     made = shop.orders[number]
     assert totals.total(made).shop == asked.total.minor
     assert totals.outstanding(shop, made).shop == 0, "paid, to the penny"

@@ -100,11 +100,14 @@ def _sorted_by_id(field: str, asked: dict[str, Any]) -> None:
 
 
 def _of_sku(call: Call, query: str | None) -> list[int] | None:
-    """The variants of the SKU that a search names, without case; None where it names none in full."""
-    for term in search.terms(query):
-        if term.field == "sku" and not term.sign and not term.value.endswith("*"):
-            return sorted(call.shop.sku_words.get(term.value.lower(), []))
-    return None
+    """The variants of the SKUs that a search names, without case; None where a part of it names none in full."""
+    found: dict[int, None] = {}
+    for group in search.groups(query):
+        named = [term.value.lower() for term in group if term.field == "sku" and not term.sign and not term.value.endswith("*")]
+        if not named:
+            return None
+        found |= dict.fromkeys(call.shop.sku_words.get(named[0], []))
+    return sorted(found)
 
 
 def _variants(_: Any, call: Call, asked: dict[str, Any]) -> Any:
