@@ -31,7 +31,7 @@ class Connector:
     def create(self, order_id: str, **changed: Any) -> int:
         order, shop = self.desk.world.account.orders[order_id], self.desk.shop
         taken = sum(line.shipping_price for line in order.alive)
-        wanted = {
+        wanted: dict[str, Any] = {
             "currency": order.currency,
             "taxesIncluded": True,
             "lineItems": [self._line(order, line) for line in order.alive],
