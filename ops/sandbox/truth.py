@@ -203,5 +203,6 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     levels = list(shop.levels[shop.variants[variant].item_id].values())
     shown = ("available", "committed", "on_hand", "oversold")
     return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
-        "locations": {shop.locations[level.location_id].name: level.available for level in levels}
+        "tracked": shop.items[shop.variants[variant].item_id].tracked,
+        "locations": {shop.locations[level.location_id].name: level.available for level in levels},
     }
