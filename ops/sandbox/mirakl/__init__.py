@@ -11,6 +11,7 @@ incidents.py   lines that somebody is not content with   inbox.py         what p
 documents.py   files of an order                         exports.py       orders in files
 stock.py       offers, and imports that set quantities   settings.py      the answers that do not change: A01, PC01
 ceilings.py    how often each operation may be called    contract.py      requests checked against the OpenAPI
+conformity.py  whether an answer is a published one
 operations.py  every change by its name, with a table of what customers and the operator can do, and what falls due by itself
 shapes.py      orders as the JSON that is answered       api.py           the HTTP answer; answers/ has a file a family of operations
 """

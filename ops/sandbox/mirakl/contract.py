@@ -69,7 +69,7 @@ class Contract:
                 _pattern(TOLD.get(spec["operationId"], path)),
                 method.upper(),
                 spec,
-                f"/paths/{_escaped(path)}/{method}",
+                f"/paths/{escaped(path)}/{method}",
             )
             for path, methods in self.document["paths"].items()
             for method, spec in methods.items()
@@ -107,7 +107,7 @@ class Contract:
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind not in kinds:
             raise RefusedError(415, f"Content type '{kind}' not supported")
-        pointer = f"{operation.pointer}/requestBody/content/{_escaped(kind)}/schema"
+        pointer = f"{operation.pointer}/requestBody/content/{escaped(kind)}/schema"
         if kind == "multipart/form-data":
             return self._form(operation, pointer, values, request)
         try:
@@ -119,11 +119,11 @@ class Contract:
 
     def _form(self, operation: Operation, pointer: str, values: Mapping[str, Any], request: Request) -> Asked:
         """Lists are of files; what the contract calls an object is JSON; all else is text."""
-        properties = self._resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
+        properties = self.resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
         parts: dict[str, Any] = {}
         files: dict[str, list[File]] = {}
         for name, file in form_parts(request):
-            kind = self._resolved(properties.get(name, {})).get("type")
+            kind = self.resolved(properties.get(name, {})).get("type")
             if kind == "array":
                 files.setdefault(name, []).append(file)
                 continue
@@ -203,7 +203,7 @@ class Contract:
             schema = schema["properties"][name]["items"]
         return self.blank(schema)
 
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in schema:
             schema = self._at(schema["$ref"])
         return schema
@@ -211,7 +211,7 @@ class Contract:
     def _at(self, ref: str) -> Mapping[str, Any]:
         node: Any = self.document
         for step in ref.removeprefix("#/").split("/"):
-            node = node[step]
+            node = node[step.replace("~1", "/").replace("~0", "~")]
         assert isinstance(node, dict)
         return node
 
@@ -225,7 +225,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def _escaped(step: str) -> str:
+def escaped(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
 
 
