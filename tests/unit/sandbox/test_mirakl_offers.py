@@ -332,6 +332,18 @@ def test_a_discount_runs_between_its_dates() -> None:
     assert told["discount_price"] == 15.5 and told["end_date"] == "2026-11-23T12:00:00Z"
 
 
+def test_a_price_can_be_scheduled() -> None:
+    desk = desk_with(scheduled_pricing=True)
+    begins, ends = START + timedelta(hours=2), START + timedelta(hours=4)
+    header = "offer-sku;price;start-date;end-date\n"
+    assert priced(desk, f"{header}{desk.sku()};20;;\n{desk.sku()};12;{begins.isoformat()};{ends.isoformat()}\n")["lines_in_error"] == 0
+    shown = []
+    for _ in range(3):
+        shown.append(offer(desk)["applicable_pricing"]["price"])
+        desk.later(hours=2)
+    assert shown == [20, 12, 20]
+
+
 def test_more_units_may_cost_less_each() -> None:
     desk = desk_with(volume_pricing=True)
     header = "offer-sku;price;price-ranges;discount-price;discount-ranges\n"
