@@ -232,6 +232,22 @@ def test_a_cycle_takes_what_is_due_and_the_bank_is_paid_a_day_later() -> None:
     assert Books(desk).broken() == set()
 
 
+@pytest.mark.parametrize("mode", ["apart", "within"])
+def test_a_summary_tells_amounts_with_and_without_tax_however_lines_do(mode: Any) -> None:
+    desk = desk_with(payable_after="SHIPPED", ledger_taxes=mode)
+    for _ in range(6):
+        sent(desk)
+    until(desk, FIRST_CYCLE)
+    told = next(seek(desk, CYCLES))["summary"]
+    for form, tax_mode in (("incl", "TAX_INCLUDED"), ("excl", "TAX_EXCLUDED")):
+        orders = read(desk, "/api/orders", order_tax_mode=tax_mode)["orders"]
+        assert told[f"total_payable_orders_{form}_tax"] == sum(order["total_price"] for order in orders)
+        lines = [line for order in orders for line in order["order_lines"]]
+        charged = sum(line["commission_fee" if form == "excl" else "total_commission"] for line in lines)
+        assert told[f"total_commissions_{form}_tax"] == -charged
+    assert told["total_payable_orders_incl_tax"] > told["total_payable_orders_excl_tax"]
+
+
 def test_lines_change_after_they_were_written() -> None:
     desk = desk_with(payable_after="SHIPPED", invoice_hours=6)
     sent(desk)
