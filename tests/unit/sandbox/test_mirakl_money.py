@@ -571,9 +571,17 @@ def test_a_world_that_comes_back_has_the_same_books(tmp_path: Any) -> None:
     order = sent(desk)
     does(desk, "penalise", amount=100, order=order)
     desk.world.switch("mirakl", desk.clock.at, billing_days=[28])
+    desk.mirakl("POST", "/api/offers/pricing/imports", csv=f"offer-sku;price\n{desk.sku()};7\n")
+    desk.mirakl("POST", "/api/offers/stock/imports", csv=f"offer-sku;quantity\n{desk.sku()};7\n")
+    desk.mirakl("POST", f"{LEDGER}/async", {})
+    does(desk, "delete_offer", sku=desk.sku(1))
     until(desk, FIRST_CYCLE, days=2)
+    desk.mirakl("POST", "/api/offers/export/async", {})
+    desk.later(60)
     before = desk.world.snapshot()
     desk.close()
     again = Desk(plan, journal=tmp_path / "journal")
-    assert again.world.snapshot() == before and again.world.account.finance.cycles
+    account = again.world.account
+    assert again.world.snapshot() == before and account.finance.cycles and account.offers[desk.sku()].price == 700
+    assert [extract.status for extract in account.extracts.values()] == ["COMPLETED", "COMPLETED"]
     again.close()
