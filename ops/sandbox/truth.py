@@ -9,8 +9,8 @@ import msgspec
 
 from ops.sandbox.mirakl import offers, reveal, reveal_orders
 from ops.sandbox.money import rest_text
+from ops.sandbox.shopify import refunds, sales, totals
 from ops.sandbox.shopify import state as shopify
-from ops.sandbox.shopify import totals
 from ops.sandbox.shopify.state import APP_ID, Shop, gid
 from ops.sandbox.world import World
 
@@ -161,10 +161,36 @@ def _order(shop: Shop, order: shopify.Order) -> dict[str, Any]:
             }
             for parcel in (shop.fulfillments[number] for number in order.fulfillments)
         ],
-        "refunds": [],
+        "refunds": [_refund(order, shop.refunds[number]) for number in order.refunds],
+        "returns": [
+            {"id": gid("Return", one.id), "status": one.status, "by_app": one.by_app}
+            for one in (shop.returns[number] for number in order.returns)
+        ],
         "fulfillment_orders": [
             {"id": gid("FulfillmentOrder", one.id), "status": one.status, "remaining": sum(line.remaining for line in one.lines)}
             for one in (shop.fulfillment_orders[number] for number in order.fulfillment_orders)
+        ],
+    }
+
+
+def _refund(order: sales.Order, refund: sales.Refund) -> dict[str, Any]:
+    """`total`: the money that has moved or is going to; of a mere record, what its lines and shipping come to."""
+
+    def text(bag: sales.Bag) -> str:
+        return rest_text(bag.shop, order.currency)
+
+    skus = {line.id: line.sku for line in order.lines}
+    moved = [one.amount for one in order.transactions if one.refund_id == refund.id and one.kind == "REFUND" and one.status != "FAILURE"]
+    return {
+        "id": gid("Refund", refund.id),
+        "by_app": refund.by_app,
+        "created_at": refund.created_at,
+        "total": text(totals.summed(moved) if moved else refunds.worth(order, refund)),
+        "money_moved": bool(moved),
+        "shipping": text(refund.shipping),
+        "lines": [
+            {"sku": skus[line.line_id], "quantity": line.quantity, "restock": line.restock_type, "restocked": line.restocked}
+            for line in refund.lines
         ],
     }
 
@@ -177,5 +203,6 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     levels = list(shop.levels[shop.variants[variant].item_id].values())
     shown = ("available", "committed", "on_hand", "oversold")
     return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
-        "locations": {shop.locations[level.location_id].name: level.available for level in levels}
+        "tracked": shop.items[shop.variants[variant].item_id].tracked,
+        "locations": {shop.locations[level.location_id].name: level.available for level in levels},
     }

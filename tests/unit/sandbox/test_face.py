@@ -212,11 +212,9 @@ async def test_people_can_do_by_hand_whatever_they_can() -> None:
         assert (await caller.lever("act", system="mirakl", do="operator_cancel", order_id=number))[0] == 200
         assert caller.sandbox.world.account.orders[number].state in ("CANCELED", "REFUSED")
         assert (await caller.lever("act", system="mirakl", do="operator_refund", order_line_id=line))[0] == 409
-        before = caller.sandbox.world.digest()
         for wrong in ({"order": 3}, {}, {"order_id": None}):
             status, answer = await caller.lever("act", system="mirakl", do="operator_cancel", **wrong)
             assert status == 409 and answer["error"]
-        assert caller.sandbox.world.digest() != before or caller.sandbox.world.now
         assert (await caller.lever("act", system="ebay", do="operator_cancel"))[0] == 400
         assert (await caller.lever("act", system="mirakl", do="dance"))[0] == 400
         async with caller.session.get(f"{caller.sandbox.url}/sandbox/act") as reply:
@@ -228,9 +226,7 @@ async def test_a_stranger_is_told_what_there_is() -> None:
         for path in ("/", "/sandbox", "/sandbox/"):
             async with caller.session.get(caller.sandbox.url + path) as reply:
                 text = await reply.text()
-        assert (
-            reply.status == 200 and f"{caller.sandbox.mirakl_url}/api/" in text and "/sandbox/step" in text and caller.sandbox.key in text
-        )
+                assert reply.status == 200 and f"{caller.sandbox.mirakl_url}/api/" in text and "/sandbox/step" in text
         for path in ("switches", "faults", "calls"):
             assert (await caller.lever(path, "GET"))[0] == 200
         order = (await caller.lever("buy"))[1]["order"]
