@@ -60,20 +60,21 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--orders", default=50, show_default=True, type=click.IntRange(1, 5000), help="Marketplace orders to be bought.")
+@click.option("--orders", type=click.IntRange(1, 5000), help="Marketplace orders to be bought.  [default: the scenario's, 50]")
+@click.option("--scenario", default="demo", show_default=True, metavar="NAME|FILE", help="What happens: see `crossdock sandbox --list`.")
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 60]")
+@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
-def demo(orders: int, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
-    """Play a morning's trade, and prove the end state.
+def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+    """Play a day's trade, and prove the end state.
 
     A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
     """
-    from ops.demo import DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
+    from ops.demo import SPEED, DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
 
-    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or 60.0, as_json=as_json)))
+    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or SPEED, as_json=as_json, scenario=scenario)))
 
 
 @main.command()

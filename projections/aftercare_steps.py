@@ -21,10 +21,11 @@ OVER = frozenset({"CLOSED", "CANCELED", "REFUSED", "DECLINED", "NO_RECEPTION"})
 
 def wants(row: Aftercare, channel: Channel) -> dict[str, Command]:
     """Step -> the command for it."""
-    return {row.steps.name(step_of(command)): command for command in _wanted(row, channel)}
+    return {row.steps.name(step_of(command)): command for command in wanted(row, channel)}
 
 
-def _wanted(row: Aftercare, channel: Channel) -> Iterator[Command]:
+def wanted(row: Aftercare, channel: Channel) -> Iterator[Command]:
+    """The commands for all steps that are called for."""
     if row.terms is None or row.shop_order is None or row.state in DEAD:
         return
     matched = matches(row)
