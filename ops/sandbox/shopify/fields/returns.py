@@ -85,6 +85,7 @@ plain(
 fields(
     "ReverseFulfillmentOrder",
     lineItems=lambda back, call, asked: page({line.id: (back, line) for line in back.lines}, asked),
+    order=lambda back, call, asked: visible_order(call, call.shop.returns[back.return_id].order_id),
 )
 
 
@@ -171,6 +172,7 @@ fields(
     returnableFulfillment=_returnable_parcel,
     returnableFulfillments=_returnable,
     returnReasonDefinitions=_reasons,
+    reverseFulfillmentOrder=lambda _, call, asked: call.shop.reverse_orders.get(number_of(asked["id"], "ReverseFulfillmentOrder")),
     **{"return": _return},
 )
 
