@@ -53,6 +53,7 @@ class Shopfront:
     clock: PassingClock
     adapter: Shopify
     metrics: Metrics
+    url: str = ""
     asked: list[str] = field(default_factory=list)  # operations, in order
     sent: list[dict[str, Any]] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)  # operations whose next answer is lost, after they took effect
@@ -136,7 +137,7 @@ async def shopfront(maps: Maps | None = None, **settings: Any) -> AsyncIterator[
             metrics=metrics,
             maps=maps,
         )
-        front = Shopfront(shop, clock, adapter, metrics)
+        front = Shopfront(shop, clock, adapter, metrics, server.url)
         try:
             yield front
         finally:

@@ -211,6 +211,10 @@ async def test_where_taxes_come_on_top_they_stand_beside_the_amounts_and_a_fee_i
         given = 1200 + told.shipping.minor + told.shipping_tax.minor + told.other.minor
         paid_back = sum(one.amount.shop for one in order_of(front, created).transactions if one.kind == "REFUND")
         assert given == paid_back
+        order_of(front, created).shipping_lines[0].source = "asos-fee"  # as if it were the gift wrap that was given back
+        [fee] = await refunds(front, created)
+        assert (fee.shipping, fee.shipping_tax) == (gbp(0), gbp(0))
+        assert fee.other == told.other + told.shipping + told.shipping_tax
 
 
 async def test_our_own_records_are_known_by_their_notes():
