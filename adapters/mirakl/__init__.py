@@ -43,7 +43,8 @@ class MiraklSettings:
     shop_id: int
     # Company as written in Shopify -> carrier code, or `name:` and the name of one that they do not list; compared without case.
     carriers: Mapping[str, str] = field(default_factory=dict)
-    reasons: Mapping[str, str] = field(default_factory=dict)  # cancel, refund, or a Shopify return reason -> code of RE01; likewise
+    # cancel, refund or a Shopify return reason -> code of a refund in RE01; cancelation -> code of a cancelation; likewise.
+    reasons: Mapping[str, str] = field(default_factory=dict)
     blocklist: Sequence[Blocked] = ()
     test_field: str = "test-order"  # code of the additional field by which the operator marks test orders; "": there is none
     tax_mode: Literal["TAX_INCLUDED", "TAX_EXCLUDED", ""] = "TAX_INCLUDED"  # "": the platform's own

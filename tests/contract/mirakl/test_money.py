@@ -1,5 +1,6 @@
 """Refunds and cancelations: exact to the penny, looked for by what was known before, never taken for somebody else's."""
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -51,19 +52,19 @@ async def test_a_refund_says_everything():
         [asked] = it.marketplace.asked
     first = {
         "order_line_id": FIRST,
-        "amount": 24.5,
-        "shipping_amount": 3.95,
+        "amount": Decimal("24.50"),
+        "shipping_amount": Decimal("3.95"),
         "currency_iso_code": "GBP",
         "quantity": 1,
         "reason_code": "17",
-        "taxes": [{"code": "VAT", "amount": 4.08}, {"code": "ECO", "amount": 0}],
-        "shipping_taxes": [{"code": "VAT", "amount": 0.66}],
+        "taxes": [{"code": "VAT", "amount": Decimal("4.08")}, {"code": "ECO", "amount": 0}],
+        "shipping_taxes": [{"code": "VAT", "amount": Decimal("0.66")}],
         "excluded_from_shipment": True,
     }
     second = {
         "order_line_id": SECOND,
         "amount": 0,
-        "shipping_amount": 0.01,
+        "shipping_amount": Decimal("0.01"),
         "currency_iso_code": "GBP",
         "quantity": 0,
         "reason_code": "17",
@@ -209,7 +210,7 @@ async def test_units_are_given_up_before_they_are_paid():
         "currency_iso_code": "GBP",
         "quantity": 1,
         "reason_code": "17",
-        "taxes": [{"code": "VAT", "amount": 4.08}],
+        "taxes": [{"code": "VAT", "amount": Decimal("4.08")}],
     }
     async with account() as it:
         it.marketplace.says("OR30", {"cancelations": [{"cancelation_id": 77, "order_line_id": FIRST}]})
@@ -218,6 +219,16 @@ async def test_units_are_given_up_before_they_are_paid():
         it.marketplace.says("OR30", {"cancelations": []})
         with pytest.raises(UnknownOutcomeError):
             await it.perform(GIVE_UP)
+
+
+async def test_a_cancelation_has_a_reason_of_its_own():
+    async with account(reasons={"refund": "17", "Cancelation": "30"}) as it:
+        it.marketplace.says("OR30", {"cancelations": [{"cancelation_id": 77}]})
+        it.marketplace.says("OR28", {"refunds": [{"refund_id": 1}]})
+        await it.perform(GIVE_UP)
+        await it.perform(REFUND)
+        canceled, refunded = it.marketplace.asked
+    assert canceled.body["cancelations"][0]["reason_code"] == "30" and refunded.body["refunds"][0]["reason_code"] == "17"
 
 
 async def test_whether_units_were_given_up_is_seen_by_the_line():

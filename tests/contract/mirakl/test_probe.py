@@ -85,6 +85,15 @@ async def test_a_clock_that_differs_is_found():
         assert (await probed(it, V01=text(b"{}", "application/json")))["clock"].ok is False
 
 
+async def test_a_cancelation_has_reasons_of_its_own():
+    reasons = [{"code": "30", "type": "CANCELATION", "is_shop_right": True}, {"code": "17", "type": "REFUND", "is_shop_right": True}]
+    async with account(reasons={"cancelation": "30", "cancel": "30", "refund": "17"}) as it:
+        found = await probed(it, RE01={"reasons": reasons})
+    assert {name: finding.ok for name, finding in found.items() if name.startswith("reason")} == {
+        "reason cancel": False, "reason cancelation": True, "reason refund": True,
+    }  # fmt: skip
+
+
 async def test_both_ways_of_shipping_are_told():
     async with account() as it:
         several = await probed(it, PC01={"features": {"shipment": {"multi_shipment": True}, "returns": {"marketplace": True}}})
