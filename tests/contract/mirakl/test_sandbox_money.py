@@ -198,7 +198,8 @@ async def test_a_return_is_heard_and_answered():
         it.happens("customer_receives", order_id=placed.order_id)
         line = placed.lines[0].line_id
         asked = {
-            "order_id": placed.order_id,
+            "order_commercial_id": placed.commercial_id,
+            "method_code": "RETURN_METHOD_BY_MAIL",
             "return_lines": [{"order_line_id": line, "quantity": 1, "reason_code": "RETURN_PDNT_TOO_BIG"}],
         }
         it.happens("request_return", returns=[asked])
