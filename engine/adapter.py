@@ -104,6 +104,7 @@ class Refused:
 
     detail: str
     field: str = ""
+    word: str = ""  # the word for which there is no mapping, where that is all that is wanting
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ def mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSect
         if (
             row is None
             or max(0, there - channel.buffer - channel.floor) != offer["quantity"]
-            or desired(row, channel.rules) != offer["quantity"]
+            or desired(row, channel.stock_rules) != offer["quantity"]
         ):
             wrong.append(sku)
     return wrong

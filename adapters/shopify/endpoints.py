@@ -53,22 +53,56 @@ DEFINITION = _query("MarketplaceIdDefinition", Lane.CREATE, 10)
 DEFINITION_CREATE = _mutation("MarketplaceIdDefinitionCreate", Lane.CREATE)
 ID_SET = _mutation("MarketplaceIdSet", Lane.CREATE)
 
-VARIANTS_BY_SKU = _query("VariantsBySku", Lane.CREATE, 35)
+VARIANTS_BY_SKU = _query("VariantsBySku", Lane.CREATE, 150)
 ORDER_BY_ID = _query("OrderByMarketplaceId", Lane.CREATE, 5)
 ORDERS_BY_TAG = _query("OrdersByTag", Lane.CREATE, 50)
 ORDER_TERMS = _query("OrderTerms", Lane.CREATE, 260)
 ORDER_CREATE = _mutation("OrderCreate", Lane.CREATE, 270)
 ORDER_CANCEL = _mutation("OrderCancel", Lane.CREATE)
 JOB = _query("Job", Lane.CREATE, 5)
+ORDER_STANDING = _query("OrderStanding", Lane.CREATE, 5)
+TAGS_ADD = _mutation("TagsAdd", Lane.CATALOGUE)
+
+FULFILMENT_ORDERS = _query("FulfilmentOrders", Lane.CREATE, 110)
+HOLD_PLACE = _mutation("HoldPlace", Lane.CREATE)
+HOLD_RELEASE = _mutation("HoldRelease", Lane.CREATE)
+
+REFUND_IDS = _query("RefundIds", Lane.REFUND, 255)
+REFUND_BASIS = _query("RefundBasis", Lane.REFUND, 210)
+REFUND_CREATE = _mutation("RefundCreate", Lane.REFUND)
+SHELVES = _query("ShelvesOfOrder", Lane.REFUND, 620)
+SHELF_LINES = _query("ShelfLines", Lane.REFUND, 210)
+RETURNABLE_LINES = _query("ReturnableLines", Lane.REFUND, 620)
+RETURNABLE_REST = _query("ReturnableRest", Lane.REFUND, 410)
+RETURN_NOTES = _query("ReturnNotes", Lane.REFUND, 160)
+RETURN_REASONS = _query("ReturnReasons", Lane.REFUND, 110)
+RETURN_CREATE = _mutation("ReturnCreate", Lane.REFUND)
 
 ORDER_GET = _query("OrderGet", Lane.SHIP, 350)
+STANDING_LINES = _query("StandingLines", Lane.SHIP, 210)
 FULFILMENT_IDS = _query("FulfilmentIds", Lane.SHIP, 260)
 FULFILMENT_GET = _query("FulfilmentGet", Lane.SHIP, 75)
 FULFILMENT_LINES = _query("FulfilmentLines", Lane.SHIP, 310)
+ORDER_AFTERCARE = _query("OrderAftercare", Lane.SHIP, 620)
+ORDER_RETURNS = _query("OrderReturns", Lane.SHIP, 780)
+REFUND_GET = _query("RefundGet", Lane.SHIP, 110)
+REFUND_LINES = _query("RefundLines", Lane.SHIP, 710)
+REFUND_SHIPPING = _query("RefundShipping", Lane.SHIP, 310)
+REFUND_TRANSACTIONS = _query("RefundTransactions", Lane.SHIP, 310)
+RETURN_LINES = _query("ReturnLines", Lane.SHIP, 510)
+REVERSE_ORDERS = _query("ReverseOrders", Lane.SHIP, 520)
+REVERSE_LINES = _query("ReverseLines", Lane.SHIP, 510)
 ORDERS_OF = _query("OrdersOf", Lane.SHIP, 100)
+ORDERS_RETURNING = _query("OrdersReturning", Lane.SHIP, 55)
 ORDERS_PAGE = _query("OrdersPage", Lane.CATALOGUE, 60)
 
+BULK_RUN = _mutation("BulkRun", Lane.CATALOGUE)
+BULK_GET = _query("BulkGet", Lane.CATALOGUE, 5)
+BULK_ORDERS = document("BulkOrders")  # handed to BULK_RUN
+BULK_SINCE = "2020-01-01T00:00:00Z"  # in it, and to be replaced
+
 ORDER_ITEMS = _query("OrderItems", Lane.ZERO_STOCK, 310)
+OFFERED = _query("Offered", Lane.ACCEPT, 820)
 ITEMS_GET = _query("ItemsGet", Lane.ZERO_STOCK, 660)
 ITEM_LEVELS = _query("ItemLevels", Lane.STOCK, 310)
 ITEMS_PAGE = _query("ItemsPage", Lane.CATALOGUE, 660)
@@ -80,15 +114,18 @@ SUBSCRIPTION_DELETE = _mutation("WebhookSubscriptionDelete", Lane.CATALOGUE)
 ITEMS_A_PAGE = 25  # items of at most 8 levels each stay below the 1,000 points of one request
 ORDERS_A_PAGE = 50
 NODES_A_CALL = 25
+SKUS_A_CALL = 25  # in one search
 
 # The topics we subscribe to: those whose news a reader follows, and the end of our own access. Webhook topics, 2026-10.
 _CHANGES = {
     "orders": "create updated cancelled edited delete",
     "fulfillments": "create update",
     "fulfillment_orders": "order_routing_complete moved split merged cancelled placed_on_hold hold_released",
+    "fulfillment_holds": "added released",
     "refunds": "create",
     "order_transactions": "create",
-    "returns": "request approve decline update cancel close reopen",
+    "returns": "request approve decline update process cancel close reopen",
+    "reverse_fulfillment_orders": "dispose",
     "inventory_levels": "update connect disconnect",
     "inventory_items": "create update delete",
     "locations": "update deactivate delete",
@@ -104,8 +141,8 @@ SCOPES = {
     "read_inventory": "stock is read",
     "read_locations": "stock is told apart by location",
     "read_fulfillments": "parcels are heard of",
-    "read_merchant_managed_fulfillment_orders": "orders at the merchant's own locations are seen",
-    "read_assigned_fulfillment_orders": "orders at our own fulfilment service are seen",
-    "read_third_party_fulfillment_orders": "orders at other fulfilment services are seen",
-    "read_returns": "returns are heard of",
+    "write_merchant_managed_fulfillment_orders": "orders at the merchant's own locations are seen and held",
+    "write_assigned_fulfillment_orders": "orders at our own fulfilment service are seen and held",
+    "write_third_party_fulfillment_orders": "orders at other fulfilment services are seen and held",
+    "write_returns": "returns are heard of and recorded",
 }

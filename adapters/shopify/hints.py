@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from adapters.shopify import wire
-from adapters.shopify.translate import CHANNEL, ORDER, TAG, fact
+from adapters.shopify.translate.marks import CHANNEL, ORDER, TAG, fact
 from engine.adapter import Heard
 from schemas.events.exceptions import ExceptionOpened, RawPayload
 from schemas.events.shop import ShopNotified
@@ -93,7 +93,7 @@ _ABOUT: Mapping[str, Callable[[wire.Notice], Iterator[str]]] = {
     "shop": _nothing,
     "customers": _orders_of_a_person,
 }
-_MAY_NAME_NOTHING = ("app", "shop", "customers")
+_MAY_NAME_NOTHING = ("app", "shop", "customers", "returns/process")
 
 # Topics that tell us nothing we act on: each with the reason, which is a metric's label.
 _NOT_FOR_US = {
@@ -101,8 +101,7 @@ _NOT_FOR_US = {
     "variants": "inventory levels tell it",
     "fulfillment_events": "carriers are not followed",
     "tender_transactions": "order transactions tell it",
-    "bulk_operations": "no bulk operation is ours",
-    "returns/process": "names no return",  # its published body is {}
+    "bulk_operations": "asked after until they are over",
 }
 _DIGITS = re.compile(r"[1-9][0-9]{0,19}", re.ASCII)
 _GID = re.compile(r"gid://shopify/([A-Za-z]{1,64})/([A-Za-z0-9_-]{1,64})(?:\?[\w=&-]{0,64})?", re.ASCII)
@@ -147,7 +146,9 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
         return Ignored("topic unknown")
     if reason := _NOT_FOR_US.get(topic) or _NOT_FOR_US.get(family):
         return Ignored(reason)
-    identity = f"{shop}:{topic}:{hashlib.sha256(body).hexdigest()}"
+    # The published body of returns/process is {}: each is the same as every other, so those of one minute are one.
+    moment = f"@{received_at:%Y-%m-%dT%H:%M}" if topic == "returns/process" else ""
+    identity = f"{shop}:{topic}{moment}:{hashlib.sha256(body).hexdigest()}"
     try:
         notice = msgspec.json.decode(body, type=wire.Notice)
         about = tuple(dict.fromkeys(ShopId(gid) for gid in (_ABOUT.get(topic) or _ABOUT[family])(notice)))
@@ -155,7 +156,7 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
         return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=_place(error))
     if any(named and named.lower() != shop.lower() for named in (notice.shop_domain, notice.myshopify_domain)):
         return Ignored("another shop")
-    if not about and family not in _MAY_NAME_NOTHING:
+    if not about and family not in _MAY_NAME_NOTHING and topic not in _MAY_NAME_NOTHING:
         if notice.admin_graphql_api_id:
             return Ignored("body of another topic")
         return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field="id")

@@ -18,6 +18,7 @@ from adapters.shopify.endpoints import (
 )
 from engine.adapter import Finding
 from engine.errors import AdapterError, AuthError, StartupError
+from schemas.commands import Lane
 
 DAYS_OF_GRACE = 60  # before a version of the API ends: time to test and release
 CLOCK_TOLERANCE = 30.0  # seconds; the sweeps' overlap bears twenty times as much
@@ -59,6 +60,21 @@ async def _definition(client: Client) -> wire.Definition | None:
 
 def _unique(definition: wire.Definition) -> bool:
     return definition.type.name == "id" and definition.capabilities.unique_values.enabled
+
+
+# ---------------------------------------------------------------- the books
+
+
+class Books:
+    """In what currency the shop keeps its books; asked once: it never changes once something was sold."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._currency = client, ""
+
+    async def currency(self) -> str:
+        if not self._currency:
+            self._currency = (await self._client.ask(SHOP_PROBE, {}, wire.ShopProbe, lane=Lane.CREATE)).shop.currency_code
+        return self._currency
 
 
 # ---------------------------------------------------------------- webhooks

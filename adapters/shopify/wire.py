@@ -9,12 +9,19 @@ from typing import Annotated, Generic, TypeVar
 from msgspec import Meta, Raw, Struct
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 Zoned = Annotated[datetime, Meta(tz=True)]
 Id = int | str | None  # in webhooks: a number, or a GID, or its digits
 
 
-class Wire(Struct, frozen=True, rename="camel"):
+def _name(field: str) -> str:
+    """`total_price_set` for totalPriceSet; a final underscore keeps a field from being a word of Python's."""
+    head, *tail = field.rstrip("_").split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+class Wire(Struct, frozen=True, rename=_name):
     """Fields we do not know are passed over."""
 
 
@@ -77,6 +84,10 @@ class UserError(Wire, frozen=True):
 
     field: list[str] | None = None
     code: str | None = None
+
+
+class Refusals(Wire, frozen=True):
+    user_errors: list[UserError]
 
 
 class PageInfo(Wire, frozen=True):
@@ -170,11 +181,141 @@ class Fulfillment(Wire, frozen=True):
     fulfillment_line_items: Page[FulfillmentLine]
 
 
+class StandingLine(Wire, frozen=True):
+    id: str
+    current_quantity: int  # after refunds and edits
+    custom_attributes: list[Attribute]
+
+
+class Hold(Wire, frozen=True):
+    id: str
+    handle: str | None
+    reason: str
+    held_by_requesting_app: bool
+
+
+class FulfillmentOrder(Wire, frozen=True):
+    id: str
+    status: str
+    fulfillment_holds: list[Hold]
+
+
+class Address(Wire, frozen=True):
+    """Every field may be missing, or hidden from us."""
+
+    first_name: str | None = None
+    last_name: str | None = None
+    company: str | None = None
+    address1: str | None = None
+    address2: str | None = None
+    city: str | None = None
+    zip: str | None = None
+
+
 class OrderState(OrderMarks, frozen=True):
     display_financial_status: str | None
     display_fulfillment_status: str
+    total_price_set: MoneyBag
+    shipping_address: Address | None
+    address_digest: MetafieldValue | None
+    line_items: Page[StandingLine]
+    fulfillment_orders: Page[FulfillmentOrder]
     fulfillments_count: Count | None
     fulfillments: list[Fulfillment]
+    refunds: list[Ref]  # whether there are any
+    returns: Page[Ref]
+
+
+# ---------------------------------------------------------------- what becomes of an order
+
+
+class RefundLine(Wire, frozen=True):
+    quantity: int
+    restock_type: str
+    line_item: ShippedLineItem
+    subtotal_set: MoneyBag
+    total_tax_set: MoneyBag
+
+
+class ShippingSource(Wire, frozen=True):
+    source: str | None
+
+
+class RefundShipping(Wire, frozen=True):
+    shipping_line: ShippingSource
+    subtotal_amount_set: MoneyBag
+    tax_amount_set: MoneyBag
+
+
+class Transaction(Wire, frozen=True):
+    id: str
+    kind: str
+    status: str
+    gateway: str | None
+    amount_set: MoneyBag
+
+
+class Refund(Wire, frozen=True):
+    id: str
+    note: str | None
+    processed_at: Zoned
+    return_: Ref | None
+    refund_line_items: Page[RefundLine]
+    refund_shipping_lines: Page[RefundShipping]
+    transactions: Page[Transaction]
+
+
+class ReasonDefinition(Wire, frozen=True):
+    id: str
+    handle: str
+    deleted: bool
+
+
+class ReturnedLine(Wire, frozen=True):
+    line_item: ShippedLineItem
+
+
+class ReturnLine(Wire, frozen=True):
+    quantity: int
+    return_reason_note: str
+    return_reason_definition: ReasonDefinition | None
+    fulfillment_line_item: ReturnedLine | None = None  # of an item that was never fulfilled here there is none
+
+
+class Disposition(Wire, frozen=True):
+    type: str
+    quantity: int
+
+
+class ReverseLine(Wire, frozen=True):
+    total_quantity: int
+    fulfillment_line_item: ReturnedLine | None
+    dispositions: list[Disposition]
+
+
+class ReverseOrder(Wire, frozen=True):
+    id: str
+    line_items: Page[ReverseLine]
+
+
+class Return(Wire, frozen=True):
+    id: str
+    status: str
+    return_line_items: Page[ReturnLine]
+    reverse_fulfillment_orders: Page[ReverseOrder]
+
+
+class Cancellation(Wire, frozen=True):
+    staff_note: str | None
+
+
+class OrderAftercare(Wire, frozen=True):
+    id: str
+    currency_code: str
+    taxes_included: bool
+    cancellation: Cancellation | None
+    refunds: list[Refund]
+    returns: Page[Return]
 
 
 # ---------------------------------------------------------------- answers, by the document that asked
@@ -206,8 +347,14 @@ class JobState(Wire, frozen=True):
     done: bool
 
 
+class JobResult(Wire, frozen=True):
+    status: str  # STARTED, SUCCEEDED, FAILED
+    errors: list[UserError]
+
+
 class OrderCancelPayload(Wire, frozen=True):
     job: JobState | None
+    job_result: JobResult | None
     order_cancel_user_errors: list[UserError]
 
 
@@ -242,14 +389,236 @@ class OrderVersion(Wire, frozen=True):
 
 
 class PartOfOrder(Wire, frozen=True):
-    """A fulfilment, a fulfilment order, a refund or a return: whichever was asked for."""
+    """A fulfilment, a fulfilment order, a refund, a return, a transaction: whichever was asked for."""
 
     order: Ref | None = None
+    whose: Ref | None = None  # the order, where it may be missing
     order_id: str | None = None
 
 
 class Nodes(Wire, Generic[T], frozen=True):
     nodes: list[T | None]  # null: there is no such thing any more
+
+
+class StandingLines(Wire, frozen=True):
+    line_items: Page[StandingLine]
+
+
+class FulfillmentOrders(Wire, frozen=True):
+    cancelled_at: Zoned | None
+    fulfillment_orders: Page[FulfillmentOrder]
+
+
+class OrderReturns(Wire, frozen=True):
+    returns: Page[Return]
+
+
+class RefundNote(Wire, frozen=True):
+    id: str
+    note: str | None
+
+
+class RefundNotes(Wire, frozen=True):
+    refunds: list[RefundNote]
+
+
+class RefundNode(Wire, Generic[T], frozen=True):
+    refund: T | None
+
+
+class RefundLines(Wire, frozen=True):
+    refund_line_items: Page[RefundLine]
+
+
+class RefundShippings(Wire, frozen=True):
+    refund_shipping_lines: Page[RefundShipping]
+
+
+class RefundTransactions(Wire, frozen=True):
+    transactions: Page[Transaction]
+
+
+class ReturnNode(Wire, Generic[T], frozen=True):
+    return_: T | None
+
+
+class ReturnLines(Wire, frozen=True):
+    return_line_items: Page[ReturnLine]
+
+
+class ReverseOrders(Wire, frozen=True):
+    reverse_fulfillment_orders: Page[ReverseOrder]
+
+
+class ReverseNode(Wire, frozen=True):
+    reverse_fulfillment_order: ReverseOrder | None
+
+
+# ---------------------------------------------------------------- what is asked of an order
+
+
+class TagsAdd(Wire, frozen=True):
+    tags_add: Refusals
+
+
+class HoldPlace(Wire, frozen=True):
+    fulfillment_order_hold: Refusals
+
+
+class HoldRelease(Wire, frozen=True):
+    fulfillment_order_release_hold: Refusals
+
+
+class RefundableLine(Wire, frozen=True):
+    id: str
+    quantity: int
+    refundable_quantity: int
+    unfulfilled_quantity: int
+    custom_attributes: list[Attribute]
+
+
+class RefundBasis(Wire, frozen=True):
+    cancelled_at: Zoned | None
+    transactions: list[Transaction]
+    line_items: Page[RefundableLine]
+
+
+class Shelf(Wire, frozen=True):
+    location: Ref | None
+
+
+class ShelvedLine(Wire, frozen=True):
+    remaining_quantity: int
+    line_item: Ref
+
+
+class ShelfOrder(Wire, frozen=True):
+    id: str
+    status: str
+    assigned_location: Shelf
+    line_items: Page[ShelvedLine]
+
+
+class Shelves(Wire, frozen=True):
+    fulfillment_orders: Page[ShelfOrder]
+
+
+class ShelfLinesOf(Wire, frozen=True):
+    line_items: Page[ShelvedLine]
+
+
+class ShelfNode(Wire, frozen=True):
+    fulfillment_order: ShelfLinesOf | None
+
+
+class MadeRefund(Wire, frozen=True):
+    id: str
+    note: str | None
+    transactions: Page[Transaction]
+
+
+class KeyedError(UserError, frozen=True):
+    message: str = ""  # read for one thing only: whether it is about the key. Never to be passed on
+
+
+class RefundCreatePayload(Wire, frozen=True):
+    refund: MadeRefund | None
+    user_errors: list[KeyedError]
+
+
+class RefundCreate(Wire, frozen=True):
+    refund_create: RefundCreatePayload
+
+
+class ShippedLine(Wire, frozen=True):
+    id: str
+    line_item: ShippedLineItem
+
+
+class ReturnableLine(Wire, frozen=True):
+    quantity: int
+    fulfillment_line_item: ShippedLine
+
+
+class Returnable(Wire, frozen=True):
+    id: str
+    returnable_fulfillment_line_items: Page[ReturnableLine]
+
+
+class Returnables(Wire, frozen=True):
+    returnable_fulfillments: Page[Returnable]
+
+
+class ReturnableRest(Wire, frozen=True):
+    returnable_fulfillment: Returnable | None
+
+
+class NotedLine(Wire, frozen=True):
+    return_reason_note: str
+
+
+class NotedLines(Wire, frozen=True):
+    nodes: list[NotedLine]
+
+
+class NotedReturn(Wire, frozen=True):
+    id: str
+    status: str
+    return_line_items: NotedLines
+
+
+class ReturnNotes(Wire, frozen=True):
+    returns: Page[NotedReturn]
+
+
+class ReasonDefinitions(Wire, frozen=True):
+    nodes: list[ReasonDefinition]
+
+
+class ReturnReasons(Wire, frozen=True):
+    return_reason_definitions: ReasonDefinitions
+
+
+class ReturnCreatePayload(Wire, frozen=True):
+    return_: Ref | None
+    user_errors: list[UserError]
+
+
+class ReturnCreate(Wire, frozen=True):
+    return_create: ReturnCreatePayload
+
+
+# ---------------------------------------------------------------- bulk operations
+
+
+class BulkRef(Wire, frozen=True):
+    bulk_operation: Ref | None
+    user_errors: list[UserError]
+
+
+class BulkRun(Wire, frozen=True):
+    bulk_operation_run_query: BulkRef
+
+
+class BulkOperation(Wire, frozen=True):
+    id: str
+    status: str
+    error_code: str | None
+    url: str | None
+
+
+class BulkGet(Wire, frozen=True):
+    bulk_operation: BulkOperation | None
+
+
+class BulkOrder(Wire, frozen=True):
+    """One line of the result."""
+
+    id: str
+    updated_at: Zoned
+    cancelled_at: Zoned | None
+    display_fulfillment_status: str
+    return_status: str
 
 
 # ---------------------------------------------------------------- stock
@@ -266,12 +635,17 @@ class Level(Wire, frozen=True):
     quantities: list[Quantity]
 
 
-class Item(Wire, frozen=True):
+class Stocked(Wire, frozen=True):
+    """An inventory item, as far as it says how many there are."""
+
     id: str
-    sku: str | None
     tracked: bool
-    duplicate_sku_count: int
     inventory_levels: Page[Level]
+
+
+class Item(Stocked, frozen=True):
+    sku: str | None
+    duplicate_sku_count: int
 
 
 class Items(Wire, frozen=True):
@@ -313,8 +687,19 @@ class Variant(Wire, frozen=True):
     inventory_item: Ref
 
 
-class Variants(Wire, frozen=True):
-    product_variants: Page[Variant]
+class Variants(Wire, Generic[T], frozen=True):
+    product_variants: Page[T]
+
+
+class Offer(Wire, frozen=True):
+    """A variant with all that acceptance rests on."""
+
+    id: str
+    sku: str | None
+    price: str  # of one unit, in the shop's currency
+    inventory_policy: str  # CONTINUE: sold beyond zero
+    product: ProductState
+    inventory_item: Stocked
 
 
 # ---------------------------------------------------------------- the shop
@@ -406,10 +791,6 @@ class Subscription(Wire, frozen=True):
 
 class Subscriptions(Wire, frozen=True):
     webhook_subscriptions: Page[Subscription]
-
-
-class Refusals(Wire, frozen=True):
-    user_errors: list[UserError]
 
 
 class SubscriptionCreate(Wire, frozen=True):

@@ -1,5 +1,6 @@
 """The goods of a new world: the same variants in the shop and on offer at the marketplace."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from ops.sandbox.chance import choose, digits, happens, whole
@@ -7,9 +8,9 @@ from ops.sandbox.mirakl import offers
 from ops.sandbox.mirakl.goods import Offer
 from ops.sandbox.mirakl.registry import CARRIERS
 from ops.sandbox.mirakl.state import Account
-from ops.sandbox.plan import Plan
-from ops.sandbox.shopify import stock
-from ops.sandbox.shopify.state import Item, Location, Product, Shop, Variant
+from ops.sandbox.plan import Awkward, Plan
+from ops.sandbox.shopify import products, stock
+from ops.sandbox.shopify.state import Shop, Variant
 
 GARMENTS = (
     "Linen Shirt",
@@ -32,8 +33,7 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
     """Fills both systems. What a SKU costs differs between the two sides, as it does in life."""
     for n in range(plan.locations):
         name, city, code = PLACES[n % len(PLACES)]
-        number = shop.new_id()
-        shop.locations[number] = Location(number, name, city, code, updated_at=at)
+        products.add_location(shop, name, city, code, at)
     account.carriers = list(CARRIERS)
     for n in range(plan.skus):
         variant = _variant(shop, n, _sku(n), at)
@@ -41,11 +41,30 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
         _spread(plan, shop, variant, units, at)
         offered = stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0
         _offer(account, shop, variant, n, offered)
-    if plan.awkward_catalogue:
-        for n, sku in enumerate(("HT-TWICE", "HT-TWICE", None, "HT-UNTRACKED"), plan.skus):
-            variant = _variant(shop, n, sku, at)
-            _spread(plan, shop, variant, 5, at)
-            shop.items[variant.item_id].tracked = sku != "HT-UNTRACKED"
+    for n, (kind, sku) in enumerate(_awkward(plan.awkward), plan.skus):
+        variant = _variant(shop, n, sku, at)
+        _spread(plan, shop, variant, 5, at)
+        if kind == "untracked":
+            shop.items[variant.item_id].tracked = False
+        elif kind == "negative":
+            level = next(iter(shop.levels[variant.item_id].values()))
+            level.available = -2
+        elif kind == "archived":
+            shop.products[variant.product_id].status = "ARCHIVED"
+        if kind not in ("shared", "nameless"):
+            _offer(account, shop, variant, n, stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0)
+
+
+def _awkward(wanted: Awkward) -> Iterator[tuple[str, str | None]]:
+    """Kind and SKU of each variant; a shared one is there twice."""
+    yield from (("shared", f"HT-TWICE{_nth(n)}") for n in range(wanted.shared) for _ in range(2))
+    yield from (("nameless", None) for _ in range(wanted.nameless))
+    for kind in ("untracked", "negative", "archived"):
+        yield from ((kind, f"HT-{kind.upper()}{_nth(n)}") for n in range(getattr(wanted, kind)))
+
+
+def _nth(n: int) -> str:
+    return f"-{n + 1}" if n else ""
 
 
 def _sku(n: int) -> str:
@@ -61,24 +80,16 @@ def _sku(n: int) -> str:
 def _variant(shop: Shop, n: int, sku: str | None, at: datetime) -> Variant:
     seed = shop.seed
     title = f"{choose(seed, COLOURS, 'colour', n)} {choose(seed, GARMENTS, 'garment', n)}"
-    product = Product(shop.new_id(), title, "Harbour & Thread", f"product-{n}", created_at=at, updated_at=at)
-    item, number = shop.new_id(), shop.new_id()
-    variant = Variant(
-        id=number,
-        product_id=product.id,
-        item_id=item,
-        sku=sku,
+    product = products.add_product(shop, title, "Harbour & Thread", f"product-{n}", at)
+    return products.add_variant(
+        shop,
+        product,
+        sku,
+        at,
         title=choose(seed, SIZES, "size", n),
         price=whole(seed, 6, 180, "pounds", n) * 100 + choose(seed, PENNIES, "pennies", n),
         barcode=f"50{digits(seed, 11, 'ean', n)}" if happens(seed, 0.9, "has ean", n) else None,
-        created_at=at,
-        updated_at=at,
     )
-    shop.products[product.id], shop.variants[number] = product, variant
-    shop.items[item] = Item(item, number, sku, created_at=at, updated_at=at)
-    if sku is not None:
-        shop.skus.setdefault(sku, []).append(number)
-    return variant
 
 
 def _spread(plan: Plan, shop: Shop, variant: Variant, units: int, at: datetime) -> None:
@@ -101,8 +112,9 @@ def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int
         category=product.title.rpartition(" ")[2],
         ean=variant.barcode or f"50{digits(shop.seed, 11, 'ean', n)}",
         price=variant.price + dearer,
-        quantity=quantity,
+        quantity=max(0, quantity),
         created_at=account.created_at,
         updated_at=account.created_at,
     )
     offers.put(account, offer, account.created_at)
+    account.moved.append((sku, "the start"))

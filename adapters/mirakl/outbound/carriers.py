@@ -32,7 +32,7 @@ async def carrier_of(client: Client, channel: ChannelId, written: str) -> Carrie
         return Refused("a fulfilment without a carrier: write it in Shopify", field="carrier")
     mapped = await client.maps.find(channel, "carrier", written)
     if not mapped:
-        return Refused(f"the carrier {scrub(written)!r} is mapped to none of {channel}", field="carrier")
+        return Refused(f"the carrier {scrub(written)!r} is mapped to none of {channel}", field="carrier", word=written.strip())
     if not mapped.startswith(BY_NAME):
         return Carrier(code=mapped)
     if client.platform is not None and not client.platform.own_carriers:

@@ -31,7 +31,7 @@ async def reason_of(client: Client, command: MoneyBack) -> str | Refused:
     mapped = await client.maps.find(command.channel, "reason", CANCELATION) if isinstance(command, CancelUnits) else None
     mapped = mapped or await client.maps.find(command.channel, "reason", command.reason)
     if not mapped:
-        return Refused(f"the reason {scrub(command.reason)!r} is mapped to none of {command.channel}", field="reason")
+        return Refused(f"the reason {scrub(command.reason)!r} is mapped to none of {command.channel}", field="reason", word=command.reason)
     return mapped
 
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.mirakl import wire
-from adapters.mirakl.countries import ALPHA_2, CODES
+from adapters.mirakl.countries import ALPHA_2, CODES, by_name
 from adapters.mirakl.translate.story import Story
 from adapters.mirakl.translate.values import LOST, text
 from engine.adapter import Heard
@@ -106,11 +106,11 @@ def _broken(line: str) -> tuple[str, str]:
 
 
 def country_code(theirs: wire.Address) -> str:
-    """ISO 3166 alpha-2, from a code in either field. A name is not a code: localised, it could be anything."""
+    """ISO 3166 alpha-2, from a code in either field, or else from a name in any of the languages that are spoken there."""
     for said in (tidy(theirs.country_iso_code).upper(), tidy(theirs.country).upper()):
         if said in ALPHA_2 or said in CODES:
             return ALPHA_2.get(said, said)
-    return ""
+    return by_name(tidy(theirs.country))
 
 
 def lacks(sealed: DeliveryAddress) -> tuple[str, ...]:

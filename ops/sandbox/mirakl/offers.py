@@ -56,7 +56,7 @@ def shop_state(account: Account, at: datetime) -> str:
 # ------------------------------------------------------------------------------------------------------------- quantities
 
 
-def take(account: Account, sku: str, units: int, at: datetime) -> int:
+def take(account: Account, sku: str, units: int, at: datetime, why: str) -> int:
     """Lowers the offer for an order; by no more than is there. Returns by how many units."""
     offer = account.offers.get(sku)
     taken = min(units, offer.quantity) if offer else 0
@@ -66,19 +66,21 @@ def take(account: Account, sku: str, units: int, at: datetime) -> int:
             offer.warehouses[code] = there - min(there, left)
             left -= min(there, left)
         offer.quantity, offer.updated_at = offer.quantity - taken, at
+        account.moved.append((sku, why))
     return taken
 
 
-def give_back(account: Account, sku: str, units: int, at: datetime) -> None:
+def give_back(account: Account, sku: str, units: int, at: datetime, why: str) -> None:
     """Units of an order that are free again; the first warehouse has them."""
     offer = account.offers.get(sku)
     if offer and units:
         for code in list(offer.warehouses)[:1]:
             offer.warehouses[code] += units
         offer.quantity, offer.updated_at = offer.quantity + units, at
+        account.moved.append((sku, why))
 
 
-def set_quantity(account: Account, offer: Offer, quantity: int | None, at: datetime, warehouse: str | None = None) -> None:
+def set_quantity(account: Account, offer: Offer, quantity: int | None, at: datetime, *, why: str, warehouse: str | None = None) -> None:
     """What a file says: of a warehouse, or of all there is. None: the offer is in that warehouse no longer."""
     before = offer.quantity, dict(offer.warehouses)
     if warehouse is None:
@@ -89,6 +91,7 @@ def set_quantity(account: Account, offer: Offer, quantity: int | None, at: datet
         else:
             offer.warehouses[warehouse] = quantity
         offer.quantity = sum(offer.warehouses.values())
+    account.moved.append((offer.sku, why))
     if (offer.quantity, offer.warehouses) != before or account.switches.unchanged_touches:
         offer.updated_at = at
 
@@ -145,10 +148,11 @@ def edit(account: Account, sku: str, at: datetime, **changes: Any) -> None:
     if unknown := changes.keys() - {"quantity", "price", "stopped", "sells_from", "sells_until"}:
         raise RefusedError(400, f"An offer has no {', '.join(sorted(unknown))} to be edited")
     if "quantity" in changes:
-        set_quantity(account, offer, int(changes["quantity"]), at)
+        set_quantity(account, offer, int(changes["quantity"]), at, why="somebody edited it")
     if "price" in changes:
         offer.prices = [Price(int(changes["price"])), *prices.listed(offer)[1:]]
         _reprice(account, offer, at)
+        account.moved.append((sku, "somebody edited it"))
     if "stopped" in changes:
         offer.stopped = list(changes["stopped"])
     for name in ("sells_from", "sells_until"):

@@ -102,14 +102,14 @@ def advance_all(account: Account, order: Order, state: str, at: datetime) -> Non
 
 def lower(account: Account, order: Order, at: datetime) -> None:
     for line in order.alive:
-        line.lowered = offers.take(account, line.offer_sku, line.quantity, at)
+        line.lowered = offers.take(account, line.offer_sku, line.quantity, at, f"order {order.id}")
 
 
 def give_back(account: Account, line: Line, units: int, at: datetime, *, wanted: bool) -> None:
     """The offer rises again by what this line had lowered it, where the marketplace does that."""
     back = min(units, line.lowered)
     if wanted:
-        offers.give_back(account, line.offer_sku, back, at)
+        offers.give_back(account, line.offer_sku, back, at, f"line {line.id} given back")
     line.lowered -= back
 
 

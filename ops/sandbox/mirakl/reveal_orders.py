@@ -3,7 +3,8 @@
 Amounts are texts with the scale of their currency, tax included. Personal data is in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from ops.sandbox.mirakl.sale import Fee, Line, Order, Part, Refund, Return, Shipment, Tax, Thread
@@ -12,9 +13,9 @@ from ops.sandbox.mirakl.state import Account
 from ops.sandbox.money import rest_text
 
 
-def orders(account: Account) -> list[dict[str, Any]]:
-    """In the order of their creation; those that are hidden too, and they say so."""
-    return [_order(account, order) for order in account.orders.values()]
+def orders(account: Account, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """In the order of their creation; those that are hidden too, and they say so. `since`: those that changed then or later."""
+    return (_order(account, order) for order in account.orders.values() if since is None or order.updated_at >= since)
 
 
 def _order(account: Account, order: Order) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Account(Struct, kw_only=True):
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window
     called: dict[str, int] = {}  # operation -> calls ever
     violations: list[Violation] = []
+    moved: list[tuple[str, str]] = []  # offers whose quantity has moved since somebody last looked, and why
     last_order: int = 0
     last_import: int = 0
     last_refund: int = 0

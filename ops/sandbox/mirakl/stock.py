@@ -30,7 +30,7 @@ def carry_out(account: Account, found: Import, table: Table, at: datetime) -> No
             continue
         seen.add((sku, warehouse))
         quantity = None if cells.get("update-delete") == "delete" else int(cells["quantity"])
-        offers.set_quantity(account, account.offers[sku], quantity, at, warehouse)
+        offers.set_quantity(account, account.offers[sku], quantity, at, why=f"import {found.id}", warehouse=warehouse)
         touched.add(sku)
         found.applied += 1
     found.offers_updated = len(touched)

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class OfferTerms(Struct):
+class OfferTerms(Struct, forbid_unknown_fields=True):
     """Offers, and the files that set their stock and prices."""
 
     import_wait: float = 5.0  # seconds until an import starts

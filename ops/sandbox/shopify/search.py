@@ -1,4 +1,4 @@
-"""Shopify's search language, as far as connectors use it: terms that must all hold.
+"""Shopify's search language, as far as connectors use it: terms that must all hold, or groups of them of which one must.
 
 An unknown filter is no error there: it is left out, and a warning in the answer's extensions is all that tells.
 """
@@ -28,25 +28,41 @@ class Term(Struct, frozen=True):
 
 
 def terms(query: str | None) -> list[Term]:
-    found = []
+    """Terms that must all hold."""
+    found = groups(query)
+    if len(found) > 1:
+        raise NotSimulatedError("OR is simulated for products' variants and inventory items alone")
+    return found[0]
+
+
+def groups(query: str | None) -> list[list[Term]]:
+    """What stands between one OR and the next; AND binds tighter."""
+    found: list[list[Term]] = [[]]
     for match in TERM.finditer(query or ""):
         if match["other"] is None:
             value = match["value"]
             quoted = value[0] in "\"'"
-            found.append(Term(match["field"], match["sign"], re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted else value))
+            found[-1].append(Term(match["field"], match["sign"], re.sub(r"\\(.)", r"\1", value[1:-1]) if quoted else value))
+        elif match["other"] == "OR":
+            found.append([])
         elif match["other"] != "AND":
-            raise NotSimulatedError(f"the search words {match['other']!r} are not simulated: only field:value terms that all must hold")
+            raise NotSimulatedError(f"the search words {match['other']!r} are not simulated: only field:value terms, AND and OR")
     return found
 
 
 def chosen(query: str | None, filters: Mapping[str, Filter]) -> tuple[Callable[[Any], bool] | None, list[dict[str, str]]]:
     """A test for the query (None: everything passes), and a warning for each filter that nobody knows."""
-    asked = terms(query)
-    known = [(filters[term.field], term) for term in asked if term.field in filters]
-    warnings = [{"field": term.field, "message": "Invalid search field for this query."} for term in asked if term.field not in filters]
-    if not known:
+    asked = groups(query)
+    known = [[(filters[term.field], term) for term in group if term.field in filters] for group in asked]
+    warnings = [
+        {"field": term.field, "message": "Invalid search field for this query."}
+        for group in asked
+        for term in group
+        if term.field not in filters
+    ]
+    if not all(known):
         return None, warnings
-    return lambda thing: all(holds(thing, term.sign, term.value) for holds, term in known), warnings
+    return lambda thing: any(all(holds(thing, term.sign, term.value) for holds, term in group) for group in known), warnings
 
 
 def text(read: Callable[[Any], str | None]) -> Filter:
@@ -75,6 +91,18 @@ def time(read: Callable[[Any], datetime]) -> Filter:
 
 def number(read: Callable[[Any], int]) -> Filter:
     return lambda thing, sign, value: compared(read(thing), sign, _read(int, value.rpartition("/")[2]))
+
+
+def compared_text(is_: Any, sign: str, value: str) -> bool:
+    """A field of a webhook's body, whatever it is: by number or date where both are one, else as text, without case."""
+    if isinstance(is_, list):
+        return any(compared_text(one, sign, value) for one in is_)
+    if isinstance(is_, int | float) and not isinstance(is_, bool):
+        return compared(float(is_), sign, _read(float, value))
+    if sign:
+        return compared(str(is_ or ""), sign, value)
+    text_ = "" if is_ is None else str(is_).lower()
+    return text_.startswith(value[:-1].lower()) if value.endswith("*") else text_ == value.lower()
 
 
 def _read(reader: Callable[[str], T], value: str) -> T:

@@ -105,7 +105,7 @@ READ: list[tuple[str, Any, tuple[str, ...] | str | None]] = [
     ("returns/update", {"admin_graphql_api_id": gid("Return", 4), "return_line_items": {"removals": []}}, (gid("Return", 4),)),
     ("returns/cancel", {"id": 4, "order_id": BIG}, (gid("Order"), gid("Return", 4))),
     ("returns/reopen", {"id": 4, "order_id": BIG}, (gid("Order"), gid("Return", 4))),
-    ("returns/process", {}, "names no return"),
+    ("returns/process", {}, ()),
     ("reverse_fulfillment_orders/dispose", {"id": 11, "dispositions": [{}]}, (gid("ReverseFulfillmentOrder", 11),)),
     ("reverse_deliveries/attach_deliverable", {"id": 12, "return": {"id": 4}}, (gid("Return", 4),)),
     # stock
@@ -137,7 +137,7 @@ READ: list[tuple[str, Any, tuple[str, ...] | str | None]] = [
     (
         "bulk_operations/finish",
         {"admin_graphql_api_id": "gid://shopify/BulkOperation/1", "status": "completed"},
-        "no bulk operation is ours",
+        "asked after until they are over",
     ),
     # people who want to know, or to be forgotten
     (

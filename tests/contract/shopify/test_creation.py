@@ -57,10 +57,11 @@ async def test_an_order_arrives_with_everything_that_a_default_would_spoil():
         assert (line.line_id, line.sku, line.quantity) == ("00012345-A-1", "TEE-RED-M", 2)
         assert line.item == f"gid://shopify/LineItem/{order.lines[0].id}"
         assert order.lines[0].requires_shipping and order.taxes_included and order.financial_status == "PAID"
-        assert sorted(order.tags) == ["asos", "crossdock", "mirakl", "mirakl-00012345-A"]
+        assert sorted(order.tags) == ["asos", "crossdock", "mirakl", "mirakl-00012345-A", "standard"]
         assert order.attributes == [
             ("Marketplace channel", "asos"),
             ("Marketplace order", "00012345-A"),
+            ("Service level", "Standard"),
             ("Dispatch by", "2026-08-15T09:00:00Z"),
         ]
         assert order.email is None and order.shipping_address is not None and order.shipping_address["countryCode"] == "GB"
@@ -124,7 +125,7 @@ async def test_a_twin_that_was_made_without_the_id_is_cancelled_and_named():
         created, opened, closed = events(second)
         assert created == events(first)[0], "the holder of the id is the order"
         assert isinstance(opened, ExceptionOpened) and opened.code == "X30"
-        assert closed == ExceptionClosed(key=opened.key, reason="cancelled, its stock put back")
+        assert closed == ExceptionClosed(key=opened.key, reason="cancelled, its stock put back", subject="order-asos:00012345-A")
         assert len(live(front)) == 1
 
 

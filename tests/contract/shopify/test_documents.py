@@ -12,11 +12,14 @@ from graphql.execution import get_variable_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.shopify import endpoints, translate
+from adapters.shopify import endpoints, wire
 from adapters.shopify.endpoints import ORDER_CREATE, Operation
 from adapters.shopify.hints import KNOWN
 from adapters.shopify.shop import _DEFINITION_INPUT, _enum
-from ops.sandbox.shopify import orders, totals
+from adapters.shopify.translate import creation
+from adapters.shopify.translate.stock import search_for_skus
+from ops.sandbox.shopify import creation as checkout
+from ops.sandbox.shopify import totals
 from ops.sandbox.shopify.cost import Price
 from ops.sandbox.shopify.state import Shop
 from schemas.commands import CreateShopOrder
@@ -24,6 +27,14 @@ from schemas.events.orders import DeliveryAddress
 from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, Sku, Tax, minor_digits
 from tests.contract.shopify.shopfront import SDL, command, order_line, stock
 from tests.loopback import NOW
+
+
+def written(
+    asked: CreateShopOrder, variants: dict[Sku, str], address: DeliveryAddress | None = None, *, relay_email: bool = True
+) -> dict[str, Any]:
+    sold = {sku: wire.Variant(gid, sku, wire.ProductState("ACTIVE"), wire.Ref(gid)) for sku, gid in variants.items()}
+    return creation.creation(asked, address or DeliveryAddress(), sold, method="Standard", key=b"k", relay_email=relay_email)
+
 
 FILES = Path(endpoints.__file__).parent / "documents"
 OPERATIONS = [one for one in vars(endpoints).values() if isinstance(one, Operation)]
@@ -33,11 +44,58 @@ SENT: dict[str, dict[str, Any]] = {
     "MarketplaceIdDefinition": {},
     "MarketplaceIdDefinitionCreate": {"definition": _DEFINITION_INPUT},
     "MarketplaceIdSet": {"metafields": [{"ownerId": GID, "namespace": "$app", "key": "mirakl_order_id", "type": "id", "value": "1"}]},
-    "VariantsBySku": {"query": translate.search_for_sku(Sku('A "1"')), "after": None},
+    "VariantsBySku": {"query": search_for_skus([Sku('A "1"'), Sku("B")]), "after": None},
     "OrderByMarketplaceId": {"value": "00012345-A"},
-    "OrdersByTag": {"query": translate.search_for_twins(OrderId("1"))},
+    "OrdersByTag": {"query": creation.search_for_twins(OrderId("1"))},
     "OrderTerms": {"id": GID, "after": None},
-    "OrderCreate": translate.creation(command(), DeliveryAddress(), {Sku("TEE-RED-M"): "gid://shopify/ProductVariant/1"}, relay_email=True),
+    "OrderCreate": written(command(), {Sku("TEE-RED-M"): "gid://shopify/ProductVariant/1"}),
+    "StandingLines": {"id": GID, "after": None},
+    "FulfilmentOrders": {"id": GID, "after": None},
+    "OrderAftercare": {"id": GID},
+    "OrderReturns": {"id": GID, "after": None},
+    "OrderStanding": {"id": GID},
+    "OrdersReturning": {"after": None, "query": "tag:'crossdock'"},
+    "RefundIds": {"id": GID},
+    "RefundGet": {"id": GID},
+    "RefundLines": {"id": GID, "after": "x"},
+    "RefundShipping": {"id": GID, "after": "x"},
+    "RefundTransactions": {"id": GID, "after": "x"},
+    "ReturnLines": {"id": GID, "after": "x"},
+    "ReverseOrders": {"id": GID, "after": "x"},
+    "ReverseLines": {"id": GID, "after": "x"},
+    "HoldPlace": {"id": GID, "hold": {"reason": "OTHER", "reasonNotes": "x", "handle": "crossdock", "notifyMerchant": False}},
+    "HoldRelease": {"id": GID, "holdIds": [GID]},
+    "TagsAdd": {"id": GID, "tags": ["late"]},
+    "RefundBasis": {"id": GID, "after": None},
+    "ShelvesOfOrder": {"id": GID, "after": None},
+    "ShelfLines": {"id": GID, "after": "x"},
+    "RefundCreate": {
+        "input": {
+            "orderId": GID,
+            "note": "Mirakl refund 1",
+            "notify": False,
+            "currency": "GBP",
+            "refundLineItems": [{"lineItemId": GID, "quantity": 1, "restockType": "CANCEL", "locationId": GID}],
+            "shipping": {"amount": "3.60"},
+            "transactions": [{"orderId": GID, "kind": "REFUND", "gateway": "asos Marketplace", "parentId": GID, "amount": "27.60"}],
+        },
+        "key": "6f1b3c1e-8b0e-5c55-9f6b-0a54a3a3d6f1",
+    },
+    "ReturnableLines": {"id": GID, "after": None},
+    "ReturnableRest": {"id": GID, "after": "x"},
+    "ReturnNotes": {"id": GID, "after": None},
+    "ReturnReasons": {},
+    "ReturnCreate": {
+        "input": {
+            "orderId": GID,
+            "returnLineItems": [
+                {"fulfillmentLineItemId": GID, "quantity": 1, "returnReasonDefinitionId": GID, "returnReasonNote": "Mirakl return 1"}
+            ],
+        }
+    },
+    "Offered": {"query": search_for_skus([Sku("A")]), "after": None},
+    "BulkRun": {"query": endpoints.BULK_ORDERS},
+    "BulkGet": {"id": GID},
     "OrderCancel": {"orderId": GID, "staffNote": "Made twice"},
     "Job": {"id": GID, "orderId": GID},
     "OrderGet": {"id": GID},
@@ -85,7 +143,7 @@ def test_what_is_sent_is_one_operation_that_fits_and_so_do_its_variables(operati
 
 def test_every_file_is_sent_and_every_topic_is_one():
     spread = {name for operation in OPERATIONS for name in endpoints._SPREAD.findall(operation.text)}
-    assert {file.stem for file in FILES.glob("*.graphql")} == {operation.name for operation in OPERATIONS} | spread
+    assert {file.stem for file in FILES.glob("*.graphql")} == {operation.name for operation in OPERATIONS} | spread | {"BulkOrders"}
     assert set(endpoints.TOPICS) <= KNOWN
     assert {_enum(topic) for topic in endpoints.TOPICS} <= set(schema().type_map["WebhookSubscriptionTopic"].values)  # type: ignore[attr-defined]
 
@@ -163,18 +221,18 @@ def test_whatever_order_it_is_shopify_understands_it_and_comes_to_the_same_total
     for sku in ("SKU0", "SKU1"):
         item = stock(shop, sku, 100)
         variants[Sku(sku)] = f"gid://shopify/ProductVariant/{item.variant_id}"
-    variables = translate.creation(asked, address, variants, relay_email=relay)
+    variables = written(asked, variants, address, relay_email=relay)
     given = coerced(ORDER_CREATE, variables)
     assert not isinstance(given, list), given
-    number = orders.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
+    number = checkout.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
     made = shop.orders[number]
     assert totals.total(made).shop == asked.total.minor
-    assert totals.outstanding(made).shop == 0, "paid, to the penny"
+    assert totals.outstanding(shop, made).shop == 0, "paid, to the penny"
     assert [line.properties for line in made.lines] == [[("_mirakl_line_id", line.line_id)] for line in asked.lines], "never merged"
     assert sum(line.claimed for line in made.lines) == sum(line.quantity for line in asked.lines)
     remitted = sum(tax.amount.minor for line in asked.lines for tax in (*line.taxes, *line.shipping_taxes) if tax.remitted_by_operator)
-    written = [*itertools.chain.from_iterable(line.taxes for line in made.lines), *made.shipping_lines[0].taxes]
-    assert sum(tax.amount.shop for tax in written if tax.channel_liable) == remitted
+    taxes = [*itertools.chain.from_iterable(line.taxes for line in made.lines), *made.shipping_lines[0].taxes]
+    assert sum(tax.amount.shop for tax in taxes if tax.channel_liable) == remitted
     assert all(len(tag) <= 40 and "," not in tag for tag in variables["order"]["tags"])
     assert all(Decimal(tax["rate"]) >= 0 for line in variables["order"]["lineItems"] for tax in line["taxLines"])
 
@@ -184,13 +242,11 @@ def test_whatever_order_it_is_shopify_understands_it_and_comes_to_the_same_total
 )
 def test_a_rate_is_copied_or_for_want_of_one_worked_out_for_display(rate, included, expected):
     line = order_line(quantity=1, price=2400, taxes=(Tax(code="VAT", amount=Money(400, "GBP"), rate=rate),))
-    variables = translate.creation(
-        command(line, taxes_included=included), DeliveryAddress(), {Sku("TEE-RED-M"): "gid://shopify/ProductVariant/1"}, relay_email=False
-    )
+    variables = written(command(line, taxes_included=included), {Sku("TEE-RED-M"): "gid://shopify/ProductVariant/1"})
     [tax] = variables["order"]["lineItems"][0]["taxLines"]
     assert tax["rate"] == expected and tax["priceSet"]["shopMoney"] == {"amount": "4.00", "currencyCode": "GBP"}
 
 
 def test_an_amount_is_written_with_the_digits_of_its_currency():
     assert (minor_digits("JPY"), minor_digits("KWD")) == (0, 3)
-    assert translate._bag(Money(1234, "KWD"))["shopMoney"]["amount"] == "1.234"
+    assert creation._bag(Money(1234, "KWD"))["shopMoney"]["amount"] == "1.234"

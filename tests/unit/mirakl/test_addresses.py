@@ -39,7 +39,7 @@ def test_an_address_is_sealed_and_only_its_country_is_said():
         (None, "GB", "GB"),
         (None, "DEU", "DE"),
         ("FR", "Deutschland", "FR"),
-        (None, "France", ""),
+        (None, "France", "FR"),
         (None, "UK", ""),
         ("XXX", None, ""),
         (None, None, ""),

@@ -1,0 +1,107 @@
+"""Which orders to read again: those that a hint is about, and all that changed since the last sweep, hint or no hint."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from adapters.shopify import wire
+from adapters.shopify.client import TARGET, Client
+from adapters.shopify.endpoints import ORDERS_A_PAGE, ORDERS_OF, ORDERS_PAGE, ORDERS_RETURNING
+from adapters.shopify.inbound.orders import Orders
+from adapters.shopify.inbound.paging import batches, whole
+from adapters.shopify.translate import marks
+from engine.adapter import Heard, Sight
+from schemas.commands import Lane
+from schemas.envelope import Envelope
+from schemas.events import Event
+from schemas.events.shop import ShopNotified
+
+OVERLAP = timedelta(minutes=10)  # outlasts the search index's lag and the two clocks' difference
+PARTS = (  # of an order, and able to name it
+    "Fulfillment",
+    "FulfillmentOrder",
+    "Refund",
+    "Return",
+    "OrderTransaction",
+    "ReverseFulfillmentOrder",
+)
+NAMELESS = "returns/process"  # its body names no return
+
+
+def kind(gid: str) -> str:
+    return gid.removeprefix("gid://shopify/").partition("/")[0]
+
+
+class ShopOrderReader:
+    """Follows hints about orders and their parts."""
+
+    name, target = "shopify:orders:hints", TARGET
+    types: frozenset[type[Event]] = frozenset({ShopNotified})
+
+    def __init__(self, orders: Orders, client: Client) -> None:
+        self._orders, self._client = orders, client
+
+    async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
+        wanted: dict[str, None] = {}
+        parts: dict[str, None] = {}
+        nameless = False
+        for hint in hints:
+            about = hint.event.about if isinstance(hint.event, ShopNotified) else ()
+            named = [gid for gid in about if kind(gid) == "Order"]
+            wanted.update(dict.fromkeys(named))
+            if not named:
+                parts.update(dict.fromkeys(gid for gid in about if kind(gid) in PARTS))
+            nameless = nameless or (isinstance(hint.event, ShopNotified) and hint.event.topic == NAMELESS and not about)
+        wanted.update(dict.fromkeys(await self._orders_of(list(parts))))
+        if nameless:
+            wanted.update(dict.fromkeys(await self._returning()))
+        return await self._facts(wanted)
+
+    async def _facts(self, wanted: Iterable[str]) -> list[Heard]:
+        heard: list[Heard] = []
+        for order in wanted:
+            heard += await self._orders.facts(order, Lane.SHIP)
+        return heard
+
+    async def _orders_of(self, parts: list[str]) -> list[str]:
+        found: list[str] = []
+        for batch in batches(parts):
+            answer = await self._client.ask(ORDERS_OF, {"ids": batch}, wire.Nodes[wire.PartOfOrder], size=len(batch))
+            for node in answer.nodes:
+                owner = (node.order or node.whose) if node is not None else None
+                gid = owner.id if owner else node.order_id if node is not None else None
+                found += [gid] if gid else []
+        return found
+
+    async def _returning(self) -> list[str]:
+        """Orders of ours of which something is on its way back."""
+
+        async def page(after: str | None) -> wire.Page[wire.Ref]:
+            variables = {"after": after, "query": f"tag:'{marks.TAG}' AND return_status:'in_progress'"}
+            return (await self._client.ask(ORDERS_RETURNING, variables, wire.Orders[wire.Ref])).orders
+
+        return [order.id for order in (await whole(await page(None), page)).nodes]
+
+
+class OrdersSweep:
+    """Every order of ours that changed since the last sweep."""
+
+    name, target = "shopify:orders", TARGET
+
+    def __init__(self, orders: Orders, client: Client, every: float) -> None:
+        self._orders, self._client, self.every = orders, client, every
+
+    async def poll(self, cursor: str | None) -> Sight:
+        began = self._client.clock.now()
+        query = f"tag:'{marks.TAG}'"
+        if cursor is not None:
+            since = datetime.fromisoformat(cursor) - OVERLAP
+            query += f" AND updated_at:>='{since.isoformat(timespec='seconds').replace('+00:00', 'Z')}'"
+
+        async def page(after: str | None) -> wire.Page[wire.OrderVersion]:
+            variables = {"first": ORDERS_A_PAGE, "after": after, "query": query}
+            return (await self._client.ask(ORDERS_PAGE, variables, wire.Orders[wire.OrderVersion])).orders
+
+        heard: list[Heard] = []
+        for order in dict.fromkeys(order.id for order in (await whole(await page(None), page)).nodes):
+            heard += await self._orders.facts(order, Lane.CATALOGUE)
+        return Sight(heard, began.isoformat())

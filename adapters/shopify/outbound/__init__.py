@@ -1,0 +1,1 @@
+"""What Shopify is asked to do: a file for each kind of thing."""
