@@ -172,14 +172,14 @@ class Http:
         return url
 
     def _place_of(self, endpoint: Endpoint, at: str) -> tuple[str, str]:
-        """Path and query of an address that they gave us. Whichever host it names, our key goes to our own."""
+        """Path and query of an address that they gave us, below our base. Whichever host it names, our key goes to our own."""
         try:
             there = urlsplit(at)
         except ValueError:
             there = urlsplit("")
         if not _PATH.fullmatch(there.path) or {".", ".."} & set(there.path.split("/")) or not _QUERY.fullmatch(there.query):
             raise RejectedError("not an address that can be asked for", target=self.target, endpoint=endpoint.code)
-        return there.path, there.query
+        return f"/{there.path.removeprefix(self._base.raw_path.rstrip('/')).lstrip('/')}", there.query
 
     async def _exchange(
         self,

@@ -43,8 +43,10 @@ class MiraklSettings:
     shop_id: int
     # Company as written in Shopify -> carrier code, or `name:` and the name of one that they do not list; compared without case.
     carriers: Mapping[str, str] = field(default_factory=dict)
-    reasons: Mapping[str, str] = field(default_factory=dict)  # cancel, refund, or a Shopify return reason -> code of RE01; likewise
+    # cancel, refund or a Shopify return reason -> code of a refund in RE01; cancelation -> code of a cancelation; likewise.
+    reasons: Mapping[str, str] = field(default_factory=dict)
     blocklist: Sequence[Blocked] = ()
+    test_field: str = "test-order"  # code of the additional field by which the operator marks test orders; "": there is none
     tax_mode: Literal["TAX_INCLUDED", "TAX_EXCLUDED", ""] = "TAX_INCLUDED"  # "": the platform's own
     orders_every: float = 300.0  # seconds between two polls; the recommended rate
     orders_ceiling: float = 60.0  # seconds between two calls of OR11; the published maximum. 900 for an External Partner's key
@@ -103,7 +105,7 @@ class Mirakl:
         self.client = Client(
             http=http,
             metrics=metrics,
-            place=Place(tenant, settings.channel, settings.tax_mode, blocklist),
+            place=Place(tenant, settings.channel, settings.tax_mode, settings.test_field, blocklist),
             maps=maps or SettingsMaps(settings),
             shop_id=settings.shop_id,
             list_orders=msgspec.structs.replace(LIST_ORDERS, per=max(LIST_ORDERS.per, settings.orders_ceiling)),

@@ -8,6 +8,7 @@ from adapters.mirakl import answers
 from adapters.mirakl.client import Client
 from adapters.mirakl.endpoints import ACCOUNT, CARRIERS, PLATFORM, REASONS, VERSION
 from adapters.mirakl.outbound.carriers import BY_NAME
+from adapters.mirakl.outbound.money import CANCELATION
 from engine.adapter import Endpoint, Finding
 from engine.errors import AdapterError, AuthError
 from engine.ports import Clock
@@ -104,13 +105,21 @@ class _Probe:
         ]
 
     async def reasons(self, endpoint: Endpoint) -> list[Finding]:
-        """Each reason of the settings must be one that a seller may give."""
+        """Each reason of the settings must be one that a seller may give, for a refund or for a cancelation."""
         answer = self._client.read(endpoint, await self._client.send(endpoint, expect="json"), answers.Reasons)
-        theirs = sorted(str(each.code) for each in answer.reasons or () if each.type == "REFUND" and each.is_shop_right)
-        known = ", ".join(theirs) or "none"
+        theirs: dict[str, list[str]] = {"REFUND": [], "CANCELATION": []}
+        for each in answer.reasons or ():
+            if each.is_shop_right and each.type in theirs:
+                theirs[each.type].append(str(each.code))
         if not self._reasons:
-            return [Finding("reasons", ok=True, detail="none is mapped in the settings", fix=f"map them to codes of theirs: {known}")]
-        return [
-            Finding(f"reason {name}", ok=code in theirs, detail=code, fix=f"of RE01, a seller may give: {known}")
-            for name, code in sorted(self._reasons.items())
-        ]
+            fix = f"map them to codes of theirs: {_listed(theirs['REFUND'])}"
+            return [Finding("reasons", ok=True, detail="none is mapped in the settings", fix=fix)]
+        findings = []
+        for name, code in sorted(self._reasons.items()):
+            known = theirs["CANCELATION" if name.strip().casefold() == CANCELATION else "REFUND"]
+            findings.append(Finding(f"reason {name}", ok=code in known, detail=code, fix=f"of RE01, a seller may give: {_listed(known)}"))
+        return findings
+
+
+def _listed(codes: Sequence[str]) -> str:
+    return ", ".join(sorted(codes)) or "none"

@@ -16,7 +16,7 @@ def _words(text: str) -> frozenset[str]:
 PASSED_OVER = {
     "order": _words(
         """customer_directly_pays_seller discount_campaigns fully_refunded has_invoice invoice_details leadtime_to_ship
-        order_additional_fields order_refunds order_state_reason_label order_taxes paymentType payment_duration payment_type price
+        order_refunds order_state_reason_label order_taxes paymentType payment_duration payment_type price
         promotions quote_id references shipping_carrier_standard_code shipping_price shipping_pudo_id shipping_type_standard_code
         shipping_zone_code shipping_zone_label total_commission transaction_date transaction_number"""
     ),

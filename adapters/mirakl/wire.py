@@ -140,6 +140,13 @@ class Fulfilment(Struct):
     center: Center | None = None
 
 
+class AdditionalField(Struct):
+    """What the operator has added to orders; `value` is of any type."""
+
+    code: Text = None
+    value: Raw = NONE
+
+
 class DeliveryDate(Struct):
     latest: str | None = None
 
@@ -163,6 +170,7 @@ class Order(Struct):
     customer_notification_email: str | None = None
     customer_debited_date: str | None = None
     delivery_date: DeliveryDate | None = None
+    order_additional_fields: list[AdditionalField] | None = None
     shipping_deadline: str | None = None
     shipping_type_code: Text = None
     shipping_type_label: Text = None

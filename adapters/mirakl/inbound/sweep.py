@@ -24,7 +24,7 @@ AGAIN = timedelta(minutes=15)  # after one that failed
 OVERLAP = timedelta(days=1)  # that a sweep reaches back beyond the last one
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, omit_defaults=True):
     """An export that was asked for, and how much of it has been heard."""
 
     tracking_id: str
@@ -35,7 +35,7 @@ class Asked(Struct, frozen=True):
     orders: int = 0  # of this file, heard
 
 
-class Cursor(Struct, frozen=True):
+class Cursor(Struct, frozen=True, omit_defaults=True):
     swept: Instant | None = None  # every change up to here was heard twice; None: of none yet
     due: Instant | None = None  # when to ask for the next; None: at once
     asked: Asked | None = None

@@ -15,6 +15,7 @@ from schemas.commands import CancelUnits, LineRefund, RefundLines
 from schemas.values import LineId, Money, Tax
 
 MoneyBack = RefundLines | CancelUnits
+CANCELATION = "cancelation"  # whose mapping is the reason of every cancelation of units, whatever ours is
 
 
 class Given(Struct, frozen=True):
@@ -26,8 +27,9 @@ class Given(Struct, frozen=True):
 
 
 async def reason_of(client: Client, command: MoneyBack) -> str | Refused:
-    """Their code for our reason."""
-    mapped = await client.maps.find(command.channel, "reason", command.reason)
+    """Their code for our reason. Cancelations have codes of another kind than refunds: theirs is mapped under a name of its own."""
+    mapped = await client.maps.find(command.channel, "reason", CANCELATION) if isinstance(command, CancelUnits) else None
+    mapped = mapped or await client.maps.find(command.channel, "reason", command.reason)
     if not mapped:
         return Refused(f"the reason {scrub(command.reason)!r} is mapped to none of {command.channel}", field="reason", word=command.reason)
     return mapped

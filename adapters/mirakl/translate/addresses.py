@@ -133,7 +133,7 @@ _BOX = re.compile(
     r"""
     \b p \W* o \W* b (?: \W* o \W* x )? \b (?! \w )      # P.O. Box, PO Box, P O B
     | \b post \s* office \s* box \b | \b postal \s* box \b | \b (?: private | locked ) \s* (?: mail \s* )? bag \b
-    | \b post (?: fach | bus | box | boks | lokero ) \b  # German, Dutch, Swedish, Danish and Norwegian, Finnish
+    | \b post (?: fach | bus | box | boks | ilokero ) \b  # German, Dutch, Swedish, Danish and Norwegian, Finnish
     | \b bo[iî]te \s+ postale \b | \b (?: b \.? \s? p | c \.? \s? s | t \.? \s? s \.? \s? a ) \b \.? \s* (?: n[°ºo]? \s* )? \d
     | \b apartado \b (?: \s+ de \s+ correos | \s+ postal | \W* \d ) | \b apdo \b | \b caixa \s+ postal \b
     | \b casella \s+ postale \b

@@ -132,6 +132,7 @@ def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
         total=Money(total, code),
         shipping_method=text(order.shipping_type_code),
         shipping_label=text(order.shipping_type_label),
+        test=_is_test(order, place.test_field),
         ship_by=maybe_instant(order.shipping_deadline, "shipping_deadline"),
         deliver_by=maybe_instant(order.delivery_date.latest, "delivery_date.latest") if order.delivery_date else None,
         stated_total=_stated_total(order, code),
@@ -139,6 +140,12 @@ def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
         fulfilled_by=text(order.fulfillment.center.code) if order.fulfillment and order.fulfillment.center else "",
         payment_workflow=text(order.payment_workflow),
     )
+
+
+def _is_test(order: wire.Order, field: str) -> bool:
+    """An operator's additional field may say so; a boolean comes as such or as text."""
+    said = [bytes(each.value) for each in order.order_additional_fields or () if field and str(each.code) == field]
+    return any(value in (b"true", b'"true"') for value in said)
 
 
 def _with_fees(line: OrderLine) -> int:

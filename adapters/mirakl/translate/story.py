@@ -26,6 +26,7 @@ class Place(Struct, frozen=True):
     tenant: TenantId
     channel: ChannelId
     tax_mode: str = ""  # TAX_INCLUDED, TAX_EXCLUDED; "": the platform's own
+    test_field: str = ""  # code of the additional field that marks a test order; "": none does
     blocklist: Mapping[str, str] = {}  # SHA-256 in hexadecimal -> the entry's name; see translate.buyers
 
     @property

@@ -101,7 +101,7 @@ def test_what_has_no_number_is_refused_by_field():
     assert refused(refunded(amount=-1)) == "order_lines[0].refunds[0].amount"
 
 
-# ---------------------------------------------------------------- returns
+# ---------------------------------------------------------------- goods that come back
 
 
 def returned(**more: Any) -> Heard:

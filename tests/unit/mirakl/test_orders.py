@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.mirakl.translate.buyers import buyer_hash
@@ -21,7 +22,7 @@ from schemas.events.orders import (
 )
 from schemas.values import ChannelId, Discount, Fee, LineId, Money, OrderId, OrderLine, Sku, Tax, TenantId
 from tests.contract.mirakl.payloads import CANCELED, having, line, order, without
-from tests.unit.mirakl.telling import placed, refused, the_line, told
+from tests.unit.mirakl.telling import PLACE, placed, refused, the_line, told
 
 # ---------------------------------------------------------------- facts
 
@@ -106,7 +107,7 @@ def test_what_stands_on_the_order_itself_is_told():
 
 def test_a_blocked_buyer_is_told_by_the_name_of_the_entry_alone():
     def flagged(*said: str, **more: Any) -> list[str]:
-        place = Place(TenantId("t"), ChannelId("asos"), "TAX_INCLUDED", {buyer_hash(text): f"entry {n}" for n, text in enumerate(said)})
+        place = msgspec.structs.replace(PLACE, blocklist={buyer_hash(text): f"entry {n}" for n, text in enumerate(said)})
         return [each.fact.event.entry for each in told(order(**more), place) if isinstance(each.fact.event, BuyerFlagged)]
 
     assert flagged("ROBIN@example.com") == ["entry 0"]
@@ -260,3 +261,10 @@ def test_where_from_by_when_and_how_it_is_paid():
     assert sold.deliver_by == datetime(2026, 8, 18, 22, 59, 59, 999000, tzinfo=UTC)
     bare = placed(order(channel=None, fulfillment=None, delivery_date=None, payment_workflow=None))
     assert (bare.storefront, bare.fulfilled_by, bare.payment_workflow, bare.deliver_by) == ("", "", "", None)
+
+
+@pytest.mark.parametrize(("value", "test"), [("true", True), (True, True), ("false", False), (None, False), ("yes", False)])
+def test_a_test_order_is_marked_by_a_field_of_the_operators(value: object, test: bool):
+    payload = order(order_additional_fields=[{"code": "gift", "value": "true"}, {"code": "test-order", "type": "BOOLEAN", "value": value}])
+    assert placed(payload, msgspec.structs.replace(PLACE, test_field="test-order")).test is test
+    assert placed(payload).test is False
