@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ops.sandbox.chance import choose, digits, happens, whole
-from ops.sandbox.mirakl.settings import CARRIERS
+from ops.sandbox.mirakl.registry import CARRIERS
 from ops.sandbox.mirakl.state import Account, Offer
 from ops.sandbox.plan import Plan
 from ops.sandbox.shopify import stock

@@ -198,6 +198,7 @@ def _system(sandbox: Sandbox, answer: Callable[[Request], Reply], names: Callabl
             tuple(request.query.items()),
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
+            base=f"{request.scheme}://{request.host}{request.path.removesuffix(request.match_info['path'])}",
         )
         fault = sandbox.faults.meet(names(asked))
         if fault is None:

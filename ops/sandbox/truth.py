@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from ops.sandbox.mirakl import sale
 from ops.sandbox.mirakl import state as mirakl
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
@@ -130,7 +131,7 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     }
 
 
-def _marketplace_order(order: mirakl.Order) -> dict[str, Any]:
+def _marketplace_order(order: sale.Order) -> dict[str, Any]:
     def text(amount: int) -> str:
         return rest_text(amount, order.currency)
 

@@ -35,13 +35,21 @@ class Operation(Struct, frozen=True):
     pointer: str  # where it stands in the contract
 
 
+class File(Struct, frozen=True):
+    """A part of a form that came as a file."""
+
+    name: str
+    content: bytes
+
+
 class Asked(Struct, frozen=True):
     """A request that the contract accepts, its values with their types."""
 
     operation: Operation
     values: Mapping[str, Any]  # of parameters; lists for those that hold lists
     body: Any  # decoded JSON, or None
-    parts: Mapping[str, str]  # of a form
+    parts: Mapping[str, Any]  # of a form: texts, and what is an object by the contract decoded
+    files: Mapping[str, list[File]] = {}  # of a form, in their order
 
 
 class Contract:
@@ -81,15 +89,31 @@ class Contract:
             raise RefusedError(415, f"Content type '{kind}' not supported")
         pointer = f"{operation.pointer}/requestBody/content/{_escaped(kind)}/schema"
         if kind == "multipart/form-data":
-            parts = form_parts(request)
-            self._validate(pointer, parts, "the form")
-            return Asked(operation, values, None, parts)
+            return self._form(operation, pointer, values, request)
         try:
             body = json.loads(request.body)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
         self._validate(pointer, body, "the body")
         return Asked(operation, values, body, {})
+
+    def _form(self, operation: Operation, pointer: str, values: Mapping[str, Any], request: Request) -> Asked:
+        """Lists are of files; what the contract calls an object is JSON; all else is text."""
+        properties = self._resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
+        parts: dict[str, Any] = {}
+        files: dict[str, list[File]] = {}
+        for name, file in form_parts(request):
+            kind = self._resolved(properties.get(name, {})).get("type")
+            if kind == "array":
+                files.setdefault(name, []).append(file)
+                continue
+            try:
+                parts[name] = json.loads(file.content) if kind == "object" else file.content.decode()
+            except ValueError:
+                raise RefusedError(400, f"The part '{name}' is not {'readable JSON' if kind == 'object' else 'UTF-8'}") from None
+        names = {name: [file.name for file in there] for name, there in files.items()}  # their bytes are nobody's business here
+        self._validate(pointer, parts | names, "the form")
+        return Asked(operation, values, None, parts, files)
 
     def _value(self, operation: Operation, n: int, parameter: Mapping[str, Any], given: list[str]) -> Any:
         schema, name = parameter["schema"], parameter["name"]
@@ -155,6 +179,11 @@ class Contract:
             schema = schema["properties"][name]["items"]
         return self.blank(schema)
 
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        while "$ref" in schema:
+            schema = self._at(schema["$ref"])
+        return schema
+
     def _at(self, ref: str) -> Mapping[str, Any]:
         node: Any = self.document
         for step in ref.removeprefix("#/").split("/"):
@@ -181,17 +210,14 @@ def _typed(kind: str | None, text: str) -> Any:
     return text
 
 
-def form_parts(request: Request) -> dict[str, str]:
-    """The parts of a multipart form by their names, as texts."""
+def form_parts(request: Request) -> list[tuple[str, File]]:
+    """The parts of a multipart form with their names, in their order."""
     head = b"Content-Type: " + request.header("content-type").encode() + b"\r\n\r\n"
     message = BytesParser(policy=email.policy.HTTP).parsebytes(head + request.body)
-    parts: dict[str, str] = {}
+    parts: list[tuple[str, File]] = []
     for part in message.iter_parts() if message.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(payload, bytes):
-            try:
-                parts[name] = payload.decode()
-            except UnicodeDecodeError:
-                raise RefusedError(400, f"The part '{name}' is not UTF-8") from None
+            parts.append((name, File(part.get_filename() or "", payload)))
     return parts

@@ -19,6 +19,13 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+# name in the agenda -> what does it; each takes the account, that name, what it is about, and the time
+FALLS_DUE: Mapping[str, Callable[[Account, str, str, datetime], None]] = {
+    **dict.fromkeys(("acceptance_timeout", "debit", "pay", "receive", "close"), orders.fall_due),
+    **dict.fromkeys(("start_import", "finish_import"), stock.fall_due),
+}
+
+
 def perform(account: Account, operation: str, arguments: Mapping[str, Any], at: datetime) -> Any:
     return OPERATIONS[operation](account, **arguments, at=at)
 
@@ -28,9 +35,5 @@ def advance(account: Account, until: datetime) -> bool:
     due = account.agenda.pop(until)
     if due is None:
         return False
-    ref = str(due.ref)
-    if due.what.endswith("_import"):
-        stock.fall_due(account, due.what, account.imports[ref], due.at)
-    else:
-        orders.fall_due(account, due.what, account.orders[ref], due.at)
+    FALLS_DUE[due.what](account, due.what, str(due.ref), due.at)
     return True

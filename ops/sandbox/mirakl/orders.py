@@ -7,11 +7,12 @@ from typing import Any
 from msgspec import convert
 
 from ops.sandbox.chance import choose, happens, whole
-from ops.sandbox.mirakl.state import Account, Line, Order, RefusedError, Tax, Tracking
+from ops.sandbox.mirakl.registry import SHIPPING_TYPES
+from ops.sandbox.mirakl.sale import Line, Order, Tax, Tracking
+from ops.sandbox.mirakl.state import Account, RefusedError
 from ops.sandbox.money import share, tax_within
 from ops.sandbox.people import Person
 
-SHIPPING_TYPES = {"STD": "Standard", "EXP": "Express"}
 SHIPPING_PRICES = (0, 0, 295, 350, 499, 599)
 TAX_RATES = (Decimal(20), Decimal(20), Decimal(20), Decimal(0), Decimal(5))  # percent; most of it standard rate
 COMMISSION, COMMISSION_TAX = Decimal("0.2"), Decimal("0.2")
@@ -214,7 +215,8 @@ def ship(account: Account, order_id: str, at: datetime) -> None:
 # ------------------------------------------------------------------------------------------------------ what falls due
 
 
-def fall_due(account: Account, what: str, order: Order, at: datetime) -> None:
+def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
+    order = account.orders[ref]
     match what, order.state:
         case "acceptance_timeout", "WAITING_ACCEPTANCE":
             for line in order.lines:

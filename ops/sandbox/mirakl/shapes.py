@@ -1,4 +1,4 @@
-"""Orders and offers as the JSON that is answered.
+"""Orders as the JSON that is answered.
 
 As at Mirakl's, keys that the contract requires may be null, dates come with and without milliseconds, whole numbers stand among decimals.
 """
@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.chance import happens
-from ops.sandbox.mirakl.contract import Contract
-from ops.sandbox.mirakl.state import Account, Import, Line, Offer, Order, Tax
+from ops.sandbox.mirakl.sale import Line, Order, Tax
+from ops.sandbox.mirakl.state import Account
 from ops.sandbox.money import number
 
 EARLY = ("STAGING", "WAITING_ACCEPTANCE", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT")  # the addresses are not shown yet
@@ -164,46 +164,3 @@ def _line(account: Account, order: Order, line: Line, tax_mode: str) -> dict[str
 
 def _tax(order: Order, tax: Tax) -> dict[str, Any]:
     return {"amount": number(tax.amount, order.currency), "code": tax.code, "rate": Decimal(tax.rate), "tax_calculation_rule": "NONE"}
-
-
-def offer(contract: Contract, account: Account, offer: Offer) -> dict[str, Any]:
-    price = number(offer.price, account.currency)
-    pricing = {"price": price, "unit_origin_price": price, "volume_prices": [], "context": {}}
-    blank: dict[str, Any] = contract.blank_answer("OF21", "offers")
-    return blank | {
-        "offer_id": offer.id,
-        "shop_sku": offer.sku,
-        "product_sku": offer.product_sku,
-        "product_title": offer.title,
-        "product_references": [{"reference": offer.ean, "reference_type": "EAN"}],
-        "category_code": offer.category,
-        "category_label": offer.category,
-        "currency_iso_code": account.currency,
-        "quantity": offer.quantity,
-        "active": offer.quantity > 0,
-        "inactivity_reasons": [] if offer.quantity else ["ZERO_QUANTITY"],
-        "price": price,
-        "total_price": price,
-        "applicable_pricing": pricing,
-        "all_prices": [pricing],
-        "state_code": "11",
-        "description": None,
-        "logistic_class": {"code": "S", "label": "Small"},
-        "fulfillment": {"center": {"code": "DEFAULT"}},
-        "min_shipping_type": "STD",
-        "min_shipping_zone": "UK",
-        "shipping_deadline": None,
-        "max_order_quantity": None,
-    }
-
-
-def import_status(account: Account, found: Import) -> dict[str, Any]:
-    counted = {"lines_in_error": len(found.errors), "lines_in_success": found.applied} if found.status == "COMPLETE" else {}
-    return {
-        "import_id": found.id,
-        "shop_id": account.shop_id,
-        "date_created": moment(found.created_at),
-        "status": found.status,
-        "has_error_report": bool(found.errors),
-        **counted,
-    }

@@ -23,7 +23,8 @@ def upload(account: Account, text: str, at: datetime) -> str:
     return made.id
 
 
-def fall_due(account: Account, what: str, found: Import, at: datetime) -> None:
+def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
+    found = account.imports[ref]
     if what == "start_import":
         found.status = "RUNNING"
         run = account.switches.import_run * (0.5 + fraction(account.seed, "run", found.id))
