@@ -22,6 +22,16 @@ FORMATS = FormatChecker(formats=())
 COMMA_LIMIT = 100  # values in a list that is one text
 
 
+@FORMATS.checks("int32")
+def _is_int32(value: object) -> bool:
+    return not isinstance(value, int) or -(2**31) <= value < 2**31
+
+
+@FORMATS.checks("int64")
+def _is_int64(value: object) -> bool:
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
 @FORMATS.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
     return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
@@ -108,9 +118,11 @@ class Contract:
                 files.setdefault(name, []).append(file)
                 continue
             try:
-                parts[name] = json.loads(file.content) if kind == "object" else file.content.decode()
+                parts[name] = (
+                    json.loads(file.content) if kind == "object" else file.content.decode(errors="replace")
+                )  # any bytes are a file
             except ValueError:
-                raise RefusedError(400, f"The part '{name}' is not {'readable JSON' if kind == 'object' else 'UTF-8'}") from None
+                raise RefusedError(400, f"The part '{name}' is not readable JSON") from None
         names = {name: [file.name for file in there] for name, there in files.items()}  # their bytes are nobody's business here
         self._validate(pointer, parts | names, "the form")
         return Asked(operation, values, None, parts, files)
@@ -203,7 +215,7 @@ def _escaped(step: str) -> str:
 
 def _typed(kind: str | None, text: str) -> Any:
     """What the text says, where it says something of that type; else the text itself, for the schema to refuse."""
-    if kind == "integer" and re.fullmatch(r"-?\d{1,18}", text):
+    if kind == "integer" and re.fullmatch(r"-?[0-9]{1,19}", text):
         return int(text)
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"
