@@ -155,19 +155,65 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 
 
 @main.command()
+@click.option("--scenario", default="", metavar="NAME|FILE", help="What happens in it: one that comes along, or a file of your own.")
+@click.option("--list", "listing", is_flag=True, help="The scenarios that come along.")
+@click.option("--faults", "faults", is_flag=True, help="What can go wrong, and what each is called.")
 @click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="On loopback. 0: any free one.")
-@click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
+@click.option("--seed", default=1, show_default=True, help="Of everything that chance decides.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
-@click.option("--speed", default=1.0, show_default=True, help="How many times as fast as real time.")
-@click.option("--orders", default=0, show_default=True, help="Marketplace orders that are bought by themselves.")
-@click.option(
-    "--offers", default="zero", show_default=True, type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file."
-)
-def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int, offers: str) -> None:
-    """A Shopify and a Mirakl to try things on. GET /sandbox/state tells the whole truth of both."""
-    from ops.sandbox.alone import stand_alone  # noqa: PLC0415
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, 100_000), help="How many times as fast as real time.")
+@click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
+@click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
+@click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
+@click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
+def sandbox(
+    scenario: str,
+    listing: bool,
+    faults: bool,
+    port: int,
+    seed: int,
+    data: Path | None,
+    speed: float,
+    stepped: bool,
+    orders: int | None,
+    offers: str | None,
+    soak: int,
+) -> None:
+    """A Shopify and a Mirakl to try things on, and to go wrong on demand. GET /sandbox/ tells what can be done with it."""
+    from ops.sandbox import alone  # noqa: PLC0415
 
-    run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders, offers_open=offers == "stock"))
+    if listing or faults:
+        sys.exit(alone.print_scenarios() if listing else alone.print_faults())
+    if soak:
+        sys.exit(alone.soak_all(range(seed, seed + soak)))
+    if stepped and speed != 1.0:
+        raise click.UsageError("--step and --speed exclude each other")
+    run(alone.stand_alone(alone.planned(scenario, orders, offers), port=port, seed=seed, data=data, speed=None if stepped else speed))
+
+
+@main.command()
+@click.argument("url", metavar="URL")
+@click.option("--settled", is_flag=True, help="All work is said to be done: what is missing is missing for good.")
+@click.option("--buffer", default=0, show_default=True, metavar="N", help="Units that the connector keeps back from each SKU.")
+@click.option("--staleness", default=600.0, show_default=True, metavar="SECONDS", help="How old a published quantity may be.")
+@click.option(
+    "--order-id",
+    "where",
+    default="metafield,source,tag",
+    show_default=True,
+    metavar="PLACES",
+    help="Where the connector keeps Mirakl's order id: metafield[:NAME], source, tag[:PREFIX], attribute:NAME; the first that has one.",
+)
+@as_json
+def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, as_json: bool) -> None:
+    """Judge what a connector has done between the two systems of the sandbox at URL, whoever wrote it.
+
+    Prints each rule that was broken, with the order and the call that broke it. Exit code 1 if there is any.
+    """
+    from ops.sandbox.referee.ask import judge_url  # noqa: PLC0415
+    from ops.sandbox.referee.case import Conventions  # noqa: PLC0415
+
+    run(judge_url(url, Conventions(settled=settled, buffer=buffer, staleness=staleness, order_id=tuple(where.split(","))), as_json=as_json))
 
 
 @main.command()

@@ -5,6 +5,7 @@ do is decided once, journalled with all its particulars, and on a rebuild only c
 """
 
 import contextlib
+import hashlib
 from collections.abc import Container, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ import msgspec
 
 from ops.sandbox import actors as people
 from ops.sandbox import catalogue
+from ops.sandbox.calls import Ledger
+from ops.sandbox.history import History
 from ops.sandbox.journal import Entry, Journal, read
 from ops.sandbox.mirakl import operations as mirakl
 from ops.sandbox.mirakl.state import Account
@@ -33,12 +36,16 @@ class World:
         plan = msgspec.convert(msgspec.to_builtins(plan), Plan)  # a copy: switches can be moved, each world's its own
         self.now = at
         self._journal: Journal | None = None
-        self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify)
+        self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
+        plan.mirakl.currency = plan.marketplace_currency or plan.currency
         self.account = Account(seed=seed, created_at=at, switches=plan.mirakl)
         self.actors = people.Actors(seed=seed, plan=plan)
+        self.calls = Ledger()
+        self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
         catalogue.stock_shelves(plan, self.shop, self.account, at)
         people.begin(self.actors, at)
+        self._observe()
         if journal is not None:
             journal.append(Entry(at, "found", {"plan": msgspec.to_builtins(plan), "seed": seed}))
             self.write_to(journal)
@@ -99,16 +106,45 @@ class World:
         try:
             match system:
                 case "shopify":
-                    return shopify.perform(self.shop, operation, arguments, self.now)
+                    return self._noted(op, arguments, shopify.perform(self.shop, operation, arguments, self.now))
                 case "mirakl":
-                    return mirakl.perform(self.account, operation, arguments, self.now)
+                    return self._noted(op, arguments, mirakl.perform(self.account, operation, arguments, self.now))
                 case "switch":
                     return self._switch(operation, arguments)
                 case "actors":
                     return people.carry_out(self._scene, operation, arguments, self.now)
+                case "calls":
+                    return self._call(operation, arguments)
             raise ValueError(f"no such operation: {op}")
+        except RefusalError as refused:
+            self.calls.note(op, arguments, refused=str(refused))
+            raise
         finally:
             people.notice(self._scene, self.now)
+            self._observe()
+
+    def _noted(self, op: str, arguments: dict[str, Any], result: Any) -> Any:
+        self.calls.note(op, arguments, result)
+        return result
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        match operation:
+            case "begin":
+                return self.calls.begin(**arguments, at=self.now)
+            case "end":
+                return self.calls.end(**arguments)
+            case "met":
+                return self.calls.met(**arguments)
+        raise ValueError(f"no such operation: calls.{operation}")
+
+    def _observe(self) -> None:
+        """Takes down what the quantities of both sides have come to, where they moved."""
+        for item in self.shop.moved:
+            self.history.counted(self.shop, item, self.now)
+        for sku, why in self.account.moved:
+            self.history.offered(self.account, sku, why, self.now)
+        self.shop.moved.clear()
+        self.account.moved.clear()
 
     def advance(self, until: datetime) -> None:
         """Lets everything happen that is due by then, each at its own time."""
@@ -138,6 +174,7 @@ class World:
             people.notice(self._scene, first)
         else:
             mirakl.advance(self.account, first)
+        self._observe()
         return True
 
     # ------------------------------------------------------------------------------------------------------- what is asked
@@ -181,4 +218,7 @@ class World:
 
     def snapshot(self) -> bytes:
         """Everything, as bytes to compare."""
-        return msgspec.json.encode((self.now, self.shop, self.account, self.actors))
+        return msgspec.json.encode((self.now, self.shop, self.account, self.actors, self.calls, self.history))
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.snapshot()).hexdigest()

@@ -98,11 +98,13 @@ def _lower(account: Account, order: Order) -> None:
             offer = account.offers[line.offer_sku]
             line.lowered = min(line.quantity, offer.quantity)
             offer.quantity -= line.lowered
+            account.moved.append((offer.sku, f"order {order.id}"))
 
 
 def _give_back(account: Account, line: Line) -> None:
     if account.switches.quantity_returns:
         account.offers[line.offer_sku].quantity += line.lowered
+        account.moved.append((line.offer_sku, f"refused line {line.id}"))
     line.lowered = 0
 
 

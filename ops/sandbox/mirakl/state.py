@@ -59,7 +59,7 @@ class Violation(Struct, frozen=True):
     per: float  # seconds
 
 
-class Switches(OrderSwitches):
+class Switches(OrderSwitches, forbid_unknown_fields=True):
     """What an operator configures, and what nobody documents."""
 
     import_wait: float = 5.0  # seconds until a stock import starts
@@ -83,6 +83,7 @@ class Account(Struct, kw_only=True):
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window
     called: dict[str, int] = {}  # operation -> calls ever
     violations: list[Violation] = []
+    moved: list[tuple[str, str]] = []  # offers whose quantity has moved since somebody last looked, and why
     last_order: int = 0
     last_import: int = 0
 

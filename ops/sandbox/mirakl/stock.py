@@ -53,6 +53,7 @@ def _finish(account: Account, found: Import, at: datetime) -> None:
             offer = account.offers[line["offer-sku"]]
             offer.quantity = 0 if line.get("update-delete") == "delete" else int(line["quantity"])
             offer.updated_at = at
+            account.moved.append((offer.sku, f"import {found.id}"))
             found.applied += 1
     found.status = "COMPLETE"
 

@@ -23,6 +23,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "webhookSubscriptionDelete": webhooks.unsubscribe,
     "webhookDelivered": webhooks.delivered,
     "webhookNotDelivered": webhooks.not_delivered,
+    "webhookHeld": webhooks.hold,
+    "webhookRepeated": webhooks.repeat,
+    "webhookLost": webhooks.lose,
     "checkout": orders.checkout,
     "stock": stock.stock_sku,
 }

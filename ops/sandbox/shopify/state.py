@@ -268,6 +268,7 @@ class Delivery(Struct):
     subject: tuple[int, ...]  # whose state the body shows
     body: str | None = None  # None until it is first sent, where the body is built only then
     attempts: int = 0
+    meddled: bool = False  # somebody has held it back already
 
 
 class Job(Struct):
@@ -296,7 +297,7 @@ class KeyUse(Struct):
     result: int = 0
 
 
-class Noise(Struct):
+class Noise(Struct, forbid_unknown_fields=True):
     """How badly webhooks travel. Probabilities for each delivery."""
 
     latency: float = 0.5  # seconds
@@ -307,7 +308,7 @@ class Noise(Struct):
     delay_seconds: float = 900.0
 
 
-class Switches(Struct):
+class Switches(Struct, forbid_unknown_fields=True):
     """Where Shopify's own answer is not known or differs from shop to shop."""
 
     duplicate_metafield: Literal["refuse", "create_without"] = "refuse"
@@ -352,6 +353,7 @@ class Shop(Struct, kw_only=True):
     keys: dict[str, KeyUse] = {}
     agenda: Agenda = field(default_factory=Agenda)
     ready: list[int] = []  # fulfilment orders that nobody has looked at yet: the warehouse takes them from here
+    moved: list[int] = []  # items whose quantities have moved since somebody last looked
     event: int = 0  # counts the changes that webhooks tell of
     orders_created: list[datetime] = []  # through the API, in the last minute; for orders_per_minute
     webhooks_sent: int = 0

@@ -18,6 +18,7 @@ REASONS = (
 def add_level(shop: Shop, item: int, location: int, available: int, at: datetime) -> Level:
     level = Level(shop.new_id(), item, location, created_at=at, updated_at=at, available=available, on_hand=available)
     shop.levels.setdefault(item, {})[location] = level
+    shop.moved.append(item)
     return level
 
 
@@ -78,6 +79,7 @@ def _move(shop: Shop, level: Level, at: datetime, *, available: int = 0, committ
     level.committed += committed
     level.on_hand += available + committed
     level.updated_at = at
+    shop.moved.append(level.item_id)
     if available:
         emit(shop, "inventory_levels/update", (level.item_id, level.location_id), at)
 

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import uuid
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,6 +105,31 @@ def post(shop: Shop, delivery: Delivery, secret: str) -> tuple[str, bytes, dict[
     if subscription.name:
         headers["X-Shopify-Name"] = subscription.name
     return subscription.uri, body, headers
+
+
+def hold(shop: Shop, delivery: int, seconds: float, at: datetime) -> None:
+    """Somebody on the way keeps it for so long; once."""
+    if (held := shop.deliveries.get(delivery)) is not None:
+        held.due, held.meddled = at + timedelta(seconds=seconds), True
+
+
+def repeat(shop: Shop, delivery: int, seconds: float, at: datetime, *, fresh: bool = False) -> None:
+    """The same is posted once more after so long, taken or not; under an id of its own if it is to look fresh."""
+    if (first := shop.deliveries.get(delivery)) is None:
+        return
+    first.meddled = True
+    number = shop.new_id()
+    again = copy(first)
+    again.id, again.due, again.attempts = number, at + timedelta(seconds=seconds), 0
+    if fresh:
+        again.webhook_id = str(uuid.uuid5(NAMESPACE, f"{shop.seed}:{number}"))
+    shop.deliveries[number] = again
+
+
+def lose(shop: Shop, delivery: int, at: datetime) -> None:
+    """It never arrives, and nobody at Shopify knows."""
+    if shop.deliveries.pop(delivery, None) is not None:
+        shop.webhooks_lost += 1
 
 
 def delivered(shop: Shop, delivery: int, at: datetime) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import requests
 import schemathesis
@@ -20,8 +21,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis.generation import GenerationMode
 from yarl import URL
 
-from ops.sandbox.face import API_KEY
 from ops.sandbox.mirakl.state import RefusedError
+from ops.sandbox.systems import API_KEY
 from ops.sandbox.wire import Request
 from ops.trim_contracts import CONTRACTS
 from tests.contract.mirakl.judge import Judge
@@ -58,8 +59,10 @@ def _to_draw_from(known: Mapping[str, list[Any]]) -> dict[str, Any]:
 
     def seeded(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         values = [*known.get(name, ()), *known.get(ALSO.get(name, ""), ())]
-        fitting = [value for value in values if isinstance(value, str if schema.get("type") == "string" else int)]
-        return {"anyOf": [{"enum": fitting}, schema]} if fitting and schema.get("type") in ("string", "integer") else schema
+        if schema.get("type") not in ("string", "integer"):
+            return schema
+        fitting = [value for value in values if jsonschema_rs.is_valid(schema, value, validate_formats=True)]
+        return {"anyOf": [{"enum": fitting}, schema]} if fitting else schema
 
     def walk(node: Any) -> None:
         if isinstance(node, list):
@@ -80,10 +83,10 @@ def _to_draw_from(known: Mapping[str, list[Any]]) -> dict[str, Any]:
 
 def _on_the_wire(case: Any) -> Request:
     """What a server would read: the case as `requests` sends it, its address as aiohttp takes it apart."""
-    sent = requests.Request(**case.as_transport_kwargs(base_url="http://sandbox.test")).prepare()
-    url, body = URL(sent.url or "", encoded=True), sent.body or b""
+    sent: Any = requests.Request(**case.as_transport_kwargs(base_url="http://sandbox.test")).prepare()
+    url, body = URL(sent.url, encoded=True), sent.body or b""
     headers = {name.lower(): str(value) for name, value in sent.headers.items()} | {"authorization": API_KEY}
-    return Request(sent.method or "", url.path, tuple(url.query.items()), headers, body if isinstance(body, bytes) else body.encode())
+    return Request(sent.method, url.path, tuple(url.query.items()), headers, body if isinstance(body, bytes) else body.encode())
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -91,7 +94,7 @@ def _on_the_wire(case: Any) -> Request:
 def test_the_sandbox_refuses_what_the_contract_refuses(
     code: str, mode: GenerationMode, examples: int, trading: Trading, operations: dict[str, Any]
 ):
-    contract, met = trading.sandbox.api.contract, Counter[str]()
+    contract, met = trading.systems.api.contract, Counter[str]()
 
     @settings(
         max_examples=examples * THOROUGH,
@@ -115,7 +118,7 @@ def test_the_sandbox_refuses_what_the_contract_refuses(
         except RefusedError as error:
             refusal = error
         assert (objection is None) == (refusal is None), f"the contract says {objection!r}, the sandbox {refusal!r}"
-        reply = trading.ask(request)
+        reply = trading.ask("mirakl", request)
         met["refused" if refusal else "accepted"] += 1
         if refusal is not None:
             assert reply.status == refusal.status and reply.status in (400, 415)
@@ -138,4 +141,4 @@ def test_a_body_of_another_kind_is_415(code: str, trading: Trading):
     )
     for kind in ("text/plain", "application/xml", "application/x-www-form-urlencoded", ""):
         request = Request(method.upper(), re.sub(r"{\w+}", "1", path), (), {"authorization": API_KEY, "content-type": kind}, b"{}")
-        assert trading.ask(request).status == 415
+        assert trading.ask("mirakl", request).status == 415

@@ -1,62 +1,40 @@
 """A seller account in the middle of its trade: orders in every state, files imported, something to be found under most names."""
 
-import copy
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from ops.sandbox.face import API_KEY, Sandbox
 from ops.sandbox.plan import Plan
-from ops.sandbox.wire import Reply, Request
-from ops.sandbox.world import World
-from tests.loopback import StillClock
+from ops.sandbox.systems import API_KEY
+from ops.sandbox.wire import Request
+from tests.contract.forgetful import Forgetful
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 KEPT = 12  # values of one name: enough to be met, few enough to be met again
 STOCK_FILE = b"offer-sku;quantity;update-delete\r\nHT-1000-S;5;\r\nnone-of-ours;1;\r\n"
 
 
-class _Sandbox(Sandbox):
-    """Notices when something is changed."""
-
-    changed = False
-
-    def apply(self, op: str, arguments: dict[str, Any]) -> Any:
-        self.changed |= op != "mirakl.called"
-        return super().apply(op, arguments)
-
-
-class Trading:
-    """Every request meets the same world: what one changed is taken back before the next."""
-
+class Trading(Forgetful):
     def __init__(self) -> None:
-        plan = Plan(skus=8, offers_open="at_stock", marketplace_orders=24, d2c_share=0.1, buyer_gap=600.0)
-        self._clock = StillClock(START)
-        self.sandbox = _Sandbox(World(plan, 7, START), self._clock)
+        super().__init__(Plan(skus=8, offers_open="at_stock", marketplace_orders=24, d2c_share=0.1, buyer_gap=600.0), START)
         self._trade()
-        self._as_it_was = copy.deepcopy(self.sandbox.world)
-
-    def ask(self, request: Request) -> Reply:
-        if self.sandbox.changed:
-            self.sandbox.world, self.sandbox.changed = copy.deepcopy(self._as_it_was), False
-        return self.sandbox.mirakl(request)
+        self.keep()
 
     def get(self, path: str, **query: str) -> Any:
-        reply = self.sandbox.mirakl(Request("GET", path, tuple(query.items()), {"authorization": API_KEY}))
+        reply = self.ask("mirakl", Request("GET", path, tuple(query.items()), {"authorization": API_KEY}))
         return json.loads(reply.body) if reply.status == 200 and reply.kind.startswith("application/json") and reply.body else None
 
     def _send(self, method: str, path: str, body: Any, kind: str = "application/json") -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.sandbox.mirakl(Request(method, path, (), {"authorization": API_KEY, "content-type": kind}, raw))
+        self.ask("mirakl", Request(method, path, (), {"authorization": API_KEY, "content-type": kind}, raw))
 
     def _trade(self) -> None:
         """Three days: most orders are accepted, some shipped and received, one refused, the latest wait; two stock files come."""
-        account = self.sandbox.world.account
+        account = self.world.account
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f.csv"\r\n\r\n%b\r\n--b--\r\n' % STOCK_FILE
-        for hour in range(0, 72, 2):
-            self._clock.time = START + timedelta(hours=hour)
-            self.get("/api/version")
+        for hour in range(2, 72, 2):
+            self.pass_time(hours=2)
             for order in list(account.orders.values()):
                 if order.state == "WAITING_ACCEPTANCE" and order.number % 5 and order.number <= 20:
                     decisions = [{"id": line.id, "accepted": order.number != 3} for line in order.lines]
@@ -69,8 +47,8 @@ class Trading:
 
     def known(self) -> dict[str, list[Any]]:
         """What the account's own answers show, by the names under which they show it."""
-        found: dict[str, list[Any]] = {"import_id": list(self.sandbox.world.account.imports)}
-        contract = self.sandbox.api.contract
+        found: dict[str, list[Any]] = {"import_id": list(self.world.account.imports)}
+        contract = self.systems.api.contract
         for path, methods in contract.document["paths"].items():
             if "get" in methods and "{" not in path:
                 for name, value in _named(self.get(path, max="100", limit="100")):

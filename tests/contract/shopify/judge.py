@@ -1,4 +1,7 @@
-"""What a schema says of an answer: every field that was asked for is there, and is of its type."""
+"""What a schema says of an answer: every field that was asked for is there, and is of its type.
+
+What a fragment asks of an interface or a union can be told only where `__typename` was asked for too.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +13,11 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLEnumType,
-    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
-    GraphQLUnionType,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -49,7 +50,6 @@ class Judge:
         return list(self._object(operation.selection_set, root, data, ""))
 
     def _object(self, selections: SelectionSetNode, is_: Any, data: dict[str, Any], at: str) -> Iterator[str]:
-        kinds = set(self.schema.get_possible_types(is_)) if isinstance(is_, GraphQLInterfaceType | GraphQLUnionType) else {is_}
         for node in selections.selections:
             if isinstance(node, FieldNode):
                 key = node.alias.value if node.alias else node.name.value
@@ -60,9 +60,11 @@ class Judge:
                 continue
             fragment = node if isinstance(node, InlineFragmentNode) else self._fragments[node.name.value]  # type: ignore[attr-defined]
             inner: Any = self.schema.type_map[fragment.type_condition.name.value] if fragment.type_condition else is_
-            theirs = {inner} if isinstance(inner, GraphQLObjectType) else set(self.schema.get_possible_types(inner))
-            if kinds <= theirs or _all_there(fragment.selection_set, data):  # else it is of another type
-                yield from self._object(fragment.selection_set, inner, data, at)
+            actual = is_ if isinstance(is_, GraphQLObjectType) else self.schema.type_map.get(str(data.get("__typename")))
+            if actual is not None and (
+                inner is actual or (not isinstance(inner, GraphQLObjectType) and self.schema.is_sub_type(inner, actual))
+            ):
+                yield from self._object(fragment.selection_set, actual, data, at)
 
     def _value(self, node: FieldNode, is_: Any, value: Any, at: str) -> Iterator[str]:
         if isinstance(is_, GraphQLNonNull):
@@ -85,8 +87,3 @@ class Judge:
             case _:
                 assert node.selection_set is not None
                 yield from self._object(node.selection_set, is_, value, at)
-
-
-def _all_there(selections: SelectionSetNode, data: dict[str, Any]) -> bool:
-    names = [node.alias.value if node.alias else node.name.value for node in selections.selections if isinstance(node, FieldNode)]
-    return bool(names) and all(name in data for name in names)
