@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ops.sandbox import actors as people
-from ops.sandbox import catalogue
+from ops.sandbox import buyers, catalogue
 from ops.sandbox.calls import Ledger
 from ops.sandbox.history import History
 from ops.sandbox.journal import Entry, Journal, read
@@ -39,7 +39,7 @@ class World:
         self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
         plan.mirakl.currency = plan.marketplace_currency or plan.currency
         self.account = Account(seed=seed, created_at=at, switches=plan.mirakl)
-        self.actors = people.Actors(seed=seed, plan=plan)
+        self.actors = people.Actors(seed=seed, plan=plan, began=at)
         self.calls = Ledger()
         self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
@@ -192,7 +192,7 @@ class World:
         """Sends a buyer now. Returns the marketplace's order id or the shop's order number; None if nothing was for sale."""
         self.advance(at)
         n = people.FAR + self.actors.sent + 1
-        wanted = people.basket(self._scene, n, website=website, sku=sku, quantity=quantity)
+        wanted = buyers.basket(self._scene, n, self.now, website=website, sku=sku, quantity=quantity)
         bought: str | int | None = self._record("actors.buyer", {"n": n, "basket": wanted})
         return bought
 
