@@ -165,6 +165,7 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
 @click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
+@click.option("--measure", "measuring", is_flag=True, help="Serve nothing: print how fast a large world starts and answers here.")
 @click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
 def sandbox(
     scenario: str,
@@ -177,6 +178,7 @@ def sandbox(
     stepped: bool,
     orders: int | None,
     offers: str | None,
+    measuring: bool,
     soak: int,
 ) -> None:
     """A Shopify and a Mirakl to try things on, and to go wrong on demand. GET /sandbox/ tells what can be done with it."""
@@ -186,6 +188,10 @@ def sandbox(
         sys.exit(alone.print_scenarios() if listing else alone.print_faults())
     if soak:
         sys.exit(alone.soak_all(range(seed, seed + soak)))
+    if measuring:
+        from ops.sandbox.measure import measure  # noqa: PLC0415
+
+        run(measure())
     if stepped and speed != 1.0:
         raise click.UsageError("--step and --speed exclude each other")
     run(alone.stand_alone(alone.planned(scenario, orders, offers), port=port, seed=seed, data=data, speed=None if stepped else speed))

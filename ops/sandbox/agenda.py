@@ -1,6 +1,6 @@
 """What falls due when: a queue that is data, in the order in which things happen."""
 
-import heapq
+from bisect import insort
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,12 +14,12 @@ class Due(Struct, order=True, frozen=True):
 
 
 class Agenda(Struct):
-    entries: list[Due] = []  # a heap
+    entries: list[Due] = []  # in their order: moving a few thousand pointers along costs less than keeping a heap that is searched
     seq: int = 0
 
     def put(self, at: datetime, what: str, ref: int | str) -> None:
         self.seq += 1
-        heapq.heappush(self.entries, Due(at, self.seq, what, ref))
+        insort(self.entries, Due(at, self.seq, what, ref))
 
     @property
     def next_at(self) -> datetime | None:
@@ -27,14 +27,11 @@ class Agenda(Struct):
 
     def pop(self, until: datetime) -> Due | None:
         """The first entry that is due by then, taken off; None if there is none."""
-        return heapq.heappop(self.entries) if self.entries and self.entries[0].at <= until else None
+        return self.entries.pop(0) if self.entries and self.entries[0].at <= until else None
 
     def drop(self, what: str, ref: int | str) -> None:
         """Takes off the earliest entry of that name, if there is one: mostly it is the very first."""
-        if self.entries and (self.entries[0].what, self.entries[0].ref) == (what, ref):
-            heapq.heappop(self.entries)
-            return
-        found = min((entry for entry in self.entries if entry.what == what and entry.ref == ref), default=None)
-        if found is not None:
-            self.entries.remove(found)
-            heapq.heapify(self.entries)
+        for n, entry in enumerate(self.entries):
+            if entry.ref == ref and entry.what == what:
+                del self.entries[n]
+                return

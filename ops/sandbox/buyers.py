@@ -60,7 +60,7 @@ def basket(scene: Scene, n: int, at: datetime, *, website: bool, sku: str | None
         size = HUGE if happens(seed, habits.huge, "huge", n) else choose(seed, habits.lines, "lines", n)
         taken: dict[str, int] = {}
         for index in range(size):
-            chosen = _browse(scene, list(offers), shown, n, index)
+            chosen = _browse(scene, scene.skus(), shown, n, index)
             if chosen is None:
                 break
             if lines and happens(seed, habits.same_sku, "same again", n, index):
