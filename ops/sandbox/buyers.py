@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ops.sandbox.chance import choose, happens, wait
+from ops.sandbox.mirakl import offers as on_offer
 from ops.sandbox.mirakl import operations as mirakl
 from ops.sandbox.people import Person, person
 from ops.sandbox.plan import Burst
@@ -51,7 +52,9 @@ def basket(scene: Scene, n: int, at: datetime, *, website: bool, sku: str | None
     def shown(wanted: str) -> int:
         if wanted not in offers:
             return 0
-        return stock.available(shop, shop.variants[shop.skus[wanted][0]].item_id) if website else offers[wanted].quantity
+        if not website:
+            return on_offer.for_sale(scene.account, wanted, at)
+        return stock.available(shop, shop.variants[shop.skus[wanted][0]].item_id) if shop.skus.get(wanted) else 0
 
     lines: list[tuple[str, int]] = []
     if sku is not None:

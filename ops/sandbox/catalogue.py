@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ops.sandbox.chance import choose, digits, happens, whole
+from ops.sandbox.mirakl import offers
+from ops.sandbox.mirakl.goods import Offer
 from ops.sandbox.mirakl.registry import CARRIERS
-from ops.sandbox.mirakl.state import Account, Offer
+from ops.sandbox.mirakl.state import Account
 from ops.sandbox.plan import Awkward, Plan
 from ops.sandbox.shopify import stock
 from ops.sandbox.shopify.state import Item, Location, Product, Shop, Variant
@@ -111,7 +113,7 @@ def _spread(plan: Plan, shop: Shop, variant: Variant, units: int, at: datetime) 
 def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int) -> None:
     sku, product = variant.sku or "", shop.products[variant.product_id]
     dearer = whole(shop.seed, 0, 3, "dearer", n) * 100 + choose(shop.seed, (0, 0, 1, 7, 50), "odd", n)
-    account.offers[sku] = Offer(
+    offer = Offer(
         id=23_000_000 + 7 * n,
         sku=sku,
         product_sku=f"{150_000_000 + 13 * n}",
@@ -120,6 +122,8 @@ def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int
         ean=variant.barcode or f"50{digits(shop.seed, 11, 'ean', n)}",
         price=variant.price + dearer,
         quantity=max(0, quantity),
+        created_at=account.created_at,
         updated_at=account.created_at,
     )
+    offers.put(account, offer, account.created_at)
     account.moved.append((sku, "the start"))

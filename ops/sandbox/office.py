@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ops.sandbox.chance import choose, fraction, happens, whole
+from ops.sandbox.mirakl.registry import RETURN_REASONS
 from ops.sandbox.scene import Actors, Scene, after
 from ops.sandbox.shopify.state import Order
 
@@ -16,6 +17,8 @@ SERVICE = ("cancels", "refunds", "refunds_part", "refunds_amount", "refunds_ship
 OPERATOR = ("cancels", "refunds", "refunds_part", "returns", "incidents", "messages", "ships")
 MERCHANDISE = ("recounts", "transfers", "renames", "archives")
 TRIES = 8  # of an act whose time has not come yet
+LEFT = ("SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED")
+MESSAGES = ("Where is my parcel?", "Can I change the address?", "It does not fit.", "Please leave it with the neighbours.")
 LATER = "later"  # decided: not yet
 REASONS = ("CUSTOMER", "INVENTORY", "STAFF", "FRAUD", "OTHER")  # Shopify's for cancellations
 
@@ -113,10 +116,43 @@ def _return_goes_on(scene: Scene, number: int) -> Act | None:
 
 
 def _operated(scene: Scene, doing: str, number: str, at: datetime) -> Act | str | None:
-    return None
+    seed, order = scene.actors.seed, scene.account.orders.get(number)
+    if order is None or not order.alive or not order.ours:
+        return None
+    left = [line for line in order.alive if line.shipped or line.state in LEFT]
+    one = choose(seed, left or order.alive, "which line", doing, number)
+    match doing:
+        case "cancels":
+            by = choose(seed, ("operator_cancel", "customer_cancel"), "who cancels", number)
+            return None if left else ["mirakl", by, {"order_id": number}]
+        case "ships":
+            return ["mirakl", "operator_ship", {"order_id": number}] if order.state == "SHIPPING" else None if left else LATER
+        case "messages":
+            body = choose(seed, MESSAGES, "message", number)
+            return ["mirakl", "customer_message", {"order_id": number, "body": f"{body} {order.buyer.first_name}"}]
+    if not left:
+        return LATER
+    match doing:
+        case "refunds":
+            return ["mirakl", "operator_refund", {"order_line_id": one.id, "share": 1.0, "shipping": True}]
+        case "refunds_part":
+            part = choose(seed, (0.1, 0.25, 0.5), "which part", number)
+            return ["mirakl", "operator_refund", {"order_line_id": one.id, "share": part, "shipping": False}]
+        case "incidents":
+            return ["mirakl", "open_incident", {"order_line_id": one.id}]
+    if one.state not in ("RECEIVED", "CLOSED"):
+        return LATER
+    back = {"order_line_id": one.id, "quantity": 1, "reason_code": choose(seed, RETURN_REASONS, "why back", number)}
+    asked = {"order_commercial_id": order.commercial_id, "method_code": "RETURN_METHOD_BY_MAIL", "return_lines": [back]}
+    return ["mirakl", "request_return", {"returns": [asked]}]
 
 
 def _incident_ends(scene: Scene, number: str) -> Act | None:
+    """Of an order line that has one open."""
+    for order in scene.account.orders.values():
+        for line in order.lines:
+            if line.id == number and line.incident is not None:
+                return ["mirakl", "close_incident", {"order_id": order.id, "line_id": line.id, "reason_code": "52"}]
     return None
 
 
@@ -174,3 +210,5 @@ def _what_follows(scene: Scene, op: str, arguments: dict[str, Any], result: Any)
         yield "return goes on", result, plan.service.after
     elif op == "staffApproveReturn":
         yield "return goes on", arguments["number"], plan.service.after
+    elif op == "open_incident":
+        yield "incident ends", arguments["order_line_id"], plan.operator.after

@@ -105,8 +105,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     about: str = ""  # one line for whoever chooses
     skus: AtLeastOne = 40
     locations: AtLeastOne = 2
-    currency: Currency = "GBP"  # of the shop
-    marketplace_currency: Currency | None = None  # None: the shop's
+    currency: Currency = "GBP"  # of the shop; the marketplace's is `mirakl.currency`
     taxes_included: bool = True  # in the shop's own prices; the marketplace's way is `mirakl.tax_mode`
     least_stock: Count = 20  # units of a SKU at the start, over all locations
     most_stock: Count = 60

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import sale
-from ops.sandbox.mirakl import state as mirakl
+from ops.sandbox.mirakl import offers, reveal, sale
 from ops.sandbox.money import rest_text
 from ops.sandbox.shopify import state as shopify
 from ops.sandbox.shopify import totals
@@ -66,8 +65,11 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
         },
         "mirakl": {
             "orders": (_marketplace_order(order) for order in account.orders.values() if since is None or order.updated_at >= since),
-            "offers": {offer.sku: _offer(account, offer) for offer in account.offers.values()},
-            "imports": [_import(found) for found in account.imports.values()],
+            "offers": reveal.offers(account, world.now),
+            "shop_state": offers.shop_state(account, world.now),
+            "imports": reveal.imports(account),
+            "ledger": reveal.ledger(account),
+            "money": reveal.money(account),
             "calls": account.called,
             "violations": account.violations,
             "switches": account.switches,
@@ -169,10 +171,6 @@ def _subscription(known: shopify.Subscription) -> dict[str, Any]:
     return {"id": gid("WebhookSubscription", known.id), "topic": known.topic, "uri": known.uri, "name": known.name}
 
 
-def _offer(account: mirakl.Account, offer: mirakl.Offer) -> dict[str, Any]:
-    return {"quantity": offer.quantity, "price": rest_text(offer.price, account.currency), "updated_at": offer.updated_at}
-
-
 def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     levels = list(shop.levels[shop.variants[variant].item_id].values())
     shown = ("available", "committed", "on_hand", "oversold")
@@ -215,15 +213,4 @@ def _marketplace_order(order: sale.Order) -> dict[str, Any]:
             }
             for line in order.lines
         ],
-    }
-
-
-def _import(found: mirakl.Import) -> dict[str, Any]:
-    return {
-        "import_id": found.id,
-        "status": found.status,
-        "created_at": found.created_at,
-        "completed_at": found.completed_at,
-        "applied": found.applied,
-        "errors": found.errors,
     }

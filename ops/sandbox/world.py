@@ -37,13 +37,13 @@ class World:
         self.now = begun = at - timedelta(days=plan.past.days if plan.past.orders else 0)
         self._journal: Journal | None = None
         self.shop = Shop(seed=seed, created_at=begun, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
-        plan.mirakl.currency = plan.marketplace_currency or plan.currency
         self.account = Account(seed=seed, created_at=begun, switches=plan.mirakl)
         self.actors = people.Actors(seed=seed, plan=plan, began=at)
         self.calls = Ledger()
         self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
         catalogue.stock_shelves(plan, self.shop, self.account, begun)
+        mirakl.begin(self.account, begun)
         if plan.past.orders:
             past.live_through(self, at)
         people.begin(self.actors, at)
@@ -209,6 +209,7 @@ class World:
             self.shop.switches = switched
         else:
             self.account.switches = switched
+            mirakl.switched(self.account, self.now)
 
     def _switched(self, system: str, values: dict[str, Any]) -> ShopifySwitches | MiraklSwitches:
         if system not in ("shopify", "mirakl"):

@@ -1,46 +1,36 @@
 """What a seller account on a Mirakl marketplace holds. Amounts are minor units, tax included; times are UTC."""
 
+import uuid
 from datetime import datetime
-from typing import Literal
+from typing import Any
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
-from ops.sandbox.mirakl.sale import Order
+from ops.sandbox.mirakl.book import Book
+from ops.sandbox.mirakl.finance import Finance
+from ops.sandbox.mirakl.goods import Extract, Import, Offer, Shelf
+from ops.sandbox.mirakl.sale import Attachment, Document, Order, Return, Shipment, Thread
 from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
 
-
-class Offer(Struct):
-    id: int
-    sku: str  # shop_sku: the seller's own
-    product_sku: str  # the operator's
-    title: str
-    category: str
-    ean: str
-    price: int
-    quantity: int
-    updated_at: datetime
+NAMESPACE = uuid.UUID("5d2f8b1e-0a6d-5c43-9f3c-2f6f5a1b7c90")
 
 
-class LineError(Struct, frozen=True):
-    number: int  # of the line in the file, the header being the first
-    message: str
-    text: str  # the line itself
+def identifier(seed: int, *what: object) -> str:
+    """A UUID that depends on the seed and on what it is for."""
+    return str(uuid.uuid5(NAMESPACE, ":".join(map(str, (seed, *what)))))
 
 
-class Import(Struct):
-    """A stock file on its way. Counts are known when it is complete."""
+class Export(Struct, kw_only=True):
+    """Orders on their way into files: OR13."""
 
     id: str
     created_at: datetime
-    text: str
-    starts_at: datetime
-    status: Literal["WAITING", "RUNNING", "COMPLETE", "FAILED"] = "WAITING"
-    completed_at: datetime | None = None
-    applied: int = 0
-    errors: list[LineError] = []
-    header: str = ""
+    updated_at: datetime
+    asked: dict[str, Any]
+    status: str = "PENDING"
+    files: list[str] = []  # as they were when it was complete
 
 
 class Carrier(Struct, frozen=True):
@@ -62,10 +52,6 @@ class Violation(Struct, frozen=True):
 class Switches(OrderSwitches, forbid_unknown_fields=True):
     """What an operator configures, and what nobody documents."""
 
-    import_wait: float = 5.0  # seconds until a stock import starts
-    import_run: float = 5.0  # and until it is complete
-    imports_stuck: bool = False  # they wait for ever
-
 
 class Account(Struct, kw_only=True):
     """Everything there is. `seed` decides what chance decides."""
@@ -77,7 +63,21 @@ class Account(Struct, kw_only=True):
     switches: Switches = field(default_factory=Switches)
     offers: dict[str, Offer] = {}
     orders: dict[str, Order] = {}  # in the order of their creation
+    book: Book = field(default_factory=Book)
+    shipments: dict[str, Shipment] = {}
+    returns: dict[str, Return] = {}
+    threads: dict[str, Thread] = {}
+    attachments: dict[str, Attachment] = {}
+    documents: dict[int, Document] = {}
+    exports: dict[str, Export] = {}
+    gone: dict[str, Offer] = {}  # offers deleted
+    shelf: Shelf = field(default_factory=Shelf)
+    shop_state: str = "OPEN"  # CLOSE, SUSPENDED or TERMINATED by the operator's hand
+    closed_from: datetime | None = None  # the seller's holidays
+    closed_until: datetime | None = None
     imports: dict[str, Import] = {}
+    extracts: dict[str, Extract] = {}  # of offers and of the ledger
+    finance: Finance = field(default_factory=Finance)
     carriers: list[Carrier] = []
     agenda: Agenda = field(default_factory=Agenda)
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window
@@ -86,6 +86,13 @@ class Account(Struct, kw_only=True):
     moved: list[tuple[str, str]] = []  # offers whose quantity has moved since somebody last looked, and why
     last_order: int = 0
     last_import: int = 0
+    last_refund: int = 0
+    last_shipment: int = 0
+    last_return: int = 0
+    last_cancelation: int = 0
+    last_document: int = 0
+    last_message: int = 0
+    last_export: int = 0
 
     @property
     def currency(self) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from ops.sandbox.mirakl.terms import MoneyTerms
 
 
-class OrderSwitches(Struct):
+class OrderSwitches(MoneyTerms):
     # ------------------------------------------------------------------------------------- what PC01 and the lists tell
     acceptance: Literal["NOT_AUTOMATIC", "AUTOMATIC", "BOTH"] = "NOT_AUTOMATIC"
     automatic_share: float = 0.5  # of orders, where BOTH

@@ -432,7 +432,7 @@ def test_another_shop_is_not_ours_to_see() -> None:
         ("PUT", "/api/orders", None, 415),
         ("PUT", "/api/orders/x/accept", {"order_lines": [{"id": "x"}]}, 400),
         ("POST", "/api/offers/stock/imports", {"file": "text"}, 415),
-        ("PUT", "/api/orders/refund", {"refunds": []}, 501),
+        ("PUT", "/api/orders/refund", {"refunds": []}, 200),
         ("PUT", "/api/orders/refund", {"nonsense": []}, 400),
     ],
 )
