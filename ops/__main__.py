@@ -165,6 +165,11 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
 @click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Serve https, with the certificate and the key in this PEM file: for clients that know nothing else.",
+)
 @click.option("--measure", "measuring", is_flag=True, help="Serve nothing: print how fast a large world starts and answers here.")
 @click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
 def sandbox(
@@ -178,6 +183,7 @@ def sandbox(
     stepped: bool,
     orders: int | None,
     offers: str | None,
+    certificate: Path | None,
     measuring: bool,
     soak: int,
 ) -> None:
@@ -194,7 +200,8 @@ def sandbox(
         run(measure())
     if stepped and speed != 1.0:
         raise click.UsageError("--step and --speed exclude each other")
-    run(alone.stand_alone(alone.planned(scenario, orders, offers), port=port, seed=seed, data=data, speed=None if stepped else speed))
+    plan = alone.planned(scenario, orders, offers)
+    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=None if stepped else speed, certificate=certificate))
 
 
 @main.command()

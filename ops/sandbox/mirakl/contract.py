@@ -25,6 +25,7 @@ TOLD = {  # where another operation's answer says that it is, the document has a
     "OF54": "/api/offers/export/async/files/{tracking_id}/{number}",
     "TL05": "/api/sellerpayment/transactions_logs/async/files/{tracking_id}",
 }
+LARGEST_WHOLE = 30  # digits: nobody means more, and some could not be held
 COMMA_LIMIT = 100  # values in a list that is one text
 
 
@@ -121,7 +122,7 @@ class Contract:
         if kind == "multipart/form-data":
             return self._form(operation, pointer, values, request)
         try:
-            body = json.loads(request.body, parse_float=Decimal, parse_constant=_no_number)
+            body = json.loads(request.body, parse_float=_number, parse_constant=_no_number)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
         self._validate(pointer, body, "the body")
@@ -139,7 +140,7 @@ class Contract:
                 continue
             try:
                 # any bytes are a file
-                parts[name] = json.loads(file.content, parse_float=Decimal) if kind == "object" else file.content.decode(errors="replace")
+                parts[name] = json.loads(file.content, parse_float=_number) if kind == "object" else file.content.decode(errors="replace")
             except ValueError:
                 raise RefusedError(400, f"The part '{name}' is not readable JSON") from None
         names = {name: [file.name for file in there] for name, there in files.items()}  # their bytes are nobody's business here
@@ -225,6 +226,12 @@ class Contract:
             node = node[step]
         assert isinstance(node, dict)
         return node
+
+
+def _number(text: str) -> Decimal | int:
+    """5.0 is a whole number, to JSON Schema as to Mirakl."""
+    number = Decimal(text)
+    return int(number) if number.adjusted() < LARGEST_WHOLE and number == number.to_integral_value() else number
 
 
 def _no_number(text: str) -> Any:

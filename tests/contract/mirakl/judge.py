@@ -50,14 +50,14 @@ class Judge:
 
     def _parameter(self, parameter: Mapping[str, Any], pointer: str, given: list[str]) -> str | None:
         schema = parameter["schema"]
-        if parameter.get("x-crossdock-comma-list"):
-            values = ",".join(given).split(",")
-            return (
-                "too many" if len(values) > 100 else next((wrong for value in values for wrong in self.differences(pointer, value)), None)
-            )
-        many = schema.get("type") == "array"
-        typed = [_typed(schema.get("items", {}) if many else schema, text) for text in (given if many else given[:1])]
-        return next(iter(self.differences(pointer, typed if many else typed[0])), None)
+        many, commas = schema.get("type") == "array", parameter.get("x-crossdock-comma-list", False)
+        if commas:
+            given = ",".join(given).split(",")
+            if len(given) > 100:
+                return "too many"
+        typed = [_typed(schema.get("items", {}) if many else schema, text) for text in given]
+        values = [typed] if many else typed if commas else typed[:1]
+        return next((wrong for value in values for wrong in self.differences(pointer, value)), None)
 
     def _body(self, kinds: Mapping[str, Any], pointer: str, request: Request) -> str | None:
         kind = request.header("content-type").partition(";")[0].strip().lower()
