@@ -73,6 +73,8 @@ async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, sp
 
 def print_scenarios() -> int:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
     for name, _ in library():
         plan = read_scenario(name)
         table.add_row(f"[bold]{name}[/]", plan.about)
@@ -83,7 +85,7 @@ def print_scenarios() -> int:
 def print_faults() -> int:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("fault", "hits", "takes effect", "what is seen"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "fault")
     for name, kind in KINDS.items():
         hits = {"any": "", "read": "reads", "change": "changes"}[kind.hits]
         effect = "" if kind.where == "webhook" else {"never": "no", "always": "yes", "either": "either way"}[kind.effect]

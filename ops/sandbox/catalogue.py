@@ -9,8 +9,8 @@ from ops.sandbox.mirakl.goods import Offer
 from ops.sandbox.mirakl.registry import CARRIERS
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.plan import Awkward, Plan
-from ops.sandbox.shopify import stock
-from ops.sandbox.shopify.state import Item, Location, Product, Shop, Variant
+from ops.sandbox.shopify import products, stock
+from ops.sandbox.shopify.state import Shop, Variant
 
 GARMENTS = (
     "Linen Shirt",
@@ -33,8 +33,7 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
     """Fills both systems. What a SKU costs differs between the two sides, as it does in life."""
     for n in range(plan.locations):
         name, city, code = PLACES[n % len(PLACES)]
-        number = shop.new_id()
-        shop.locations[number] = Location(number, name, city, code, updated_at=at)
+        products.add_location(shop, name, city, code, at)
     account.carriers = list(CARRIERS)
     for n in range(plan.skus):
         variant = _variant(shop, n, _sku(n), at)
@@ -49,7 +48,7 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
             shop.items[variant.item_id].tracked = False
         elif kind == "negative":
             level = next(iter(shop.levels[variant.item_id].values()))
-            level.available, level.on_hand = -2, -2
+            level.available = -2
         elif kind == "archived":
             shop.products[variant.product_id].status = "ARCHIVED"
         if kind not in ("shared", "nameless"):
@@ -81,24 +80,16 @@ def _sku(n: int) -> str:
 def _variant(shop: Shop, n: int, sku: str | None, at: datetime) -> Variant:
     seed = shop.seed
     title = f"{choose(seed, COLOURS, 'colour', n)} {choose(seed, GARMENTS, 'garment', n)}"
-    product = Product(shop.new_id(), title, "Harbour & Thread", f"product-{n}", created_at=at, updated_at=at)
-    item, number = shop.new_id(), shop.new_id()
-    variant = Variant(
-        id=number,
-        product_id=product.id,
-        item_id=item,
-        sku=sku,
+    product = products.add_product(shop, title, "Harbour & Thread", f"product-{n}", at)
+    return products.add_variant(
+        shop,
+        product,
+        sku,
+        at,
         title=choose(seed, SIZES, "size", n),
         price=whole(seed, 6, 180, "pounds", n) * 100 + choose(seed, PENNIES, "pennies", n),
         barcode=f"50{digits(seed, 11, 'ean', n)}" if happens(seed, 0.9, "has ean", n) else None,
-        created_at=at,
-        updated_at=at,
     )
-    shop.products[product.id], shop.variants[number] = product, variant
-    shop.items[item] = Item(item, number, sku, created_at=at, updated_at=at)
-    if sku is not None:
-        shop.skus.setdefault(sku, []).append(number)
-    return variant
 
 
 def _spread(plan: Plan, shop: Shop, variant: Variant, units: int, at: datetime) -> None:

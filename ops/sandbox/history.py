@@ -27,6 +27,7 @@ class Offered(Struct, frozen=True, array_like=True):
 class History(Struct):
     counts: dict[str, list[Count]] = {}
     offers: dict[str, list[Offered]] = {}
+    prices: dict[str, int] = {}  # of an offer when it was first seen; minor units
 
     def counted(self, shop: Shop, item: int, at: datetime) -> None:
         sku = shop.items[item].sku
@@ -35,6 +36,7 @@ class History(Struct):
 
     def offered(self, account: Account, sku: str, why: str, at: datetime) -> None:
         if sku in account.offers:
+            self.prices.setdefault(sku, account.offers[sku].price)
             _keep(self.offers.setdefault(sku, []), Offered(at, account.offers[sku].quantity, why))
 
 

@@ -7,6 +7,8 @@ import msgspec
 from aiohttp import web
 
 from ops.sandbox.faults import KINDS, Fault
+from ops.sandbox.mirakl import operations as mirakl
+from ops.sandbox.shopify import operations as shopify
 from ops.sandbox.shopify.state import number_of
 from ops.sandbox.steps import SteppedClock
 from ops.sandbox.truth import told
@@ -27,7 +29,7 @@ GET    /sandbox/calls                                   the last calls; ?order=I
 POST   /sandbox/buy       {{sku?, quantity?, website?}}   a buyer comes now
 POST   /sandbox/stock     {{sku, available, location?}}   the merchant has counted
 POST   /sandbox/ship      {{order?}}                      the warehouse picks now: for one order's global id, or all that waits
-POST   /sandbox/act       {{what, …}}                     anything the people can do: GET lists it
+POST   /sandbox/act       {{system, do, …}}               anything else that people do in either system: GET lists it
 GET    /sandbox/switches                                what can be switched, and how it stands
 POST   /sandbox/switches  {{shopify: {{…}}, mirakl: {{…}}}}   switch it
 GET    /sandbox/faults                                  what can go wrong, and how often it has
@@ -93,6 +95,20 @@ class Levers:
     async def ship(self, request: web.Request) -> web.Response:
         order = (await _asked(request)).get("order")
         return self._apply("actors.hurry", {"order": number_of(str(order), "Order") if order else None})
+
+    async def acts(self, request: web.Request) -> web.Response:
+        """What people can do, as both systems say it themselves."""
+        return web.Response(
+            text=f"POST /sandbox/act {{do, system, …arguments}}\n\nSHOPIFY\n\n{shopify.__doc__}\n\nMIRAKL\n\n{mirakl.__doc__}"
+        )
+
+    async def act(self, request: web.Request) -> web.Response:
+        asked = await _asked(request)
+        system, do = asked.pop("system", None), asked.pop("do", None)
+        known = {"shopify": shopify.OPERATIONS, "mirakl": mirakl.OPERATIONS}.get(str(system))
+        if known is None or do not in known:
+            return _json({"error": "give system, shopify or mirakl, and do: GET /sandbox/act tells what there is"}, 400)
+        return self._apply(f"act.{system}", {"do": do, "given": asked})
 
     def _apply(self, op: str, arguments: dict[str, Any]) -> web.Response:
         self._world.advance(self._sandbox.clock.now())
@@ -165,6 +181,8 @@ def add_levers(app: web.Application, sandbox: "Sandbox") -> None:
     app.router.add_post("/sandbox/buy", levers.buy)
     app.router.add_post("/sandbox/stock", levers.stock)
     app.router.add_post("/sandbox/ship", levers.ship)
+    app.router.add_get("/sandbox/act", levers.acts)
+    app.router.add_post("/sandbox/act", levers.act)
     app.router.add_get("/sandbox/switches", levers.switched)
     app.router.add_post("/sandbox/switches", levers.switches)
     app.router.add_get("/sandbox/faults", levers.faults)

@@ -49,7 +49,7 @@ class Systems:
         self.world, self.secret = world, secret
         self.token, self.key = token, key
         contracts = resources.files("schemas") / "contracts"
-        self.graph = Graph((contracts / "shopify.graphql").read_text(), token)
+        self.graph = Graph((contracts / "shopify.graphql").read_text(), token, secret)
         self.api = Api((contracts / "mirakl.openapi.json").read_text(), key)
         self.faults = Faults(world.shop.seed, world.actors.plan.faults)
         mutations = self.graph.schema.mutation_type

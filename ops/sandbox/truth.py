@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import offers, reveal, sale
+from ops.sandbox.mirakl import offers, reveal, reveal_orders
 from ops.sandbox.money import rest_text
+from ops.sandbox.shopify import refunds, sales, totals
 from ops.sandbox.shopify import state as shopify
-from ops.sandbox.shopify import totals
 from ops.sandbox.shopify.state import APP_ID, Shop, gid
 from ops.sandbox.world import World
 
@@ -64,7 +64,7 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
             "switches": shop.switches,
         },
         "mirakl": {
-            "orders": (_marketplace_order(order) for order in account.orders.values() if since is None or order.updated_at >= since),
+            "orders": reveal_orders.orders(account, since),
             "offers": reveal.offers(account, world.now),
             "shop_state": offers.shop_state(account, world.now),
             "imports": reveal.imports(account),
@@ -85,6 +85,7 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
         "history": {
             "counts": _recent(world.history.counts, since),
             "offers": _recent(world.history.offers, since),
+            "prices": {sku: rest_text(price, account.currency) for sku, price in world.history.prices.items()},
         },
         "calls": [call for call in world.calls.calls if since is None or call.at >= since],
         "calls_counted": world.calls.counted,
@@ -160,9 +161,36 @@ def _order(shop: Shop, order: shopify.Order) -> dict[str, Any]:
             }
             for parcel in (shop.fulfillments[number] for number in order.fulfillments)
         ],
+        "refunds": [_refund(order, shop.refunds[number]) for number in order.refunds],
+        "returns": [
+            {"id": gid("Return", one.id), "status": one.status, "by_app": one.by_app}
+            for one in (shop.returns[number] for number in order.returns)
+        ],
         "fulfillment_orders": [
             {"id": gid("FulfillmentOrder", one.id), "status": one.status, "remaining": sum(line.remaining for line in one.lines)}
             for one in (shop.fulfillment_orders[number] for number in order.fulfillment_orders)
+        ],
+    }
+
+
+def _refund(order: sales.Order, refund: sales.Refund) -> dict[str, Any]:
+    """`total`: the money that has moved or is going to; of a mere record, what its lines and shipping come to."""
+
+    def text(bag: sales.Bag) -> str:
+        return rest_text(bag.shop, order.currency)
+
+    skus = {line.id: line.sku for line in order.lines}
+    moved = [one.amount for one in order.transactions if one.refund_id == refund.id and one.kind == "REFUND" and one.status != "FAILURE"]
+    return {
+        "id": gid("Refund", refund.id),
+        "by_app": refund.by_app,
+        "created_at": refund.created_at,
+        "total": text(totals.summed(moved) if moved else refunds.worth(order, refund)),
+        "money_moved": bool(moved),
+        "shipping": text(refund.shipping),
+        "lines": [
+            {"sku": skus[line.line_id], "quantity": line.quantity, "restock": line.restock_type, "restocked": line.restocked}
+            for line in refund.lines
         ],
     }
 
@@ -176,41 +204,4 @@ def _stock(shop: Shop, variant: int) -> dict[str, Any]:
     shown = ("available", "committed", "on_hand", "oversold")
     return {name: sum(getattr(level, name) for level in levels) for name in shown} | {
         "locations": {shop.locations[level.location_id].name: level.available for level in levels}
-    }
-
-
-def _marketplace_order(order: sale.Order) -> dict[str, Any]:
-    def text(amount: int) -> str:
-        return rest_text(amount, order.currency)
-
-    return {
-        "order_id": order.id,
-        "commercial_id": order.commercial_id,
-        "state": order.state,
-        "reason": order.reason,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-        "seller_reference": order.seller_reference,
-        "currency": order.currency,
-        "total": text(sum(line.price + line.shipping_price for line in order.lines)),
-        "tax": text(sum(tax.amount for line in order.lines for tax in [*line.taxes, *line.shipping_taxes])),
-        "shipping": text(sum(line.shipping_price for line in order.lines)),
-        "tracking": order.tracking,
-        "buyer": order.buyer,
-        "lines": [
-            {
-                "order_line_id": line.id,
-                "sku": line.offer_sku,
-                "quantity": line.quantity,
-                "unit_price": text(line.unit_price),
-                "price": text(line.price),
-                "shipping_price": text(line.shipping_price),
-                "taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.taxes],
-                "shipping_taxes": [{"code": tax.code, "rate": tax.rate, "amount": text(tax.amount)} for tax in line.shipping_taxes],
-                "commission": text(line.commission + line.commission_tax),
-                "state": line.state,
-                "reason": line.reason,
-            }
-            for line in order.lines
-        ],
     }

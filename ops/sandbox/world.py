@@ -115,6 +115,8 @@ class World:
                     return self._switch(operation, arguments)
                 case "actors":
                     return people.carry_out(self._scene, operation, arguments, self.now)
+                case "act":
+                    return self._act(operation, arguments)
                 case "calls":
                     return self._call(operation, arguments)
             raise ValueError(f"no such operation: {op}")
@@ -128,6 +130,16 @@ class World:
     def _noted(self, op: str, arguments: dict[str, Any], result: Any) -> Any:
         self.calls.note(op, arguments, result)
         return result
+
+    def _act(self, system: str, arguments: dict[str, Any]) -> Any:
+        """What people do by hand. What makes no sense is refused, now and on every rebuild."""
+        do, given = arguments["do"], arguments["given"]
+        try:
+            if system == "shopify":
+                return shopify.perform(self.shop, do, given, self.now)
+            return mirakl.perform(self.account, do, given, self.now)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as wrong:
+            raise RefusalError(f"{do} does not work like that: {wrong}") from None
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
         match operation:
@@ -184,7 +196,7 @@ class World:
     def next_due(self, beside: Container[int] = ()) -> datetime | None:
         """When something will happen next, a webhook included, save those named."""
         ahead = [self.shop.agenda.next_at, self.account.agenda.next_at, self.actors.agenda.next_at]
-        ahead += [delivery.due for delivery in self.shop.deliveries.values() if delivery.id not in beside]
+        ahead.append(webhooks.next_due(self.shop, beside))
         return min((at for at in ahead if at is not None), default=None)
 
     def deliveries_due(self) -> list[Delivery]:

@@ -152,6 +152,7 @@ def edit(account: Account, sku: str, at: datetime, **changes: Any) -> None:
     if "price" in changes:
         offer.prices = [Price(int(changes["price"])), *prices.listed(offer)[1:]]
         _reprice(account, offer, at)
+        account.moved.append((sku, "somebody edited it"))
     if "stopped" in changes:
         offer.stopped = list(changes["stopped"])
     for name in ("sells_from", "sells_until"):

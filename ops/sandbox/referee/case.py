@@ -118,6 +118,16 @@ def amount(text: str) -> Decimal:
     return Decimal(text)
 
 
+def due(line: Row) -> int:
+    """Units of a marketplace order line that the buyer is to have, or has."""
+    return 0 if line["state"] in NEVER else line["quantity"] - line["excluded"]
+
+
+def is_over(order: Row) -> bool:
+    """Whether nothing of it is to leave any more, and nothing has."""
+    return not any(due(line) or line["shipped"] for line in order["lines"])
+
+
 def units(lines: Any, quantity: Any = lambda line: line["quantity"]) -> dict[str, int]:
     """Units of each SKU."""
     found: dict[str, int] = {}

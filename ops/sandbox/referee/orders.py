@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ops.sandbox.referee.case import LIVE, NEVER, SHIPPED, Case, Finding, Row, amount, described, moment, units
+from ops.sandbox.referee.case import LIVE, NEVER, SHIPPED, Case, Finding, Row, amount, described, due, is_over, moment, units
 
 SHIPS = ("mirakl.OR24", "mirakl.ST24", "mirakl.ST01")
 
@@ -18,7 +18,8 @@ def one_for_one(case: Case) -> Iterator[Finding]:
                 )
     if case.told.settled:
         for order in case.orders:
-            if order["order_id"] not in case.copies and any(line["state"] in LIVE for line in order["lines"]):
+            ours = order["centre"] == "DEFAULT" and not order["hidden"]
+            if ours and order["order_id"] not in case.copies and any(line["state"] in LIVE and due(line) for line in order["lines"]):
                 yield Finding(rule="O1", subject=order["order_id"], says=f"{order['state']} on the marketplace, and not in Shopify")
 
 
@@ -26,8 +27,8 @@ def the_same(case: Case) -> Iterator[Finding]:
     """O2: goods, quantities, prices, tax, shipping, currency and address are those of the marketplace order."""
     for order, copy in case.pairs():
         lines = [line for line in order["lines"] if line["state"] not in NEVER]
-        if not lines:
-            continue
+        if not lines or any(line["excluded"] or line["cancelations"] for line in order["lines"]):
+            continue  # what it was when it was copied cannot be told any more
         differences = list(_differences(order, lines, copy))
         if differences:
             yield Finding(rule="O2", subject=order["order_id"], says="; ".join(differences), call=case.creation(copy))
@@ -96,16 +97,16 @@ def cancelled_on_both(case: Case) -> Iterator[Finding]:
     if not case.told.settled:
         return
     for order, copy in case.pairs():
-        over = all(line["state"] in NEVER for line in order["lines"])
+        over = is_over(order)
         left = any(parcel["status"] == "SUCCESS" for parcel in copy["fulfillments"])
         if over and not copy["cancelled_at"]:
             if left:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"cancelled there, but {copy['name']} has left", level="open")
             else:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"{order['state']} there, {copy['name']} still lives")
-        if over and any(line["claimed"] for line in copy["lines"]):
+        if over and copy["cancelled_at"] and any(line["claimed"] for line in copy["lines"]):
             yield Finding(rule="O6", subject=order["order_id"], says=f"{copy['name']} still holds its units")
-        if copy["cancelled_at"] and not over:
+        if copy["cancelled_at"] and not over and order["state"] not in NEVER:
             if order["state"] in SHIPPED:
                 yield Finding(
                     rule="O6", subject=order["order_id"], says=f"{copy['name']} is cancelled, the other side {order['state']}", level="open"
@@ -124,7 +125,7 @@ def _refunded(order: Row) -> bool:
 def nothing_said_before(case: Case) -> Iterator[Finding]:
     """F1: the marketplace is told of a parcel only once Shopify has it, and all that is said to have left."""
     for order, copy in case.pairs():
-        ordered = units(line for line in order["lines"] if line["state"] not in NEVER)
+        ordered = units(order["lines"], due)
         for call in case.effective(order["order_id"], "mirakl.OR23", *SHIPS):
             gone = _gone(copy, call["at"])
             whole = any(change["op"] == "mirakl.OR24" for change in call["changes"])
@@ -170,8 +171,14 @@ def no_more_than_left(case: Case) -> Iterator[Finding]:
 
 def _said_shipped(order: Row) -> dict[str, int]:
     if shipments := order.get("shipments"):
-        return units(line for one in shipments if one["state"] in SHIPPED for line in one["lines"])
-    return units(line for line in order["lines"] if line["state"] in SHIPPED)
+        skus = {line["order_line_id"]: line["sku"] for line in order["lines"]}
+        return units(
+            {"sku": skus[line], "quantity": quantity}
+            for one in shipments
+            if one["state"] in SHIPPED
+            for line, quantity in one["units"].items()
+        )
+    return units(order["lines"], lambda line: due(line) if line["state"] in SHIPPED else 0)
 
 
 def tracked(case: Case) -> Iterator[Finding]:

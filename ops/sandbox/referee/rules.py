@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from ops.sandbox.referee import calls, orders, stock
+from ops.sandbox.referee import calls, money, orders, refunds, stock
 from ops.sandbox.referee.case import Case, Conventions, Finding, Row
 
-RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (*orders.RULES, *stock.RULES, *calls.RULES)
+RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    *orders.RULES,
+    *refunds.RULES,
+    *stock.RULES,
+    *money.RULES,
+    *calls.RULES,
+)
 
 
 def judge(state: Row, conventions: Conventions = Conventions()) -> list[Finding]:  # noqa: B008 - frozen

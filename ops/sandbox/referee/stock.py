@@ -47,16 +47,17 @@ def exact_in_the_end(case: Case) -> Iterator[Finding]:
 
 
 def nothing_but_quantities(case: Case) -> Iterator[Finding]:
-    """I5: no stock update touched a price."""
+    """I5: no stock update touched a price. Where prices were imported, edited by somebody or laid down ahead, nothing can be said."""
+    history = case.state["history"]
+    if any(change["op"] == "mirakl.PRI01" for call in case.state["calls"] for change in call["changes"]):
+        return
     for sku, offer in case.state["mirakl"]["offers"].items():
-        if "price_at_first" in offer and offer["price"] != offer["price_at_first"] and not _priced(case, sku):
+        first = history["prices"].get(sku, offer["price"])
+        by_others = offer["prices"] or any(why.startswith("somebody") for _, _, why in history["offers"].get(sku, ()))
+        if offer["price"] != first and not by_others:
             calls = case.effective(sku, "mirakl.OF24", "mirakl.OF01")
-            says = f"costs {offer['price']}, and did cost {offer['price_at_first']}"
+            says = f"costs {offer['price']}, and did cost {first}"
             yield Finding(rule="I5", subject=sku, says=says, call=described(calls[-1] if calls else None))
-
-
-def _priced(case: Case, sku: str) -> bool:
-    return any(change["op"] == "mirakl.PRI01" for call in case.state["calls"] for change in call["changes"])
 
 
 def nothing_sold_that_is_not_there(case: Case) -> Iterator[Finding]:

@@ -45,6 +45,18 @@ class Price:
         assert root is not None
         return self._selected(operation.selection_set, root)
 
+    def by_field(self, operation: OperationDefinitionNode) -> list[dict[str, Any]]:
+        """What each root field is charged for, as the debug header has it told."""
+        root = self._schema.query_type if operation.operation != OperationType.MUTATION else None
+        found: list[dict[str, Any]] = []
+        for node in operation.selection_set.selections:
+            if isinstance(node, FieldNode):
+                total = MUTATION if root is None else self._field(node, root)
+                path = [node.alias.value if node.alias else node.name.value]
+                own = {"definedCost": MUTATION if root is None else 1, "requestedTotalCost": total}
+                found.append({"path": path, **own, "requestedChildrenCost": max(0, total - own["definedCost"])})
+        return found
+
     def _selected(self, selections: SelectionSetNode | None, parent: GraphQLNamedType) -> int:
         """Fields add up; of alternative types only the dearest counts, where there is more than one type to be."""
         total = dearest = 0

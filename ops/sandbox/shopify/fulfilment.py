@@ -1,16 +1,16 @@
-"""From an order to its parcels: routing, fulfilments, tracking, and a fulfilment taken back."""
+"""Parcels: fulfilments, their tracking, what carriers say of them, and one taken back. What moves a fulfilment order is in routing.py."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from ops.sandbox.shopify import stock
+from ops.sandbox.shopify import stock, totals
+from ops.sandbox.shopify.routing import OPEN, open_order, settle
+from ops.sandbox.shopify.sales import FulfillmentEvent
 from ops.sandbox.shopify.state import (
     Fulfillment,
     FulfillmentLine,
     FulfillmentOrder,
     FulfillmentOrderLine,
-    Line,
-    Order,
     Problem,
     RefusedError,
     Shop,
@@ -18,39 +18,20 @@ from ops.sandbox.shopify.state import (
 )
 from ops.sandbox.shopify.webhooks import emit, touch
 
-OPEN = ("OPEN", "IN_PROGRESS")
+Input = dict[str, Any]
+Chosen = list[tuple[FulfillmentOrder, list[tuple[FulfillmentOrderLine, int]]]]
+
+MOST_LINES = 512  # of one fulfilment order in one fulfilment
 
 
-def route(shop: Shop, order: Order, at: datetime) -> None:
-    """One fulfilment order for each location that has some of the goods; what needs no shipping is kept apart."""
-    if order.cancelled_at is not None:
-        return
-    places: dict[tuple[int, Literal["SHIPPING", "NONE"]], list[Line]] = {}
-    for line in order.lines:
-        where = line.location_id or stock.shipping_location(shop, line.item_id, line.quantity)
-        places.setdefault((where, "SHIPPING" if line.requires_shipping else "NONE"), []).append(line)
-    for (where, method), lines in places.items():
-        made = FulfillmentOrder(shop.new_id(), order.id, where, method, [], at, at)
-        _open(shop, order, made, [(line.id, line.quantity) for line in lines])
-
-
-def _open(shop: Shop, order: Order, made: FulfillmentOrder, lines: list[tuple[int, int]]) -> None:
-    made.lines = [FulfillmentOrderLine(shop.new_id(), line, quantity, quantity) for line, quantity in lines]
-    shop.fulfillment_orders[made.id] = made
-    order.fulfillment_orders.append(made.id)
-    shop.ready.append(made.id)
-    emit(shop, "fulfillment_orders/order_routing_complete", (made.id,), made.created_at)
-
-
-def create_fulfillment(shop: Shop, wanted: dict[str, Any], at: datetime) -> int:
-    """Some or all of what remains in fulfilment orders of one order and one location. Returns the fulfilment's number."""
+def create_fulfillment(shop: Shop, wanted: Input, at: datetime) -> int:
     taken = _taken(shop, wanted["lineItemsByFulfillmentOrder"])
-    first = taken[0][0]
-    if any((parcel.order_id, parcel.location_id) != (first.order_id, first.location_id) for parcel, _ in taken):
-        raise RefusedError(Problem(("fulfillment",), "All fulfillment orders must belong to the same order and location."))
+    first, *others = [parcel for parcel, _ in taken]
+    if any((other.order_id, other.location_id) != (first.order_id, first.location_id) for other in others):
+        raise RefusedError(Problem(("fulfillment",), "All fulfillment orders must be of one order and assigned to one location."))
     order = shop.orders[first.order_id]
     made = Fulfillment(
-        id=shop.new_id(),
+        id=0,
         order_id=order.id,
         location_id=first.location_id,
         name=f"{order.name}-F{len(order.fulfillments) + 1}",
@@ -59,49 +40,58 @@ def create_fulfillment(shop: Shop, wanted: dict[str, Any], at: datetime) -> int:
         updated_at=at,
     )
     _track(made, wanted.get("trackingInfo") or {})
+    made.id = shop.new_id()
     lines = {line.id: line for line in order.lines}
     for parcel, quantities in taken:
         for waiting, quantity in quantities:
             waiting.remaining -= quantity
             lines[waiting.line_id].fulfilled += quantity
-            moved = stock.ship(shop, lines[waiting.line_id], quantity, at)
+            moved = stock.ship(shop, lines[waiting.line_id], waiting, quantity, at)
             made.lines.append(FulfillmentLine(shop.new_id(), waiting.line_id, waiting.id, parcel.id, quantity, moved))
-        parcel.status = "IN_PROGRESS" if any(waiting.remaining for waiting in parcel.lines) else "CLOSED"
-        parcel.updated_at = at
+        settle(shop, parcel, at)
     shop.fulfillments[made.id] = made
     order.fulfillments.append(made.id)
     emit(shop, "fulfillments/create", (made.id,), at)
+    whole = totals.fulfillment_status(order) == "FULFILLED"
+    emit(shop, "orders/fulfilled" if whole else "orders/partially_fulfilled", (order.id,), at)
     touch(shop, order, at)
     return made.id
 
 
-def _taken(shop: Shop, wanted: list[dict[str, Any]]) -> list[tuple[FulfillmentOrder, list[tuple[FulfillmentOrderLine, int]]]]:
+def _taken(shop: Shop, wanted: list[Input]) -> Chosen:
     if not wanted:
-        raise RefusedError(Problem(("fulfillment",), "At least one fulfillment order must be given."))
+        raise _refused("At least one fulfillment order must be given.")
     taken = []
     for one in wanted:
         parcel = shop.fulfillment_orders.get(number_of(one["fulfillmentOrderId"], "FulfillmentOrder"))
         if parcel is None:
-            raise RefusedError(Problem(("fulfillment",), "Fulfillment order does not exist."))
+            raise _refused("Fulfillment order does not exist.")
         if parcel.status not in OPEN:
-            message = f"Fulfillment order {parcel.id} has an unfulfillable status= {parcel.status.lower()}."
-            raise RefusedError(Problem(("fulfillment",), message))
+            raise _refused(f"Fulfillment order {parcel.id} has an unfulfillable status= {parcel.status.lower()}.")
         chosen = one.get("fulfillmentOrderLineItems")
         if not chosen:
             taken.append((parcel, [(waiting, waiting.remaining) for waiting in parcel.lines if waiting.remaining]))
             continue
+        if len(chosen) > MOST_LINES:
+            raise _refused(f"A fulfillment can have at most {MOST_LINES} line items of a fulfillment order.")
         lines = {waiting.id: waiting for waiting in parcel.lines}
-        quantities = []
+        quantities: dict[int, int] = {}
         for entry in chosen:
             waiting = lines.get(number_of(entry["id"], "FulfillmentOrderLineItem"))
-            if waiting is None or not 0 < entry["quantity"] <= waiting.remaining:
-                raise RefusedError(Problem(("fulfillment",), "Invalid fulfillment order line item quantity requested."))
-            quantities.append((waiting, entry["quantity"]))
-        taken.append((parcel, quantities))
+            if waiting is None or entry["quantity"] < 1 or entry["quantity"] + quantities.get(waiting.id, 0) > waiting.remaining:
+                raise _refused("Invalid fulfillment order line item quantity requested.")
+            quantities[waiting.id] = quantities.get(waiting.id, 0) + entry["quantity"]
+        taken.append((parcel, [(lines[number], quantity) for number, quantity in quantities.items()]))
+    if len({parcel.id for parcel, _ in taken}) < len(taken):
+        raise _refused("A fulfillment order can be given once only.")
     return taken
 
 
-def _track(fulfillment: Fulfillment, tracking: dict[str, Any]) -> None:
+def _refused(message: str) -> RefusedError:
+    return RefusedError(Problem(("fulfillment",), message))
+
+
+def _track(fulfillment: Fulfillment, tracking: Input) -> None:
     """The whole block at once: what is not given is gone."""
     for one, many in (("number", "numbers"), ("url", "urls")):
         if tracking.get(one) and tracking.get(many):
@@ -120,7 +110,7 @@ def _known(shop: Shop, fulfillment: str, where: str) -> Fulfillment:
     return found
 
 
-def change_tracking(shop: Shop, fulfillment: str, tracking: dict[str, Any], at: datetime) -> int:
+def change_tracking(shop: Shop, fulfillment: str, tracking: Input, at: datetime) -> int:
     found = _known(shop, fulfillment, "fulfillmentId")
     _track(found, tracking)
     found.updated_at = at
@@ -130,17 +120,39 @@ def change_tracking(shop: Shop, fulfillment: str, tracking: dict[str, Any], at: 
 
 
 def cancel_fulfillment(shop: Shop, fulfillment: str, at: datetime) -> int:
-    """The goods come back to new fulfilment orders; the old ones stay closed."""
+    """The goods come back to new fulfilment orders; the old ones stay closed. Refused once some of it was returned or paid back."""
     found = _known(shop, fulfillment, "id")
-    found.status, found.updated_at = "CANCELLED", at
     order = shop.orders[found.order_id]
     lines = {line.id: line for line in order.lines}
+    leaving: dict[int, int] = {}
     for shipped in found.lines:
-        lines[shipped.line_id].fulfilled -= shipped.quantity
-        stock.unship(shop, lines[shipped.line_id], shipped.off_shelf, at)
-    back = [(shipped.line_id, shipped.quantity) for shipped in found.lines]
-    method = shop.fulfillment_orders[found.lines[0].fulfillment_order_id].method
-    _open(shop, order, FulfillmentOrder(shop.new_id(), order.id, found.location_id, method, [], at, at), back)
+        leaving[shipped.line_id] = leaving.get(shipped.line_id, 0) + shipped.quantity
+    if any(shipped.in_returns for shipped in found.lines) or any(
+        lines[number].fulfilled - quantity < lines[number].returned for number, quantity in leaving.items()
+    ):
+        raise RefusedError(Problem(("id",), "Fulfillment can't be cancelled: items of it were returned or refunded."))
+    found.status, found.updated_at = "CANCELLED", at
+    made = FulfillmentOrder(
+        shop.new_id(), order.id, found.location_id, shop.fulfillment_orders[found.lines[0].fulfillment_order_id].method, [], at, at
+    )
+    for shipped in found.lines:
+        line = lines[shipped.line_id]
+        line.fulfilled -= shipped.quantity
+        back = FulfillmentOrderLine(shop.new_id(), line.id, shipped.quantity, shipped.quantity)
+        made.lines.append(back)
+        stock.unship(shop, line, back, min(shipped.off_shelf, line.off_shelf), at, location=found.location_id)
+    open_order(shop, order, made)
     emit(shop, "fulfillments/update", (found.id,), at)
     touch(shop, order, at)
     return found.id
+
+
+def carrier_event(shop: Shop, fulfillment: int, status: str, at: datetime) -> int:
+    """A carrier has scanned the parcel: IN_TRANSIT, OUT_FOR_DELIVERY, DELIVERED … Tracking of the order does not change by it."""
+    found = _known(shop, f"gid://shopify/Fulfillment/{fulfillment}", "fulfillment")
+    event = FulfillmentEvent(shop.new_id(), status, at)
+    found.events.append(event)
+    found.updated_at = at
+    emit(shop, "fulfillment_events/create", (found.id, event.id), at)
+    emit(shop, "fulfillments/update", (found.id,), at)
+    return event.id

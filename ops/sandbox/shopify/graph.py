@@ -4,48 +4,43 @@ Whatever is wrong with a document is answered with HTTP 200 and `errors`, as Sho
 remembered by its text.
 """
 
-import functools
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from graphql import (
     DocumentNode,
     FieldNode,
     GraphQLError,
-    GraphQLScalarType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    build_schema,
-    execute_sync,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
     parse,
     validate,
+    visit,
 )
-from graphql.execution import get_directive_values, get_variable_values
-from graphql.type import GraphQLResolveInfo
+from graphql.execution import get_variable_values
 from msgspec import Struct
 
+from ops.sandbox.shopify import access, doors
 from ops.sandbox.shopify.cost import LARGEST, MUTATION, Bucket, Price
-from ops.sandbox.shopify.fields import FIELDS, Call
-from ops.sandbox.shopify.fields.nodes import kind_of
-from ops.sandbox.shopify.state import SUPPORTED_VERSIONS, NotSimulatedError, Problem, Shop
+from ops.sandbox.shopify.execution import execute, without_key
+from ops.sandbox.shopify.fields import Call
+from ops.sandbox.shopify.schema import read_schema
+from ops.sandbox.shopify.state import VERSION, NotSimulatedError, Shop
 from ops.sandbox.wire import Reply, Request
 
 PATH = re.compile(r"/admin/api/(?P<version>[^/]+)/graphql\.json")
 NAMESPACE = uuid.UUID("0b5c8a43-7c0e-5b0f-8f0a-8c9d0f5a1e62")
 DOCUMENTS_KEPT = 500
 
-# Since 2026-04 these want @idempotent. Shopify Admin API 2026-10, descriptions of the mutations.
-IDEMPOTENT = (
-    "refundCreate inventorySetQuantities inventoryAdjustQuantities inventorySetOnHandQuantities inventoryMoveQuantities inventoryActivate "
-    "inventoryShipmentCreate inventoryShipmentCreateInTransit inventoryShipmentAddItems inventoryShipmentReceive inventoryTransferCreate "
-    "inventoryTransferCreateAsReadyToShip inventoryTransferDuplicate inventoryTransferSetItems locationActivate locationDeactivate"
-)
+KEYS_WANTED_SINCE = "2026-04"
 CODES = (("Cannot query field", "undefinedField"), ("Unknown argument", "argumentNotAccepted"), ("is required", "missingRequiredArguments"))
 
 Change = Callable[[str, dict[str, Any]], Any]
@@ -56,6 +51,7 @@ class Prepared(Struct):
 
     document: DocumentNode
     operations: dict[str, OperationDefinitionNode]
+    deprecated: list[str]  # names of what it uses that is to go
 
 
 class Question(Struct):
@@ -67,14 +63,18 @@ class Question(Struct):
     name: str | None
     at: datetime
     change: Change
+    version: str = VERSION
+    token: str = "static"  # noqa: S105 - which kind of token asks
+    base: str = ""
+    debug: bool = False  # whether the cost of each field is told
 
 
 class Graph:
-    """One shop's GraphQL address."""
+    """One shop's GraphQL address, and the addresses beside it: tokens, results of bulk operations, uploads for them."""
 
-    def __init__(self, sdl: str, token: str) -> None:
-        self.schema = _schema(sdl)
-        self._token = token
+    def __init__(self, sdl: str, token: str, secret: str = "hush-sandbox") -> None:  # noqa: S107 - what the sandbox asks for
+        self.schema = read_schema(sdl)
+        self._token, self._secret = token, secret
         self._prepared: dict[str, Prepared | list[GraphQLError]] = {}
         self._bucket = Bucket()
         self._requests = 0
@@ -98,20 +98,29 @@ class Graph:
         self._requests += 1
         match = PATH.fullmatch(request.path)
         if match is None:
-            return _reply(404, {"errors": "Not Found"}, {})
-        version = match["version"] if match["version"] in SUPPORTED_VERSIONS else SUPPORTED_VERSIONS[0]
+            beside = doors.answer(shop, request, at, change, self._secret)
+            return beside or doors.reply(404, {"errors": "Not Found"}, {})
+        version = access.served(match["version"], at)
         headers = {"X-Request-Id": str(uuid.uuid5(NAMESPACE, f"{shop.seed}:{self._requests}")), "X-Shopify-API-Version": version}
         if request.method != "POST":
-            return _reply(405, {"errors": "Method Not Allowed"}, headers)
-        if request.header("x-shopify-access-token") != self._token:
+            return doors.reply(405, {"errors": "Method Not Allowed"}, headers)
+        kind = access.kind_of_token(shop, request.header("x-shopify-access-token"), self._token, at)
+        if kind is None:
             message = "[API] Invalid API key or access token (unrecognized login or wrong password)"
-            return _reply(401, {"errors": message}, headers)
+            return doors.reply(401, {"errors": message}, headers)
+        if shop.switches.frozen:
+            return doors.reply(402, {"errors": "Unavailable Shop"}, headers)
         try:
             asked = json.loads(request.body)
             question = Question(shop, str(asked["query"]), asked.get("variables") or {}, asked.get("operationName"), at, change)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return _reply(400, {"errors": {"query": "Required parameter missing or invalid"}}, headers)
-        return _reply(200, self._answered(question), headers)
+            return doors.reply(400, {"errors": {"query": "Required parameter missing or invalid"}}, headers)
+        question.version, question.token, question.base = version, kind, doors.base_of(shop, request)
+        question.debug = request.header("shopify-graphql-cost-debug") == "1"
+        prepared = self._prepare(question.query)
+        if isinstance(prepared, Prepared) and prepared.deprecated:
+            headers["X-Shopify-API-Deprecated-Reason"] = f"https://shopify.dev/changelog: {', '.join(prepared.deprecated)}"
+        return doors.reply(200, self._answered(question, prepared), headers)
 
     def _prepare(self, query: str) -> Prepared | list[GraphQLError]:
         if (known := self._prepared.get(query)) is not None:
@@ -125,14 +134,14 @@ class Graph:
         else:
             if not prepared:
                 found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-                prepared = Prepared(document, {node.name.value if node.name else "": node for node in found})
+                by_name = {node.name.value if node.name else "": node for node in found}
+                prepared = Prepared(document, by_name, deprecated_in(self.schema, document))
         if len(self._prepared) >= DOCUMENTS_KEPT:
             self._prepared.clear()
         self._prepared[query] = prepared
         return prepared
 
-    def _answered(self, question: Question) -> dict[str, Any]:
-        prepared = self._prepare(question.query)
+    def _answered(self, question: Question, prepared: Prepared | list[GraphQLError]) -> dict[str, Any]:
         if not isinstance(prepared, Prepared):
             return {"errors": [_invalid(error) for error in prepared]}
         operation = _chosen(prepared, question.name)
@@ -141,25 +150,19 @@ class Graph:
         given = get_variable_values(self.schema, operation.variable_definitions or (), question.variables)
         if isinstance(given, list):
             return {"errors": [_refused_variables(given, operation, question.variables)]}
-        if missing := self._without_key(operation):
+        if question.version >= KEYS_WANTED_SINCE and (missing := without_key(operation)):
             message = f"The @idempotent directive is required for this mutation: {missing}"
             return {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]}
-        requested = Price(self.schema, prepared.document, given.coerced).of(operation)
+        price = Price(self.schema, prepared.document, given.coerced)
+        requested = price.of(operation)
         if requested > LARGEST:
             message = f"Query cost is {requested}, which exceeds the single query max cost limit {LARGEST}"
             over = {"code": "MAX_COST_EXCEEDED", "cost": requested, "maxCost": LARGEST}
             return {"errors": [{"message": message, "extensions": over}]}
-        return self._paid(question, prepared.document, operation, requested)
-
-    def _without_key(self, operation: OperationDefinitionNode) -> str | None:
-        if operation.operation != OperationType.MUTATION:
-            return None
-        for node in operation.selection_set.selections:
-            field = getattr(node, "name", None)
-            given = {one.name.value for one in node.directives or ()}
-            if field and field.value in IDEMPOTENT.split() and "idempotent" not in given:
-                return str(field.value)
-        return None
+        answer = self._paid(question, prepared.document, operation, requested)
+        if question.debug:
+            answer["extensions"]["cost"]["fields"] = price.by_field(operation)
+        return answer
 
     def _paid(self, question: Question, document: DocumentNode, operation: OperationDefinitionNode, requested: int) -> dict[str, Any]:
         size, rate = question.shop.switches.bucket, question.shop.switches.restore_rate
@@ -167,58 +170,40 @@ class Graph:
         if requested > left:
             throttled = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
             return {"errors": [throttled], "extensions": {"cost": _cost(requested, None, size, left, rate)}}
-        call = Call(question.shop, question.at, question.change)
-        result = execute_sync(
-            self.schema,
-            document,
-            context_value=call,
-            variable_values=question.variables,
-            operation_name=question.name,
-            field_resolver=_resolve,
-            type_resolver=_type_of,
-        )
+        denied = question.shop.switches.grant_denied if question.token == "client_credentials" else ()  # noqa: S105
+        call = Call(question.shop, question.at, question.change, base=question.base, denied=denied)
+        result = execute(self.schema, document, call, question.variables, question.name)
         mutates = operation.operation == OperationType.MUTATION
         actual = MUTATION * len(operation.selection_set.selections) if mutates else min(requested, call.objects)
         self._bucket.take(actual)
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
-            answer["errors"] = [_failed(error) for error in result.errors]
+            answer["errors"] = [failed(error) for error in result.errors]
         answer["extensions"] = {"cost": _cost(requested, actual, size, left - actual, rate)}
         if call.searches:
             answer["extensions"]["search"] = call.searches
         return answer
 
 
+def deprecated_in(schema: GraphQLSchema, document: DocumentNode) -> list[str]:
+    """What a document uses that the schema marks as deprecated, as Type.field."""
+    found: list[str] = []
+    info = TypeInfo(schema)
+
+    class Collector(Visitor):
+        def enter_field(self, node: FieldNode, *_: Any) -> None:
+            field, parent = info.get_field_def(), info.get_parent_type()
+            if field is not None and parent is not None and field.deprecation_reason is not None:
+                found.append(f"{parent.name}.{node.name.value}")
+
+    visit(document, TypeInfoVisitor(info, Collector()))
+    return list(dict.fromkeys(found))
+
+
 def _chosen(prepared: Prepared, name: str | None) -> OperationDefinitionNode | None:
     if name:
         return prepared.operations.get(name)
     return next(iter(prepared.operations.values())) if len(prepared.operations) == 1 else None
-
-
-def _resolve(source: Any, info: GraphQLResolveInfo[Any], **asked: Any) -> Any:
-    call: Call = info.context
-    if info.parent_type.name == "Mutation":
-        directive = info.schema.get_directive("idempotent")
-        assert directive is not None
-        if key := get_directive_values(directive, info.field_nodes[0], info.variable_values):
-            asked["idempotent"] = key["key"]
-    if (resolver := FIELDS.get((info.parent_type.name, info.field_name))) is not None:
-        found = resolver(source, call, asked)
-    elif isinstance(source, dict) and info.field_name in source:
-        found = source[info.field_name]
-    elif isinstance(source, Problem):
-        found = getattr(source, info.field_name, None)  # an elementIndex is not told
-    else:
-        raise NotSimulatedError(f"{info.parent_type.name}.{info.field_name} is not simulated")
-    if isinstance(found, list):
-        call.objects += len(found)
-    elif found is not None and not isinstance(found, str | int | float):
-        call.objects += 1
-    return found
-
-
-def _type_of(value: Any, info: GraphQLResolveInfo[Any], abstract: Any) -> str:
-    return kind_of(value)
 
 
 def _cost(requested: int, actual: int | None, size: float, left: float, rate: float) -> dict[str, Any]:
@@ -236,7 +221,7 @@ def _invalid(error: GraphQLError) -> dict[str, Any]:
     return {"message": error.message, "locations": places} | ({"extensions": {"code": code}} if code else {})
 
 
-def _failed(error: GraphQLError) -> dict[str, Any]:
+def failed(error: GraphQLError) -> dict[str, Any]:
     shown: dict[str, Any] = {"message": error.message, "path": error.path, "extensions": dict(error.extensions or {})}
     if isinstance(error.original_error, NotSimulatedError):
         shown["extensions"]["code"] = "NOT_SIMULATED"
@@ -252,53 +237,3 @@ def _refused_variables(errors: list[GraphQLError], operation: OperationDefinitio
         "message": f"Variables {names} were provided invalid values: {'; '.join(error.message for error in errors)}",
         "extensions": {"value": variables, "problems": problems},
     }
-
-
-def _reply(status: int, answer: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-    return Reply(status, json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(), headers)
-
-
-# ---------------------------------------------------------------------------------------------------------------- scalars
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise GraphQLError(f"Could not coerce value {value!r} to a text")
-    return value
-
-
-def _moment(value: Any) -> str:
-    try:
-        if datetime.fromisoformat(_text(value)).tzinfo is not None:
-            return str(value)
-    except ValueError:
-        pass
-    raise GraphQLError(f"Could not coerce value {value!r} to DateTime")
-
-
-def _decimal(value: Any) -> str:
-    try:
-        if not isinstance(value, bool) and Decimal(str(value)).is_finite():
-            return str(value)
-    except InvalidOperation:
-        pass
-    raise GraphQLError(f"Could not coerce value {value!r} to Decimal")
-
-
-def _address(value: Any) -> str:
-    if not re.match(r"[a-z][a-z0-9+.-]*:", _text(value)):
-        raise GraphQLError(f"Could not coerce value {value!r} to URL")
-    return str(value)
-
-
-@functools.cache
-def _schema(sdl: str) -> GraphQLSchema:
-    """The SDL names scalars and says nothing of what they take: that is added here."""
-    schema = build_schema(sdl)
-    guards: dict[str, Callable[[Any], Any]] = {"DateTime": _moment, "Date": _text, "Decimal": _decimal, "Money": _decimal, "URL": _address}
-    for name, guard in guards.items():
-        scalar = schema.type_map.get(name)
-        if isinstance(scalar, GraphQLScalarType):
-            scalar.coerce_input_value = guard
-            setattr(scalar, "parse_value", guard)  # noqa: B010 - a method there, for literals in a document
-    return schema

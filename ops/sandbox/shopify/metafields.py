@@ -1,29 +1,26 @@
 """Metafields of orders, and the definitions that make their values unique."""
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from ops.sandbox.shopify import index
 from ops.sandbox.shopify.state import (
-    APP_ID,
     Definition,
     Metafield,
-    NotSimulatedError,
     Order,
     Problem,
     RefusedError,
     Shop,
+    namespace_of,
     number_of,
 )
 from ops.sandbox.shopify.webhooks import touch
 
-APP_NAMESPACE = f"app--{APP_ID}"  # what $app stands for
+MOST_AT_ONCE = 25  # metafields that one metafieldsSet may carry
 
 Input = dict[str, Any]
-
-
-def namespace_of(name: str | None) -> str:
-    return APP_NAMESPACE if name in (None, "$app") else str(name).replace("$app:", f"{APP_NAMESPACE}--")
 
 
 def define_metafield(shop: Shop, wanted: Input, at: datetime) -> int:
@@ -96,43 +93,75 @@ def made(shop: Shop, wanted: list[Input], at: datetime) -> list[Metafield]:
         definition = definition_of(shop, "ORDER", namespace, one["key"])
         if not _is_taken(shop, definition, one["value"]):
             type_ = one.get("type") or (definition.type if definition else "")
-            fields.append(Metafield(shop.new_id(), namespace, one["key"], type_, one["value"], created_at=at))
+            fields.append(Metafield(shop.new_id(), namespace, one["key"], type_, one["value"], created_at=at, updated_at=at))
     return fields
+
+
+def digest(metafield: Metafield) -> str:
+    return hashlib.sha256(metafield.value.encode()).hexdigest()
 
 
 def set_metafields(shop: Shop, wanted: list[Input], at: datetime) -> list[tuple[int, int]]:
     """All of them or none, on orders. Returns the numbers of each order and its metafield."""
-    refusals = []
-    for n, one in enumerate(wanted):
-        where = ("metafields", str(n))
-        order = shop.orders.get(number_of(one["ownerId"], "Order"))
-        definition = definition_of(shop, "ORDER", namespace_of(one.get("namespace")), one["key"])
-        if order is None:
-            refusals.append(Problem((*where, "ownerId"), "Owner does not exist.", "INVALID"))
-        elif one.get("compareDigest") is not None:
-            raise NotSimulatedError("metafieldsSet with compareDigest is not simulated")
-        elif definition is None and not one.get("type"):
-            refusals.append(Problem((*where, "type"), "Type can't be blank", "BLANK"))
-        elif definition is not None and one.get("type") not in (None, definition.type):
-            refusals.append(Problem((*where, "type"), f"Type must be '{definition.type}'", "INVALID_TYPE"))
-        elif _holder(shop, definition, one["value"]) not in (None, order.id):
-            refusals.append(Problem((*where, "value"), "Value has already been assigned to another metafield", "TAKEN"))
+    if len(wanted) > MOST_AT_ONCE:
+        raise RefusedError(
+            Problem(("metafields",), f"Exceeded the maximum metafields input limit of {MOST_AT_ONCE}", "LESS_THAN_OR_EQUAL_TO")
+        )
+    refusals = [problem for n, one in enumerate(wanted) if (problem := _refusal(shop, one, ("metafields", str(n)))) is not None]
     if refusals:
         raise RefusedError(*refusals)
-    return [_set(shop, one, at) for one in wanted]
+    changed = []
+    for one in wanted:
+        order = shop.orders[number_of(one["ownerId"], "Order")]
+        changed.append((order.id, set_on(shop, order, one, at)))
+    for number in dict.fromkeys(number for number, _ in changed):
+        note_change(shop, shop.orders[number], at)
+    return changed
 
 
-def _set(shop: Shop, wanted: Input, at: datetime) -> tuple[int, int]:
-    order = shop.orders[number_of(wanted["ownerId"], "Order")]
+def note_change(shop: Shop, order: Order, at: datetime) -> None:
+    """Whether a metafield's change is a change of its order is a switch; the index learns of it in either case."""
+    if shop.switches.metafield_touches_order:
+        touch(shop, order, at)
+    else:
+        index.learn(shop, order, at)
+
+
+def _refusal(shop: Shop, one: Input, where: tuple[str, ...]) -> Problem | None:
+    order = shop.orders.get(number_of(one["ownerId"], "Order"))
+    namespace = namespace_of(one.get("namespace"))
+    definition = definition_of(shop, "ORDER", namespace, one["key"])
+    if order is None:
+        return Problem((*where, "ownerId"), "Owner does not exist.", "INVALID")
+    kept = _kept(order, namespace, one["key"])
+    if "compareDigest" in one and one["compareDigest"] != (digest(kept) if kept else None):
+        return Problem(where, "The resource has been updated since it was loaded.", "STALE_OBJECT")
+    if definition is None and not one.get("type") and kept is None:
+        return Problem((*where, "type"), "Type can't be blank", "BLANK")
+    if definition is not None and one.get("type") not in (None, definition.type):
+        return Problem((*where, "type"), f"Type must be '{definition.type}'", "INVALID_TYPE")
+    if not one["value"]:
+        return Problem((*where, "value"), "Value can't be blank", "BLANK")
+    if _holder(shop, definition, one["value"]) not in (None, order.id):
+        return Problem((*where, "value"), "Value has already been assigned to another metafield", "TAKEN")
+    return None
+
+
+def _kept(order: Order, namespace: str, key: str) -> Metafield | None:
+    return next((one for one in order.metafields if (one.namespace, one.key) == (namespace, key)), None)
+
+
+def set_on(shop: Shop, order: Order, wanted: Input, at: datetime) -> int:
+    """Whatever was to be checked has been. Returns the metafield's number."""
     namespace, key = namespace_of(wanted.get("namespace")), wanted["key"]
     definition = definition_of(shop, "ORDER", namespace, key)
-    kept = next((one for one in order.metafields if (one.namespace, one.key) == (namespace, key)), None)
+    kept = _kept(order, namespace, key)
     if kept is None:
-        kept = Metafield(shop.new_id(), namespace, key, wanted.get("type") or (definition.type if definition else ""), "", created_at=at)
+        type_ = wanted.get("type") or (definition.type if definition else "")
+        kept = Metafield(shop.new_id(), namespace, key, type_, "", created_at=at, updated_at=at)
         order.metafields.append(kept)
     if definition is not None and definition.unique:
         shop.unique_values.pop(f"{namespace}/{key}/{kept.value}", None)
         shop.unique_values[f"{namespace}/{key}/{wanted['value']}"] = order.id
-    kept.value = wanted["value"]
-    touch(shop, order, at)
-    return order.id, kept.id
+    kept.value, kept.updated_at = wanted["value"], at
+    return kept.id

@@ -1,326 +1,195 @@
-"""Orders made and cancelled."""
+"""Orders changed after they were made: by the app (fields, tags, paid, closed) and by people in the merchant's admin (edited, deleted)."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
-from ops.sandbox.money import minor, share, tax_within
-from ops.sandbox.shopify import metafields, stock, totals
-from ops.sandbox.shopify.state import (
-    APP_ID,
-    WEB_STORE_ID,
-    Bag,
-    Job,
-    Line,
-    NotSimulatedError,
-    Order,
-    Problem,
-    RefusedError,
-    ShippingLine,
-    Shop,
-    TaxLine,
-    Transaction,
-    number_of,
-)
+from ops.sandbox.shopify import index, metafields, payments, routing, totals
+from ops.sandbox.shopify.creation import clean_tags, of_variant, tag_problem
+from ops.sandbox.shopify.state import Attribution, Bag, Line, Order, Problem, RefusedError, Shop, Transaction, namespace_of, number_of
 from ops.sandbox.shopify.webhooks import emit, touch
-
-RESERVED_SOURCES = ("web", "pos", "shopify_draft_order", "iphone", "android")
-LONGEST_TAG = 40  # characters, on orders
-UNKNOWN_ROOMS = "companyLocationId customer customerId discountCode fulfillment fulfillmentStatus userId"  # of an order's input
 
 Input = dict[str, Any]
 
-
-# --------------------------------------------------------------------------------------------------------------- creation
-
-
-def create_order(shop: Shop, wanted: Input, options: Input | None, at: datetime) -> int:
-    """What an app asks for. Returns the order's number; raises RefusedError with every problem found."""
-    for room in UNKNOWN_ROOMS.split():
-        if wanted.get(room) is not None:
-            raise NotSimulatedError(f"orderCreate with {room} is not simulated")
-    behaviour = (options or {}).get("inventoryBehaviour") or "BYPASS"
-    order = _blank(shop, wanted, at)
-    if problems := list(_problems(shop, wanted, order)):
-        raise RefusedError(*problems)
-    order.metafields = metafields.made(shop, wanted.get("metafields") or [], at)
-    order.lines = [_line(shop, order, line) for line in wanted["lineItems"]]
-    order.shipping_lines = [_shipping_line(shop, order, line) for line in wanted.get("shippingLines") or []]
-    order.transactions = [_transaction(shop, order, paid, at) for paid in wanted.get("transactions") or []]
-    order.taxes = [_tax(order, tax, totals.subtotal(order) + totals.shipping(order)) for tax in wanted.get("taxLines") or []]
-    order.financial_status = wanted.get("financialStatus") or _financial_status(order)
-    if behaviour == "DECREMENT_OBEYING_POLICY" and (missing := _unclaimable(shop, order)):
-        message = f"Unable to claim inventory for {missing}"
-        raise RefusedError(Problem(("order", "lineItems"), message, "INVENTORY_CLAIM_FAILED"))
-    shop.orders_created = [when for when in shop.orders_created if at - when < timedelta(minutes=1)] + [at]
-    _place(shop, order, at, claims=behaviour != "BYPASS")
-    return order.id
+GIVEN = {"email": "email", "phone": "phone", "note": "note", "poNumber": "po_number", "shippingAddress": "shipping_address"}
 
 
-def too_many_orders(shop: Shop, at: datetime) -> bool:
-    limit = shop.switches.orders_per_minute
-    return limit is not None and sum(at - when < timedelta(minutes=1) for when in shop.orders_created) >= limit
-
-
-def checkout(shop: Shop, lines: list[tuple[str, int]], address: Input, email: str, at: datetime) -> int | None:
-    """A buyer on the shop's own website. None if something is not for sale any more."""
-    variants = [(shop.variants[shop.skus[sku][0]], quantity) for sku, quantity in lines]
-    if any(stock.available(shop, variant.item_id) < quantity for variant, quantity in variants):
-        return None
-    token = f"{shop.last_number:06x}{shop.last_id % 0xFFFFFF:06x}"  # an ordinary order has a source identifier too
-    known = {"sourceName": "web", "sourceIdentifier": token, "email": email, "shippingAddress": address}
-    order = _blank(shop, known | {"taxesIncluded": shop.taxes_included}, at)
-    order.app_id = WEB_STORE_ID
-    for variant, quantity in variants:
-        price = Bag(variant.price, variant.price)
-        line = _of_variant(shop, variant.id, quantity, price, requires_shipping=True)
-        tax = tax_within(price.shop * quantity, Decimal("0.2"))
-        line.taxes = [TaxLine("GB VAT", "0.2", Bag(tax, tax), channel_liable=False)]
-        order.lines.append(line)
-    order.shipping_lines = [ShippingLine(shop.new_id(), "Standard", Bag(495, 495), "Standard", "shopify")]
-    total = totals.total(order)
-    order.transactions = [Transaction(shop.new_id(), "SALE", "SUCCESS", "shopify_payments", total, at, at, authorization=token)]
-    order.financial_status = "PAID"
-    _place(shop, order, at, claims=True)
-    return order.id
-
-
-def _blank(shop: Shop, wanted: Input, at: datetime) -> Order:
-    processed = wanted.get("processedAt")
-    return Order(
-        id=0,
-        number=0,
-        name=wanted.get("name") or "",
-        app_id=APP_ID,
-        currency=shop.currency,
-        presentment_currency=wanted.get("presentmentCurrency") or shop.currency,
-        taxes_included=bool(wanted.get("taxesIncluded")),
-        created_at=at,
-        updated_at=at,
-        processed_at=min(at, _utc(processed)) if processed else at,  # the future is clamped to now
-        seen_as_of=at,
-        test=bool(wanted.get("test")),
-        tags=_tags(wanted.get("tags") or []),
-        source_name=wanted.get("sourceName") or str(APP_ID),
-        source_identifier=wanted.get("sourceIdentifier"),
-        email=wanted.get("email"),
-        phone=wanted.get("phone"),
-        note=wanted.get("note"),
-        po_number=wanted.get("poNumber"),
-        attributes=[(one["key"], one["value"]) for one in wanted.get("customAttributes") or []],
-        shipping_address=wanted.get("shippingAddress"),
-        billing_address=wanted.get("billingAddress"),
-    )
-
-
-def _utc(moment: str) -> datetime:
-    return datetime.fromisoformat(moment).astimezone(UTC)
-
-
-def _tags(tags: list[str]) -> list[str]:
-    """Without blanks and doubles; compared without case, kept in order."""
-    known: dict[str, str] = {}
-    for tag in (part.strip() for text in tags for part in text.split(",")):
-        if tag:
-            known.setdefault(tag.lower(), tag)
-    return sorted(known.values(), key=str.lower)
-
-
-def _problems(shop: Shop, wanted: Input, order: Order) -> Iterator[Problem]:
-    def invalid(field: str, says: str) -> Problem:
-        return Problem(("order", field), says, "INVALID")
-
-    lines = wanted.get("lineItems") or []
-    if not lines:
-        yield invalid("lineItems", "Line items must have at least one line item")
-    for n, line in enumerate(lines):
-        yield from _line_problems(shop, line, ("order", "lineItems", str(n)))
-    if wanted.get("currency") not in (None, shop.currency):
-        yield invalid("currency", f"Currency must be the shop's, {shop.currency}")
-    if "presentmentMoney" in str(wanted) and not wanted.get("presentmentCurrency"):
-        yield invalid("presentmentCurrency", "Presentment currency is required when presentment money is given")
-    yield from _tax_problems(wanted, lines)
-    for money, where in _amounts(wanted):
-        if money["currencyCode"] != (shop.currency if where == "shopMoney" else order.presentment_currency):
-            yield invalid(where, f"{money['currencyCode']} is not the currency of this amount")
-    if any(len(tag) > LONGEST_TAG for tag in order.tags):
-        yield invalid("tags", f"Tags can be at most {LONGEST_TAG} characters long")
-    if wanted.get("sourceName") in RESERVED_SOURCES:
-        yield invalid("sourceName", "Source name is reserved")
-    yield from metafields.problems(shop, wanted.get("metafields") or [])
-
-
-def _tax_problems(wanted: Input, lines: list[Input]) -> Iterator[Problem]:
-    carriers = [*lines, *(wanted.get("shippingLines") or [])]
-    if wanted.get("taxLines") and any(carrier.get("taxLines") for carrier in carriers):
-        yield Problem(("order", "taxLines"), "Tax lines can be on the order or on its lines, not on both", "INVALID")
-    for tax in [*(wanted.get("taxLines") or []), *(tax for carrier in carriers for tax in carrier.get("taxLines") or [])]:
-        if tax.get("rate") is None:
-            yield Problem(("order", "taxLines"), "Tax line rate is missing", "TAX_LINE_RATE_MISSING")
-
-
-def _line_problems(shop: Shop, line: Input, where: tuple[str, ...]) -> Iterator[Problem]:
-    if line["quantity"] < 1:
-        yield Problem((*where, "quantity"), "Quantity must be greater than 0", "INVALID")
-    if line.get("variantId"):
-        if number_of(line["variantId"], "ProductVariant") not in shop.variants:
-            yield Problem((*where, "variantId"), "Product variant could not be found", "INVALID")
-    elif not line.get("title") or not line.get("priceSet"):
-        yield Problem((*where, "title"), "A line item without a variant needs a title and a price", "INVALID")
-    if line.get("fulfillmentService") not in (None, "manual"):
-        yield Problem((*where, "fulfillmentService"), "Fulfillment service is invalid", "FULFILLMENT_SERVICE_INVALID")
-
-
-def _amounts(node: Any) -> Iterator[tuple[Input, str]]:
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name in ("shopMoney", "presentmentMoney") and value is not None:
-                yield value, name
-            else:
-                yield from _amounts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _amounts(value)
-
-
-def _bag(order: Order, wanted: Input) -> Bag:
-    amount = minor(wanted["shopMoney"]["amount"], order.currency)
-    shown = wanted.get("presentmentMoney")
-    return Bag(amount, minor(shown["amount"], order.presentment_currency) if shown else amount)
-
-
-def _of_variant(shop: Shop, variant_id: int, quantity: int, price: Bag, *, requires_shipping: bool) -> Line:
-    variant = shop.variants[variant_id]
-    product = shop.products[variant.product_id]
-    return Line(
-        id=shop.new_id(),
-        variant_id=variant.id,
-        product_id=product.id,
-        item_id=variant.item_id,
-        sku=variant.sku,
-        title=product.title,
-        quantity=quantity,
-        price=price,
-        requires_shipping=requires_shipping,
-        taxable=variant.taxable,
-        vendor=product.vendor,
-    )
-
-
-def _line(shop: Shop, order: Order, wanted: Input) -> Line:
-    """Without a word on shipping a line needs none: goods that no warehouse will ever see."""
-    ships, price = bool(wanted.get("requiresShipping")), _bag(order, wanted["priceSet"]) if wanted.get("priceSet") else None
-    number = number_of(wanted.get("variantId") or "", "ProductVariant")
-    if variant := shop.variants.get(number):
-        ships = ships or (shop.switches.shipping_from_variant and shop.items[variant.item_id].requires_shipping)
-        line = _of_variant(shop, number, wanted["quantity"], price or Bag(variant.price, variant.price), requires_shipping=ships)
-        line.sku = wanted.get("sku") or line.sku
-    else:
-        assert price is not None
-        line = Line(shop.new_id(), None, None, None, wanted.get("sku"), wanted["title"], wanted["quantity"], price, ships, True)
-    line.taxable = bool(wanted.get("taxable", True))
-    line.properties = [(one["name"], one["value"]) for one in wanted.get("properties") or []]
-    line.taxes = [_tax(order, tax, totals.line_total(line)) for tax in wanted.get("taxLines") or []]
-    return line
-
-
-def _shipping_line(shop: Shop, order: Order, wanted: Input) -> ShippingLine:
-    line = ShippingLine(shop.new_id(), wanted["title"], _bag(order, wanted["priceSet"]), wanted.get("code"), wanted.get("source"))
-    line.taxes = [_tax(order, tax, line.price) for tax in wanted.get("taxLines") or []]
-    return line
-
-
-def _tax(order: Order, wanted: Input, base: Bag) -> TaxLine:
-    """The amount as given, for the whole line; computed from the rate where it is not."""
-    rate = Decimal(str(wanted["rate"]))
-    of = tax_within if order.taxes_included else share
-    amount = _bag(order, wanted["priceSet"]) if wanted.get("priceSet") else Bag(of(base.shop, rate), of(base.presentment, rate))
-    return TaxLine(wanted["title"], str(wanted["rate"]), amount, bool(wanted.get("channelLiable")))
-
-
-def _transaction(shop: Shop, order: Order, wanted: Input, at: datetime) -> Transaction:
-    processed = wanted.get("processedAt")
-    return Transaction(
-        id=shop.new_id(),
-        kind=wanted.get("kind") or "SALE",
-        status=wanted.get("status") or "SUCCESS",
-        gateway=wanted.get("gateway") or "manual",
-        amount=_bag(order, wanted["amountSet"]),
-        created_at=at,
-        processed_at=_utc(processed) if processed else at,
-        test=bool(wanted.get("test")),
-        authorization=wanted.get("authorizationCode"),
-    )
-
-
-def _financial_status(order: Order) -> str:
-    paid, total = totals.received(order).shop, totals.total(order).shop
-    if paid >= total and order.transactions:
-        return "PAID"
-    return "PARTIALLY_PAID" if paid else "PENDING"
-
-
-def _unclaimable(shop: Shop, order: Order) -> str | None:
-    """The first SKU that its policy does not let be sold below zero."""
-    for line in order.lines:
-        if line.variant_id is not None and line.item_id is not None and shop.variants[line.variant_id].policy == "DENY":
-            units = sum(other.quantity for other in order.lines if other.item_id == line.item_id)
-            if stock.available(shop, line.item_id) < units:
-                return line.sku or str(line.variant_id)
-    return None
-
-
-def _place(shop: Shop, order: Order, at: datetime, *, claims: bool) -> None:
-    """The order is there: its units claimed, its unique values taken, its routing under way."""
-    shop.last_number += 1
-    order.id, order.number = shop.new_id(), shop.last_number
-    order.name = order.name or f"#{order.number}"
-    shop.orders[order.id] = order
-    for metafield in order.metafields:
-        definition = metafields.definition_of(shop, "ORDER", metafield.namespace, metafield.key)
-        if definition is not None and definition.unique:
-            shop.unique_values[f"{metafield.namespace}/{metafield.key}/{metafield.value}"] = order.id
-    if claims:
-        for line in order.lines:
-            stock.claim(shop, line, at)
-    emit(shop, "orders/create", (order.id,), at)
-    shop.agenda.put(at + timedelta(seconds=shop.switches.routing_delay), "route", order.id)
-
-
-# ----------------------------------------------------------------------------------------------------------- cancellation
-
-
-def cancel_order(shop: Shop, order_id: str, wanted: Input, at: datetime) -> int:
-    """Accepted is not done: the job runs later, and may find that a parcel has left meanwhile. Returns the job's number."""
-    order = shop.orders.get(number_of(order_id, "Order"))
-    if order is None:
-        raise RefusedError(Problem(("orderId",), "Order does not exist", "NOT_FOUND"))
-    if order.cancelled_at is not None:
-        raise RefusedError(Problem(("orderId",), "Order has already been cancelled", "INVALID"))
-    if any(line.fulfilled for line in order.lines):
-        raise RefusedError(Problem(("orderId",), "Cannot cancel an order with fulfillments", "INVALID"))
-    job = Job(shop.new_id(), order.id, restock=wanted["restock"])
-    shop.jobs[job.id] = job
-    order.cancel_reason, order.staff_note = wanted["reason"], wanted.get("staffNote")
-    shop.agenda.put(at + timedelta(seconds=shop.switches.cancel_delay), "cancel", job.id)
-    return job.id
-
-
-def run_cancellation(shop: Shop, job: Job, at: datetime) -> None:
-    job.done = True
-    order = shop.orders[job.order_id]
-    if order.cancelled_at is not None or any(line.fulfilled for line in order.lines):
-        return  # done without a cancelledAt: it failed
-    order.cancelled_at = at
-    for line in order.lines:
-        stock.release(shop, line, at, restock=job.restock)
-        line.cancelled = line.quantity
-    for number in order.fulfillment_orders:
-        parcel = shop.fulfillment_orders[number]
-        if parcel.status != "CLOSED":
-            parcel.status, parcel.updated_at = "CANCELLED", at
-            for waiting in parcel.lines:
-                waiting.remaining = 0
+def update(shop: Shop, wanted: Input, at: datetime) -> int:
+    """What is given replaces what was, tags and attributes as a whole. Returns the order's number."""
+    order = _order(shop, wanted["id"])
+    tags = clean_tags(wanted["tags"]) if wanted.get("tags") is not None else order.tags
+    if says := tag_problem(shop, tags):
+        raise _refused("tags", says)
+    fields = wanted.get("metafields") or []
+    if problems := list(metafields.problems(shop, [one for one in fields if not _own(order, one)])):
+        raise RefusedError(*(Problem(problem.field and problem.field[1:], problem.message) for problem in problems))
+    order.tags = tags
+    for name, kept in GIVEN.items():
+        if name in wanted:
+            setattr(order, kept, wanted[name])
+    if wanted.get("customAttributes") is not None:
+        order.attributes = [(one["key"], one["value"]) for one in wanted["customAttributes"]]
+    for one in fields:
+        metafields.set_on(shop, order, one, at)
     touch(shop, order, at)
-    emit(shop, "orders/cancelled", (order.id,), at)
+    return order.id
+
+
+def _own(order: Order, one: Input) -> bool:
+    """Whether the order itself holds that very value."""
+    key = (namespace_of(one.get("namespace")), one.get("key"), one.get("value"))
+    return any((known.namespace, known.key, known.value) == key for known in order.metafields)
+
+
+def add_tags(shop: Shop, order: str, tags: list[str], at: datetime) -> int:
+    """A set operation; nothing is told where nothing changes."""
+    found = _order(shop, order)
+    return _retag(shop, found, clean_tags([*found.tags, *tags]), at)
+
+
+def remove_tags(shop: Shop, order: str, tags: list[str], at: datetime) -> int:
+    found = _order(shop, order)
+    gone = {tag.lower() for tag in clean_tags(tags)}
+    return _retag(shop, found, [tag for tag in found.tags if tag.lower() not in gone], at)
+
+
+def _retag(shop: Shop, order: Order, tags: list[str], at: datetime) -> int:
+    if says := tag_problem(shop, tags):
+        raise _refused("tags", says)
+    if tags != order.tags:
+        order.tags = tags
+        touch(shop, order, at)
+    return order.id
+
+
+def close(shop: Shop, order: str, at: datetime) -> int:
+    found = _order(shop, order)
+    if found.closed_at is None:
+        found.closed_at = at
+        touch(shop, found, at)
+    return found.id
+
+
+def mark_paid(shop: Shop, order: str, at: datetime) -> int:
+    """What is outstanding was paid outside of Shopify."""
+    found = _order(shop, order)
+    due = totals.outstanding(shop, found)
+    if due.shop <= 0 or found.cancelled_at is not None:
+        raise _refused("id", "Order cannot be marked as paid.")
+    paid = Transaction(shop.new_id(), "SALE", "SUCCESS", "manual", due, created_at=at, processed_at=at)
+    found.transactions.append(paid)
+    found.financial_status = totals.financial_status(found)
+    payments.tell(shop, found, paid, at)
+    emit(shop, "orders/paid", (found.id,), at)
+    touch(shop, found, at)
+    return found.id
+
+
+def define_attribution(shop: Shop, wanted: Input, at: datetime) -> str:
+    """Once more under the same handle changes it. Returns the handle."""
+    handle = str(wanted["handle"]).strip()
+    if not handle or not wanted["displayName"].strip():
+        raise RefusedError(Problem(("input", "handle"), "Handle and display name can't be blank", "INVALID"))
+    known = shop.attributions.get(handle)
+    number = known.id if known else shop.new_id()
+    shop.attributions[handle] = Attribution(number, handle, wanted["displayName"], wanted.get("icon"))
+    return handle
+
+
+# ------------------------------------------------------------------------------------------------------------ by people
+
+
+def edit(
+    shop: Shop,
+    order: int,
+    at: datetime,
+    *,
+    quantities: dict[str, int] | None = None,
+    add: list[tuple[str, int]] | None = None,
+    address: dict[str, str | None] | None = None,
+    restock: bool = True,
+) -> int:
+    """Someone edits an order that waits: how many of a line are wanted, further SKUs, another address. Returns the edit's number.
+
+    A line can lose only what has not left. What is added is owed; what is taken off was perhaps paid: money is another matter.
+    """
+    found = shop.orders.get(order)
+    if found is None or found.cancelled_at is not None:
+        raise _refused("order", "Order can't be edited.")
+    changes: list[tuple[Line, int]] = []
+    for named, wanted in (quantities or {}).items():
+        line = found.line(int(named))
+        if line is None or wanted < 0 or line.current - wanted > line.unfulfilled:
+            raise _refused("quantities", "Not so many can be taken off that line.")
+        changes.append((line, wanted - line.current))
+    if any(not shop.skus.get(sku) or quantity < 1 for sku, quantity in add or []):
+        raise _refused("add", "There is no variant of that SKU.")
+    additions: list[tuple[int, int]] = []
+    removals: list[tuple[int, int]] = []
+    for line, difference in changes:
+        if difference < 0:
+            line.dropped -= difference
+            routing.take_off(shop, found, line, -difference, at, restock=restock)
+            removals.append((line.id, -difference))
+        elif difference > 0:
+            _grow(line, difference)
+            routing.add_units(shop, found, line, difference, at)
+            additions.append((line.id, difference))
+    for sku, quantity in add or []:
+        variant = shop.variants[shop.skus[sku][0]]
+        line = of_variant(shop, variant.id, quantity, Bag(variant.price, variant.price), requires_shipping=True)
+        found.lines.append(line)
+        routing.add_units(shop, found, line, quantity, at)
+        additions.append((line.id, quantity))
+    if address is not None:
+        found.shipping_address = address
+    number = shop.new_id()
+    if additions or removals:
+        found.edited = True
+        found.financial_status = totals.financial_status(found)
+        flat = [value for row in [(len(additions), 0), *additions, *removals] for value in row]
+        emit(shop, "orders/edited", (found.id, number, *flat), at)
+    touch(shop, found, at)
+    return number
+
+
+def _grow(line: Line, units: int) -> None:
+    """The tax grows with the quantity."""
+    before = line.quantity
+    line.quantity += units
+    for tax in line.taxes:
+        tax.amount = totals.part(tax.amount, line.quantity, before)
+
+
+def delete(shop: Shop, order: int, at: datetime) -> None:
+    """An order that was cancelled or archived is gone for good; ids that were unique are free again."""
+    found = shop.orders.get(order)
+    if found is None or (found.cancelled_at is None and found.closed_at is None):
+        raise _refused("order", "Only archived or cancelled orders can be deleted.")
+    if any(parcel.remaining for parcel in routing.alive(shop, found)):
+        raise _refused("order", "Units of the order still wait to be sent.")
+    for held in [value for value, number in shop.unique_values.items() if number == order]:
+        del shop.unique_values[held]
+    for tender in [tender for tender, (number, _) in shop.tenders.items() if number == order]:
+        del shop.tenders[tender]
+    for kept, numbers in (
+        (shop.fulfillment_orders, found.fulfillment_orders),
+        (shop.fulfillments, found.fulfillments),
+        (shop.refunds, found.refunds),
+        (shop.returns, found.returns),
+    ):
+        for number in numbers:
+            kept.pop(number, None)
+    del shop.orders[order]
+    index.forget(shop, order, at)
+    emit(shop, "orders/delete", (order,), at)
+
+
+def _order(shop: Shop, order: str) -> Order:
+    found = shop.orders.get(number_of(order, "Order"))
+    if found is None:
+        raise _refused("id", "Order does not exist")
+    return found
+
+
+def _refused(where: str, message: str) -> RefusedError:
+    return RefusedError(Problem((where,), message))

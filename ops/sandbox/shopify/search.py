@@ -77,6 +77,18 @@ def number(read: Callable[[Any], int]) -> Filter:
     return lambda thing, sign, value: compared(read(thing), sign, _read(int, value.rpartition("/")[2]))
 
 
+def compared_text(is_: Any, sign: str, value: str) -> bool:
+    """A field of a webhook's body, whatever it is: by number or date where both are one, else as text, without case."""
+    if isinstance(is_, list):
+        return any(compared_text(one, sign, value) for one in is_)
+    if isinstance(is_, int | float) and not isinstance(is_, bool):
+        return compared(float(is_), sign, _read(float, value))
+    if sign:
+        return compared(str(is_ or ""), sign, value)
+    text_ = "" if is_ is None else str(is_).lower()
+    return text_.startswith(value[:-1].lower()) if value.endswith("*") else text_ == value.lower()
+
+
 def _read(reader: Callable[[str], T], value: str) -> T:
     try:
         return reader(value)

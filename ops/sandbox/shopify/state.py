@@ -1,235 +1,53 @@
 """What a Shopify shop holds. Ids are whole numbers above 2^53, as Shopify's own can be; amounts are minor units; times are UTC."""
 
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
+from ops.sandbox.shopify.goods import Adjustment, Item, Level, Location, Product, Variant
+from ops.sandbox.shopify.sales import (
+    NOTHING,
+    Bag,
+    Fulfillment,
+    FulfillmentLine,
+    FulfillmentOrder,
+    FulfillmentOrderLine,
+    Job,
+    Line,
+    Metafield,
+    Order,
+    Refund,
+    Return,
+    ReverseDelivery,
+    ReverseOrder,
+    ShippingLine,
+    TaxLine,
+    Transaction,
+)
+from ops.sandbox.shopify.switches import Noise, Switches
 from ops.sandbox.wire import RefusalError
 
+__all__ = [  # the one page from which the rooms of this shop take what they speak of
+    "NOTHING", "Adjustment", "Bag", "Fulfillment", "FulfillmentLine", "FulfillmentOrder", "FulfillmentOrderLine", "Item", "Job",
+    "Level", "Line", "Location", "Metafield", "Noise", "Order", "Product", "Refund", "Return", "ReverseDelivery", "ReverseOrder",
+    "ShippingLine", "Switches", "TaxLine", "Transaction", "Variant",
+]  # fmt: skip
+
 VERSION = "2026-10"
-SUPPORTED_VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10")
 FIRST_ID = 9_007_199_254_741_001  # one above 2^53, and then some: whoever keeps ids as floats mixes them up
 APP_ID = 9_007_199_254_740_995
+SHOP_ID = APP_ID + 1
+USER_ID = APP_ID + 3  # the person at the merchant's desk
+APP_NAMESPACE = f"app--{APP_ID}"  # what $app stands for
 WEB_STORE_ID = 580_111  # the app that orders of the shop's own website carry
 
-
-class Location(Struct):
-    id: int
-    name: str
-    city: str
-    zip: str
-    updated_at: datetime
-    active: bool = True
-    fulfills_online_orders: bool = True
-
-
-class Product(Struct):
-    id: int
-    title: str
-    vendor: str
-    handle: str
-    created_at: datetime
-    updated_at: datetime
-    status: str = "ACTIVE"
-
-
-class Variant(Struct):
-    id: int
-    product_id: int
-    item_id: int
-    sku: str | None
-    title: str
-    price: int
-    barcode: str | None
-    created_at: datetime
-    updated_at: datetime
-    taxable: bool = True
-    policy: Literal["DENY", "CONTINUE"] = "DENY"
-
-
-class Item(Struct):
-    """An inventory item."""
-
-    id: int
-    variant_id: int
-    sku: str | None
-    created_at: datetime
-    updated_at: datetime
-    tracked: bool = True
-    requires_shipping: bool = True
-
-
-class Level(Struct):
-    """The units of one item at one location: on_hand = available + committed, always."""
-
-    id: int
-    item_id: int
-    location_id: int
-    created_at: datetime
-    updated_at: datetime
-    available: int = 0  # may be negative
-    committed: int = 0
-    on_hand: int = 0
-    oversold: int = 0  # units ever claimed beyond what was available anywhere
-
-
-class Bag(Struct, frozen=True):
-    """One amount in the shop's currency and in the buyer's."""
-
-    shop: int
-    presentment: int
-
-    def __add__(self, other: "Bag") -> "Bag":
-        return Bag(self.shop + other.shop, self.presentment + other.presentment)
-
-    def __sub__(self, other: "Bag") -> "Bag":
-        return Bag(self.shop - other.shop, self.presentment - other.presentment)
-
-    def times(self, quantity: int) -> "Bag":
-        return Bag(self.shop * quantity, self.presentment * quantity)
-
-
-NOTHING = Bag(0, 0)
-
-
-class TaxLine(Struct):
-    title: str
-    rate: str
-    amount: Bag
-    channel_liable: bool | None = None
-
-
-class Line(Struct):
-    id: int
-    variant_id: int | None
-    product_id: int | None
-    item_id: int | None
-    sku: str | None
-    title: str
-    quantity: int
-    price: Bag  # of one unit
-    requires_shipping: bool
-    taxable: bool
-    vendor: str | None = None
-    taxes: list[TaxLine] = []
-    properties: list[tuple[str, str]] = []
-    location_id: int | None = None  # where its units are, once chosen
-    claimed: int = 0  # units committed for it and not yet shipped
-    fulfilled: int = 0
-    cancelled: int = 0  # units taken off the order
-
-    @property
-    def unfulfilled(self) -> int:
-        return self.quantity - self.fulfilled - self.cancelled
-
-
-class ShippingLine(Struct):
-    id: int
-    title: str
-    price: Bag
-    code: str | None = None
-    source: str | None = None
-    taxes: list[TaxLine] = []
-
-
-class Transaction(Struct):
-    id: int
-    kind: str
-    status: str
-    gateway: str
-    amount: Bag
-    created_at: datetime
-    processed_at: datetime
-    test: bool = False
-    authorization: str | None = None
-
-
-class Metafield(Struct):
-    id: int
-    namespace: str
-    key: str
-    type: str
-    value: str
-    created_at: datetime
-
-
-class Order(Struct, kw_only=True):
-    id: int
-    number: int
-    name: str
-    app_id: int
-    currency: str
-    presentment_currency: str
-    taxes_included: bool
-    created_at: datetime
-    updated_at: datetime
-    processed_at: datetime
-    seen_as_of: datetime  # the updated_at that the search index knew before the last change
-    cancelled_at: datetime | None = None
-    cancel_reason: str | None = None
-    staff_note: str | None = None
-    financial_status: str = "PENDING"
-    test: bool = False
-    tags: list[str] = []
-    source_name: str | None = None
-    source_identifier: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    note: str | None = None
-    po_number: str | None = None
-    attributes: list[tuple[str, str]] = []
-    shipping_address: dict[str, str | None] | None = None
-    billing_address: dict[str, str | None] | None = None
-    taxes: list[TaxLine] = []  # of the whole order; then its lines have none
-    lines: list[Line] = []
-    shipping_lines: list[ShippingLine] = []
-    transactions: list[Transaction] = []
-    metafields: list[Metafield] = []
-    fulfillment_orders: list[int] = []
-    fulfillments: list[int] = []
-
-
-class FulfillmentOrderLine(Struct):
-    id: int
-    line_id: int
-    total: int
-    remaining: int
-
-
-class FulfillmentOrder(Struct):
-    id: int
-    order_id: int
-    location_id: int
-    method: Literal["SHIPPING", "NONE"]
-    lines: list[FulfillmentOrderLine]
-    created_at: datetime
-    updated_at: datetime
-    status: str = "OPEN"
-
-
-class FulfillmentLine(Struct):
-    id: int
-    line_id: int
-    order_line_id: int  # of the fulfilment order
-    fulfillment_order_id: int
-    quantity: int
-    off_shelf: int  # of the quantity, what had been claimed and so left the stock
-
-
-class Fulfillment(Struct):
-    id: int
-    order_id: int
-    location_id: int
-    name: str
-    lines: list[FulfillmentLine]
-    created_at: datetime
-    updated_at: datetime
-    status: str = "SUCCESS"
-    company: str | None = None
-    numbers: list[str] = []
-    urls: list[str] = []
+SCOPES = (
+    "read_orders write_orders read_all_orders read_customers write_customers read_merchant_managed_fulfillment_orders "
+    "write_merchant_managed_fulfillment_orders read_assigned_fulfillment_orders write_assigned_fulfillment_orders "
+    "read_third_party_fulfillment_orders write_third_party_fulfillment_orders read_fulfillments write_fulfillments read_returns "
+    "write_returns read_inventory write_inventory read_locations read_products write_order_edits"
+)
 
 
 class Definition(Struct):
@@ -244,6 +62,21 @@ class Definition(Struct):
     unique: bool
 
 
+class Attribution(Struct):
+    """An order attribution definition."""
+
+    id: int
+    handle: str
+    display_name: str
+    icon: str | None = None
+
+
+class Customer(Struct):
+    id: int
+    email: str | None
+    phone: str | None = None
+
+
 class Subscription(Struct):
     id: int
     topic: str  # as the API's enum says it: ORDERS_CREATE
@@ -251,15 +84,18 @@ class Subscription(Struct):
     created_at: datetime
     updated_at: datetime
     name: str | None = None
+    filter: str | None = None
     include_fields: list[str] = []
     metafield_namespaces: list[str] = []
+    ends: bool = False  # the app was uninstalled: nothing new is told
+    told: dict[str, str] = {}  # subject -> the body last sent of it, where include_fields let an unchanged one be dropped
 
 
 class Delivery(Struct):
     """A webhook on its way: due at `due`, tried `attempts` times."""
 
     id: int
-    subscription_id: int
+    subscription_id: int  # 0: a privacy topic, which is declared in the app's configuration and not subscribed to
     topic: str  # as the header says it: orders/create
     webhook_id: str
     event_id: str
@@ -268,24 +104,7 @@ class Delivery(Struct):
     subject: tuple[int, ...]  # whose state the body shows
     body: str | None = None  # None until it is first sent, where the body is built only then
     attempts: int = 0
-    meddled: bool = False  # somebody has held it back already
-
-
-class Job(Struct):
-    id: int
-    order_id: int
-    restock: bool
-    done: bool = False
-
-
-class Adjustment(Struct):
-    """A group of changed quantities, as one inventory mutation made them."""
-
-    id: int
-    reason: str
-    reference: str | None
-    created_at: datetime
-    changes: list[tuple[str, int, int, int, int]]  # name, item, location, delta, quantity after
+    meddled: bool = False  # somebody on the way has done something to it already
 
 
 class KeyUse(Struct):
@@ -293,34 +112,63 @@ class KeyUse(Struct):
 
     operation: str
     fingerprint: str
-    at: datetime
+    first_at: datetime
+    at: datetime  # the moment from which its life is counted
     result: int = 0
+    failed: bool = False
 
 
-class Noise(Struct, forbid_unknown_fields=True):
-    """How badly webhooks travel. Probabilities for each delivery."""
+class Bulk(Struct):
+    """A bulk operation. Its result is written in slices, each as things stand at its own moment."""
 
-    latency: float = 0.5  # seconds
-    drop: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0  # held back long enough for later ones to overtake
-    delay: float = 0.0  # held back for `delay_seconds`
-    delay_seconds: float = 900.0
+    id: int
+    type: str  # QUERY, MUTATION
+    text: str
+    created_at: datetime
+    status: str = "CREATED"  # RUNNING, COMPLETED, FAILED, CANCELING, CANCELED, EXPIRED
+    error: str | None = None
+    completed_at: datetime | None = None
+    upload: str | None = None  # of a mutation: where its variables were put
+    group: bool = False  # children right behind their parent
+    steps: int = 0
+    cursors: dict[str, str] = {}  # root connection -> how far it has been read
+    ended: list[str] = []  # roots that have been read to their end
+    objects: int = 0
+    roots: int = 0
+    result: list[str] = []  # lines of JSON
+
+    @property
+    def active(self) -> bool:
+        return self.status in ("CREATED", "RUNNING", "CANCELING")
 
 
-class Switches(Struct, forbid_unknown_fields=True):
-    """Where Shopify's own answer is not known or differs from shop to shop."""
+class Pass(Struct):
+    """An access token that was granted for a time."""
 
-    duplicate_metafield: Literal["refuse", "create_without"] = "refuse"
-    index_lag: float = 5.0  # seconds until the search index knows of a change
-    lookup_lag: float = 0.0  # the same for orderByIdentifier
-    routing_delay: float = 3.0  # seconds from an order to its fulfilment orders
-    cancel_delay: float = 2.0  # seconds until a cancellation job has run
-    shipping_from_variant: bool = False  # whether a line that does not say requiresShipping takes its variant's word for it
-    orders_per_minute: int | None = None  # orderCreate on development shops: 5
-    bucket: float = 2000.0  # points of query cost
-    restore_rate: float = 100.0  # points a second
-    webhooks: Noise = field(default_factory=Noise)
+    token: str
+    kind: str  # client_credentials, offline
+    ends_at: datetime
+    refresh: str | None = None
+    refresh_ends_at: datetime | None = None
+
+
+class Shelf(Struct):
+    """What the search index knows of an order: how it was a while ago."""
+
+    updated_at: datetime
+    seq: int  # of the change that it is from
+    words: list[str]  # name, tag, source_identifier, sku, metafields, as field:value in lower case
+
+
+class Index(Struct):
+    """The search index of orders. It is behind by `index_lag`."""
+
+    known: dict[int, Shelf] = {}  # by order
+    ids: list[int] = []  # of known, in order
+    by_change: list[tuple[str, int]] = []  # date of change, ISO 8601 to the microsecond, and id, in order
+    by_word: dict[str, list[int]] = {}  # word -> orders, in order
+    waiting: dict[int, tuple[int, Shelf | None]] = {}  # change -> order and what will be known of it; None: it is gone
+    seq: int = 0
 
 
 class Shop(Struct, kw_only=True):
@@ -333,6 +181,10 @@ class Shop(Struct, kw_only=True):
     taxes_included: bool = True
     created_at: datetime
     switches: Switches = field(default_factory=Switches)
+    scopes: list[str] = field(default_factory=SCOPES.split)
+    former_scopes: list[str] = []  # before they last changed
+    scopes_at: datetime | None = None
+    uninstalled_at: datetime | None = None
     last_id: int = FIRST_ID
     last_number: int = 1000
     locations: dict[int, Location] = {}
@@ -340,15 +192,32 @@ class Shop(Struct, kw_only=True):
     variants: dict[int, Variant] = {}
     items: dict[int, Item] = {}
     levels: dict[int, dict[int, Level]] = {}  # by item, then location
+    stocked: dict[int, dict[int, int]] = {}  # by location, then level: the item
     skus: dict[str, list[int]] = {}  # variants of a SKU: not always one
+    sku_words: dict[str, list[int]] = {}  # the same in lower case, as searches compare
     orders: dict[int, Order] = {}
     fulfillment_orders: dict[int, FulfillmentOrder] = {}
     fulfillments: dict[int, Fulfillment] = {}
+    refunds: dict[int, Refund] = {}
+    returns: dict[int, Return] = {}
+    reverse_orders: dict[int, ReverseOrder] = {}
+    reverse_lines: dict[int, int] = {}  # line -> reverse order
+    reverse_deliveries: dict[int, ReverseDelivery] = {}
+    tenders: dict[int, tuple[int, int]] = {}  # tender transaction -> order and transaction
+    customers: dict[int, Customer] = {}
+    customer_emails: dict[str, int] = {}
     definitions: dict[int, Definition] = {}
+    attributions: dict[str, Attribution] = {}
     unique_values: dict[str, int] = {}  # namespace, key and value of a unique metafield -> order
+    index: Index = field(default_factory=Index)
     subscriptions: dict[int, Subscription] = {}
     deliveries: dict[int, Delivery] = {}
+    post: list[tuple[datetime, int]] = []  # when each delivery is due, in order
+    privacy_uri: str | None = None  # where the app's configuration wants privacy topics to go
     jobs: dict[int, Job] = {}
+    bulk: dict[int, Bulk] = {}
+    uploads: dict[str, str | None] = {}  # staged: key -> what was put there; None: nothing yet
+    passes: dict[str, Pass] = {}  # by token
     adjustments: dict[int, Adjustment] = {}
     keys: dict[str, KeyUse] = {}
     agenda: Agenda = field(default_factory=Agenda)
@@ -358,6 +227,7 @@ class Shop(Struct, kw_only=True):
     orders_created: list[datetime] = []  # through the API, in the last minute; for orders_per_minute
     webhooks_sent: int = 0
     webhooks_lost: int = 0
+    webhooks_coalesced: int = 0
 
     def new_id(self) -> int:
         self.last_id += 1 + self.last_id % 7  # not gapless, as Shopify's are not
@@ -382,6 +252,15 @@ class RefusedError(RefusalError):
 
 class NotSimulatedError(RefusalError):
     """The schema allows it, the sandbox has no such room yet."""
+
+
+class BrokenError(RefusalError):
+    """Shopify itself fails inside: INTERNAL_SERVER_ERROR."""
+
+
+def namespace_of(name: str | None) -> str:
+    """What a metafield's namespace stands for: the app's own where it says $app, or nothing."""
+    return APP_NAMESPACE if name in (None, "$app") else str(name).replace("$app:", f"{APP_NAMESPACE}--")
 
 
 def number_of(gid: str, kind: str) -> int:

@@ -1,25 +1,33 @@
-"""Quantities and how they move. In every room of this file on_hand = available + committed before and after."""
+"""Quantities and how they move when goods are ordered, sent and taken back. How they are counted and set is in counting.py."""
 
-import json
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from ops.sandbox.shopify.state import Adjustment, KeyUse, Level, Line, Problem, RefusedError, Shop, number_of
+from ops.sandbox.shopify.goods import OTHERS
+from ops.sandbox.shopify.sales import FulfillmentOrderLine
+from ops.sandbox.shopify.state import Level, Line, Shop
 from ops.sandbox.shopify.webhooks import emit
-
-KEY_LIFE = timedelta(hours=24)
-# The reasons that Shopify lists for a change of quantities.
-REASONS = (
-    "correction cycle_count_available damaged movement_canceled movement_created movement_received movement_updated other promotion "
-    "quality_control received reservation_created reservation_deleted reservation_updated restock safety_stock shrinkage"
-)
 
 
 def add_level(shop: Shop, item: int, location: int, available: int, at: datetime) -> Level:
-    level = Level(shop.new_id(), item, location, created_at=at, updated_at=at, available=available, on_hand=available)
+    """The item is stocked there from now on."""
+    level = Level(shop.new_id(), item, location, created_at=at, updated_at=at, available=available)
     shop.levels.setdefault(item, {})[location] = level
     shop.moved.append(item)
+    shop.stocked.setdefault(location, {})[level.id] = item
     return level
+
+
+def level_of(shop: Shop, item: int, location: int, at: datetime) -> Level:
+    """Where it was not stocked, it is from now on: from zero."""
+    known = shop.levels.get(item, {}).get(location)
+    if known is not None:
+        if not known.active:
+            known.active = True
+            emit(shop, "inventory_levels/connect", (item, location), at)
+        return known
+    made = add_level(shop, item, location, 0, at)
+    emit(shop, "inventory_levels/connect", (item, location), at)
+    return made
 
 
 def available(shop: Shop, item: int) -> int:
@@ -27,170 +35,131 @@ def available(shop: Shop, item: int) -> int:
     return sum(
         level.available
         for location, level in shop.levels.get(item, {}).items()
-        if shop.locations[location].active and shop.locations[location].fulfills_online_orders
+        if level.active and shop.locations[location].active and shop.locations[location].fulfills_online_orders
     )
 
 
 def shipping_location(shop: Shop, item: int | None, quantity: int) -> int:
     """The first location that has all the units, else the one that has most: which one Shopify takes nobody documents."""
     open_ones = [location.id for location in shop.locations.values() if location.active and location.fulfills_online_orders]
-    has = {location: level.available for location, level in shop.levels.get(item or 0, {}).items()}
+    has = {location: level.available for location, level in shop.levels.get(item or 0, {}).items() if level.active}
     enough = (location for location in open_ones if has.get(location, 0) >= quantity)
-    return next(enough, None) or max(open_ones, key=lambda location: has.get(location, -quantity))
+    return next(enough, None) or max(open_ones or shop.locations, key=lambda location: has.get(location, -quantity))
 
 
-def claim(shop: Shop, line: Line, at: datetime) -> None:
-    """An order's units leave what is for sale; they are still on the shelf. May go below zero."""
-    if line.item_id is None or not shop.items[line.item_id].tracked:
-        return
-    line.location_id = shipping_location(shop, line.item_id, line.quantity)
-    level = shop.levels[line.item_id].get(line.location_id) or add_level(shop, line.item_id, line.location_id, 0, at)
-    level.oversold += max(0, line.quantity - max(0, available(shop, line.item_id)))
-    line.claimed = line.quantity
-    _move(shop, level, at, available=-line.quantity, committed=line.quantity)
-
-
-def ship(shop: Shop, line: Line, quantity: int, at: datetime) -> int:
-    """Units leave the shelf, those that were ever claimed; returns how many."""
-    moved = min(quantity, line.claimed)
-    if moved and line.item_id is not None and line.location_id is not None:
-        line.claimed -= moved
-        _move(shop, shop.levels[line.item_id][line.location_id], at, committed=-moved)
-    return moved
-
-
-def unship(shop: Shop, line: Line, quantity: int, at: datetime) -> None:
-    """A cancelled fulfilment: the units are back on the shelf, still promised to their order."""
-    if quantity and line.item_id is not None and line.location_id is not None:
-        line.claimed += quantity
-        _move(shop, shop.levels[line.item_id][line.location_id], at, committed=quantity)
-
-
-def release(shop: Shop, line: Line, at: datetime, *, restock: bool) -> None:
-    """What an order no longer needs: for sale again, or gone."""
-    moved = line.claimed
-    if moved and line.item_id is not None and line.location_id is not None:
-        line.claimed = 0
-        _move(shop, shop.levels[line.item_id][line.location_id], at, available=moved if restock else 0, committed=-moved)
-
-
-def _move(shop: Shop, level: Level, at: datetime, *, available: int = 0, committed: int = 0) -> None:
+def move(shop: Shop, level: Level, at: datetime, *, available: int = 0, committed: int = 0, **others: int) -> None:
+    """Every change of a quantity goes through here."""
+    before = level.available
     level.available += available
     level.committed += committed
-    level.on_hand += available + committed
+    for name, units in others.items():
+        assert name in OTHERS, name
+        level.others[name] = level.others.get(name, 0) + units
     level.updated_at = at
     shop.moved.append(level.item_id)
     if available:
         emit(shop, "inventory_levels/update", (level.item_id, level.location_id), at)
+        _cross_zero(shop, level, before, at)
 
 
-def stock_sku(shop: Shop, sku: str, quantity: int, at: datetime, location: int | None = None) -> int:
-    """Someone counted in the merchant's admin: what is for sale at a location is now this much. Returns the difference."""
-    variants = shop.skus.get(sku)
-    if not variants:
-        raise RefusedError(Problem(("sku",), f"no variant has the SKU {sku!r}"))
-    item = shop.variants[variants[0]].item_id
-    where = location or next(iter(shop.levels[item]))
-    level = shop.levels[item].get(where)
-    if level is None:
-        raise RefusedError(Problem(("location",), "the item is not stocked there"))
-    difference = quantity - level.available
-    _move(shop, level, at, available=difference)
-    return difference
+def _cross_zero(shop: Shop, level: Level, before: int, at: datetime) -> None:
+    """A variant that comes to be for sale, or ceases to be, is told of."""
+    if (before > 0) == (level.available > 0):
+        return
+    item = shop.items.get(level.item_id)
+    if item is None or item.variant_id not in shop.variants:
+        return
+    elsewhere = sum(other.available for other in shop.levels[level.item_id].values() if other is not level)
+    was, is_ = before + elsewhere > 0, level.available + elsewhere > 0
+    if was != is_:
+        emit(shop, "variants/in_stock" if is_ else "variants/out_of_stock", (item.variant_id,), at)
 
 
-def set_quantities(shop: Shop, wanted: dict[str, Any], key: str, at: datetime) -> int:
-    """All entries or none. Returns the adjustment's number."""
-    if known := _known_key(shop, "inventorySetQuantities", wanted, key, at):
-        return known
-    if wanted["name"] not in ("available", "on_hand"):
-        raise RefusedError(Problem(("input", "name"), "The quantity name must be either 'available' or 'on_hand'.", "INVALID_NAME"))
-    entries = wanted["quantities"]
-    pairs = [(entry["inventoryItemId"], entry["locationId"]) for entry in entries]
-    problems = _reason_problems(wanted)
-    changes: list[tuple[Level, int]] = []
-    for n, entry in enumerate(entries):
-        where = ("input", "quantities", str(n))
-        if pairs.index(pairs[n]) != n:
-            code = "NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR"
-            problems.append(Problem((*where, "locationId"), "The combination of inventoryItemId and locationId must be unique.", code))
-        elif "changeFromQuantity" not in entry:
-            problems.append(Problem((*where, "changeFromQuantity"), "changeFromQuantity must be given.", "COMPARE_QUANTITY_REQUIRED"))
-        elif not isinstance(level := _level(shop, entry, where, at), Level):
-            problems.append(level)
-        else:
-            present = level.available if wanted["name"] == "available" else level.on_hand
-            stale = entry["changeFromQuantity"] not in (None, present)
-            if stale:
-                problems.append(Problem((*where, "changeFromQuantity"), "The quantity has changed.", "CHANGE_FROM_QUANTITY_STALE"))
-            changes.append((level, entry["quantity"] - present))
-    if problems:
-        raise RefusedError(*problems)
-    return _adjust(shop, KeyUse("inventorySetQuantities", _fingerprint(wanted), at), wanted, key, changes)
+# ------------------------------------------------------------------------------------------------------- claimed and sent
 
 
-def adjust_quantities(shop: Shop, wanted: dict[str, Any], key: str, at: datetime) -> int:
-    """Deltas; all entries or none. Returns the adjustment's number."""
-    if known := _known_key(shop, "inventoryAdjustQuantities", wanted, key, at):
-        return known
-    if wanted["name"] != "available":
-        raise RefusedError(Problem(("input", "name"), "The sandbox adjusts 'available' only.", "INVALID_QUANTITY_NAME"))
-    problems = _reason_problems(wanted)
-    changes: list[tuple[Level, int]] = []
-    for n, entry in enumerate(wanted["changes"]):
-        where = ("input", "changes", str(n))
-        level = _level(shop, entry, where, at)
-        if not isinstance(level, Level):
-            problems.append(level)
-        elif entry.get("changeFromQuantity") not in (None, level.available):
-            problems.append(Problem((*where, "changeFromQuantity"), "The quantity has changed.", "CHANGE_FROM_QUANTITY_STALE"))
-        else:
-            changes.append((level, entry["delta"]))
-    if problems:
-        raise RefusedError(*problems)
-    return _adjust(shop, KeyUse("inventoryAdjustQuantities", _fingerprint(wanted), at), wanted, key, changes)
+def claim(shop: Shop, line: Line, quantity: int, at: datetime, *, beside: bool = False) -> None:
+    """An order's units leave what is for sale; they are still on the shelf. May go below zero. `beside`: where the line claims already."""
+    if line.item_id is None or line.item_id not in shop.items or not shop.items[line.item_id].tracked:
+        return
+    if shop.switches.claims_at == "first":
+        line.location_id = next(iter(shop.locations))
+    elif not (beside and line.claimed):
+        line.location_id = shipping_location(shop, line.item_id, quantity)
+    assert line.location_id is not None
+    level = level_of(shop, line.item_id, line.location_id, at)
+    level.oversold += max(0, quantity - max(0, available(shop, line.item_id)))
+    line.claimed += quantity
+    move(shop, level, at, available=-quantity, committed=quantity)
 
 
-def _level(shop: Shop, entry: dict[str, Any], where: tuple[str, ...], at: datetime) -> Level | Problem:
-    """Since 2026-10 an item may be adjusted where it was not stocked before: there it starts from zero."""
-    item, location = number_of(entry["inventoryItemId"], "InventoryItem"), number_of(entry["locationId"], "Location")
-    if item not in shop.items:
-        return Problem((*where, "inventoryItemId"), "The specified inventory item could not be found.", "INVALID_INVENTORY_ITEM")
-    if location not in shop.locations:
-        return Problem((*where, "locationId"), "The specified location could not be found.", "INVALID_LOCATION")
-    return shop.levels[item].get(location) or Level(0, item, location, created_at=at, updated_at=at)
+def ship(shop: Shop, line: Line, waiting: FulfillmentOrderLine, quantity: int, at: datetime) -> int:
+    """Units leave the shelf, those that were ever claimed; returns how many."""
+    moved = min(quantity, waiting.claimed)
+    if moved:
+        waiting.claimed -= moved
+        line.claimed -= moved
+        line.off_shelf += moved
+        if (level := _shelf(shop, line, waiting.claimed_at)) is not None:
+            move(shop, level, at, committed=-moved)
+    return moved
 
 
-def _reason_problems(wanted: dict[str, Any]) -> list[Problem]:
-    if wanted["reason"] in REASONS.split():
-        return []
-    return [Problem(("input", "reason"), "The specified reason is invalid.", "INVALID_REASON")]
+def unship(shop: Shop, line: Line, waiting: FulfillmentOrderLine, quantity: int, at: datetime, *, location: int) -> None:
+    """A cancelled fulfilment: the units are back on the shelf, still promised to their order."""
+    if quantity and line.item_id in shop.items:
+        assert line.item_id is not None
+        line.off_shelf -= quantity
+        line.claimed += quantity
+        waiting.claimed, waiting.claimed_at = quantity, location
+        move(shop, level_of(shop, line.item_id, location, at), at, committed=quantity)
 
 
-def _adjust(shop: Shop, use: KeyUse, wanted: dict[str, Any], key: str, changes: list[tuple[Level, int]]) -> int:
-    at = use.at
-    group = Adjustment(shop.new_id(), wanted["reason"], wanted.get("referenceDocumentUri"), created_at=at, changes=[])
-    for level, delta in changes:
-        stocked = shop.levels[level.item_id].get(level.location_id) or add_level(shop, level.item_id, level.location_id, 0, at)
-        _move(shop, stocked, at, available=delta)
-        group.changes.append(("available", stocked.item_id, stocked.location_id, delta, stocked.available))
-        group.changes.append(("on_hand", stocked.item_id, stocked.location_id, delta, stocked.on_hand))
-    shop.adjustments[group.id] = group
-    use.result = group.id
-    shop.keys[key] = use
-    return group.id
+def shift(shop: Shop, line: Line, waiting: FulfillmentOrderLine, location: int, at: datetime) -> None:
+    """A fulfilment order moves: what it claims is promised at the new place, and for sale again at the old one."""
+    level = _shelf(shop, line, waiting.claimed_at)
+    if waiting.claimed and level is not None and waiting.claimed_at != location:
+        assert line.item_id is not None
+        move(shop, level, at, available=waiting.claimed, committed=-waiting.claimed)
+        move(shop, level_of(shop, line.item_id, location, at), at, available=-waiting.claimed, committed=waiting.claimed)
+        waiting.claimed_at = location
 
 
-def _known_key(shop: Shop, operation: str, wanted: dict[str, Any], key: str, at: datetime) -> int | None:
-    """What the key did before, if that was less than a day ago."""
-    use = shop.keys.get(key)
-    if use is None or at - use.at >= KEY_LIFE:
-        return None
-    if (use.operation, use.fingerprint) != (operation, _fingerprint(wanted)):
-        message = "The idempotency key was used before with other parameters."
-        raise RefusedError(Problem(None, message, "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"))
-    return use.result
+# -------------------------------------------------------------------------------------------------- no longer needed, back
 
 
-def _fingerprint(wanted: dict[str, Any]) -> str:
-    return json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+def release(shop: Shop, line: Line, waiting: FulfillmentOrderLine | None, quantity: int, at: datetime, *, restock: bool) -> None:
+    """Units that an order no longer needs: for sale again, or gone. `waiting`: None before the order was routed."""
+    held = line.claimed if waiting is None else waiting.claimed
+    where = line.location_id if waiting is None else waiting.claimed_at
+    moved = min(quantity, held)
+    if moved:
+        line.claimed -= moved
+        if waiting is not None:
+            waiting.claimed -= moved
+        if (level := _shelf(shop, line, where)) is not None:
+            move(shop, level, at, available=moved if restock else 0, committed=-moved)
+    if restock and quantity > moved and shop.switches.restock_unclaimed and _counted(shop, line):
+        assert line.item_id is not None
+        place = where or shipping_location(shop, line.item_id, 0)
+        move(shop, level_of(shop, line.item_id, place, at), at, available=quantity - moved)
+
+
+def take_back(shop: Shop, line: Line, quantity: int, location: int, at: datetime) -> None:
+    """Goods that had left are on the shelf again and for sale: those that had left the stock, or all."""
+    units = min(quantity, line.off_shelf)
+    line.off_shelf -= units
+    if shop.switches.restock_unclaimed:
+        units = quantity
+    if units and _counted(shop, line):
+        assert line.item_id is not None
+        move(shop, level_of(shop, line.item_id, location, at), at, available=units)
+
+
+def _shelf(shop: Shop, line: Line, location: int | None) -> Level | None:
+    """None where there is none any more: the variant was deleted, and its levels with it."""
+    return shop.levels.get(line.item_id or 0, {}).get(location or 0)
+
+
+def _counted(shop: Shop, line: Line) -> bool:
+    return line.item_id in shop.items and shop.items[line.item_id].tracked

@@ -18,10 +18,11 @@ from adapters.shopify import Shopify, ShopifySettings
 from engine.adapter import Task
 from engine.metrics import Metrics
 from engine.ports import SystemRng, TcpNet
-from ops.sandbox.shopify import operations
+from ops.sandbox.shopify import operations, products
 from ops.sandbox.shopify.cost import Bucket
 from ops.sandbox.shopify.graph import Graph
-from ops.sandbox.shopify.state import Item, Level, Location, Product, Shop, Variant
+from ops.sandbox.shopify.state import Item, Location, Shop
+from ops.sandbox.shopify.stock import add_level
 from ops.sandbox.wire import Request
 from schemas.commands import CreateShopOrder
 from schemas.events.orders import DeliveryAddress
@@ -129,25 +130,18 @@ async def shopfront(**settings: Any) -> AsyncIterator[Shopfront]:
 
 
 def locate(shop: Shop, name: str = "Leeds") -> Location:
-    location = Location(shop.new_id(), name, name, "LS1 1AA", NOW)
-    shop.locations[location.id] = location
-    return location
+    return products.add_location(shop, name, name, "LS1 1AA", NOW)
 
 
-def stock(shop: Shop, sku: str | None, units: int, *, status: str = "ACTIVE", tracked: bool = True) -> Item:
+def stock(shop: Shop, sku: str | None, units: int, *, status: products.Status = "ACTIVE", tracked: bool = True) -> Item:
     """One more product with one variant of that SKU, on every shelf there is."""
     if not shop.locations:
         locate(shop)
-    product = Product(shop.new_id(), "Tee", "Harbour", "tee", NOW, NOW, status)
-    variant = Variant(shop.new_id(), product.id, 0, sku, "M", 2400, None, NOW, NOW)
-    item = Item(shop.new_id(), variant.id, sku, NOW, NOW, tracked)
-    variant.item_id = item.id
-    shop.products[product.id], shop.variants[variant.id], shop.items[item.id] = product, variant, item
-    shop.skus.setdefault(sku or "", []).append(variant.id)
-    shop.levels[item.id] = {
-        location: Level(shop.new_id(), item.id, location, NOW, NOW, available=units, on_hand=units) for location in shop.locations
-    }
-    return item
+    product = products.add_product(shop, "Tee", "Harbour", "tee", NOW, status=status)
+    variant = products.add_variant(shop, product, sku, NOW, title="M", price=2400, tracked=tracked)
+    for location in shop.locations:
+        add_level(shop, variant.item_id, location, units, NOW)
+    return shop.items[variant.item_id]
 
 
 # ---------------------------------------------------------------- what it is asked for

@@ -16,7 +16,7 @@ from adapters.shopify import endpoints, translate
 from adapters.shopify.endpoints import ORDER_CREATE, Operation
 from adapters.shopify.hints import KNOWN
 from adapters.shopify.shop import _DEFINITION_INPUT, _enum
-from ops.sandbox.shopify import orders, totals
+from ops.sandbox.shopify import creation, totals
 from ops.sandbox.shopify.cost import Price
 from ops.sandbox.shopify.state import Shop
 from schemas.commands import CreateShopOrder
@@ -166,10 +166,10 @@ def test_whatever_order_it_is_shopify_understands_it_and_comes_to_the_same_total
     variables = translate.creation(asked, address, variants, relay_email=relay)
     given = coerced(ORDER_CREATE, variables)
     assert not isinstance(given, list), given
-    number = orders.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
+    number = creation.create_order(shop, given.coerced["order"], given.coerced["options"], NOW)  # raises where it would be refused
     made = shop.orders[number]
     assert totals.total(made).shop == asked.total.minor
-    assert totals.outstanding(made).shop == 0, "paid, to the penny"
+    assert totals.outstanding(shop, made).shop == 0, "paid, to the penny"
     assert [line.properties for line in made.lines] == [[("_mirakl_line_id", line.line_id)] for line in asked.lines], "never merged"
     assert sum(line.claimed for line in made.lines) == sum(line.quantity for line in asked.lines)
     remitted = sum(tax.amount.minor for line in asked.lines for tax in (*line.taxes, *line.shipping_taxes) if tax.remitted_by_operator)

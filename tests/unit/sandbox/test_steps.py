@@ -18,6 +18,7 @@ from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.faults import Fault
 from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.steps import SteppedClock
+from ops.sandbox.systems import Systems
 from ops.sandbox.world import World
 from tests.unit.sandbox.desk import CREATE, START, SUBSCRIBE, an_order
 from tests.unit.sandbox.test_face import Caller, receiver
@@ -133,7 +134,7 @@ def test_a_world_that_was_killed_comes_back_with_its_calls_and_faults(tmp_path: 
 
     path = tmp_path / "world.jsonl"
     world = World.open(path, soak.swarm(11), 11, START)
-    client = soak.Client(soak.Systems(world), 11)
+    client = soak.Client(Systems(world), 11)
     for round_ in range(20):
         client.live(START + timedelta(seconds=120 * round_))
     world.close()

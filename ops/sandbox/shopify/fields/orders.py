@@ -1,127 +1,106 @@
 """Orders: found, read, made, cancelled."""
 
-import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 from graphql import GraphQLError
 
-from ops.sandbox.money import graph_text
-from ops.sandbox.shopify import metafields, search, totals
-from ops.sandbox.shopify import orders as ordering
+from ops.sandbox.shopify import access, creation, metafields, totals
 from ops.sandbox.shopify.bodies import COUNTRIES
+from ops.sandbox.shopify.bodies.refunds import payment_id
 from ops.sandbox.shopify.connections import in_order, page
-from ops.sandbox.shopify.fields.table import Call, Field, fields, limited, money, plain, when
+from ops.sandbox.shopify.fields.found import found_orders
+from ops.sandbox.shopify.fields.table import Call, Field, decimal, fields, limited, money, plain, when
 from ops.sandbox.shopify.state import (
     NOTHING,
     WEB_STORE_ID,
     Bag,
-    Definition,
     Line,
     Metafield,
     Order,
+    Problem,
+    Transaction,
     gid,
+    namespace_of,
     number_of,
 )
-
-
-def _seen(order: Order, call: Call) -> datetime:
-    """The date of change that the search index knows."""
-    settled = call.at - order.updated_at >= timedelta(seconds=call.shop.switches.index_lag)
-    return order.updated_at if settled else order.seen_as_of
-
-
-def _status(order: Order) -> list[str]:
-    return ["any", "cancelled" if order.cancelled_at else "open"]
-
-
-def _order_filters(call: Call) -> dict[str, search.Filter]:
-    filters: dict[str, search.Filter] = {
-        "id": search.number(lambda order: int(order.id)),
-        "name": search.text(lambda order: order.name),
-        "tag": search.texts(lambda order: order.tags),
-        "source_identifier": search.text(lambda order: order.source_identifier),
-        "source_name": search.text(lambda order: order.source_name),
-        "created_at": search.time(lambda order: order.created_at),
-        "processed_at": search.time(lambda order: order.processed_at),
-        "updated_at": search.time(lambda order: _seen(order, call)),
-        "financial_status": search.text(lambda order: order.financial_status),
-        "fulfillment_status": search.text(totals.fulfillment_status),
-        "return_status": search.text(lambda order: "no_return"),
-        "sku": search.texts(lambda order: [line.sku or "" for line in order.lines]),
-        "status": search.texts(_status),
-        "test": search.text(lambda order: str(order.test).lower()),
-    }
-    for known in call.shop.definitions.values():
-        if known.filterable and known.owner_type == "ORDER":
-            named = f"metafields.{known.namespace}.{known.key}"
-            holds = search.texts(_values(known))
-            filters |= {named: holds, named.replace(metafields.APP_NAMESPACE, "$app"): holds}
-    return filters
-
-
-def _values(definition: Definition) -> Callable[[Order], list[str]]:
-    wanted = (definition.namespace, definition.key)
-    return lambda order: [one.value for one in order.metafields if (one.namespace, one.key) == wanted]
-
-
-def _orders(_: Any, call: Call, asked: dict[str, Any]) -> Any:
-    """Through the index, which lags: what is newer than that is not found."""
-    holds = call.found("orders", asked.get("query"), _order_filters(call))
-    known = call.at - timedelta(seconds=call.shop.switches.index_lag)
-    shown = [order for order in call.shop.orders.values() if order.created_at <= known and (holds is None or holds(order))]
-    read: dict[str, Callable[[Order], tuple[str | int, ...]]] = {
-        "ID": lambda order: (order.id,),
-        "ORDER_NUMBER": lambda order: (order.number,),
-        "CREATED_AT": lambda order: (order.created_at.isoformat(timespec="microseconds"), order.id),
-        "PROCESSED_AT": lambda order: (order.processed_at.isoformat(timespec="microseconds"), order.id),
-        "UPDATED_AT": lambda order: (_seen(order, call).isoformat(timespec="microseconds"), order.id),
-    }
-    if asked["sortKey"] not in read:
-        raise GraphQLError(f"orders sorted by {asked['sortKey']} are not simulated", extensions={"code": "NOT_SIMULATED"})
-    by_key = {read[asked["sortKey"]](order): order for order in shown}
-    return page({key: by_key[key] for key in sorted(by_key)}, asked)
 
 
 def _by_identifier(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     if custom := asked["identifier"].get("customId"):
         namespace, key = custom.get("namespace"), custom["key"]
-        definition = metafields.definition_of(call.shop, "ORDER", metafields.namespace_of(namespace), key)
+        definition = metafields.definition_of(call.shop, "ORDER", namespace_of(namespace), key)
         if definition is None or not definition.unique:
             raise GraphQLError("Metafield definition of type 'id' is required when using custom ids.", extensions={"code": "NOT_FOUND"})
-        return metafields.order_by_unique_value(call.shop, namespace, key, custom["value"], call.at)
-    return call.shop.orders.get(number_of(asked["identifier"]["id"], "Order"))
+        found = metafields.order_by_unique_value(call.shop, namespace, key, custom["value"], call.at)
+        return found if found is not None and access.visible(call.shop, found, call.at) else None
+    return visible_order(call, number_of(asked["identifier"]["id"], "Order"))
+
+
+def visible_order(call: Call, number: int) -> Order | None:
+    order = call.shop.orders.get(number)
+    return order if order is not None and access.visible(call.shop, order, call.at) else None
 
 
 def _create(_: Any, call: Call, asked: dict[str, Any]) -> Any:
-    if ordering.too_many_orders(call.shop, call.at):
+    if creation.too_many_orders(call.shop, call.at):
         raise GraphQLError("Too many attempts. Please try again later.", extensions={"code": "THROTTLED"})
     number, problems = call.attempt("orderCreate", wanted=asked["order"], options=asked.get("options"))
     return {"order": call.shop.orders[number] if number else None, "userErrors": problems}
 
 
 def _cancel(_: Any, call: Call, asked: dict[str, Any]) -> Any:
-    number, problems = call.attempt("orderCancel", order_id=asked["orderId"], wanted=asked)
-    return {"job": call.shop.jobs[number] if number else None, "orderCancelUserErrors": problems, "userErrors": problems}
+    wanted = {name: value for name, value in asked.items() if name not in ("orderId", "idempotent")}
+    number, problems = call.attempt("orderCancel", order_id=asked["orderId"], wanted=wanted)
+    job = call.shop.jobs[number] if number else None
+    return {"job": job, "jobResult": job, "orderCancelUserErrors": problems, "userErrors": problems}
+
+
+def _changed(operation: str, argument: str, *names: str) -> Field:
+    """A mutation that answers the order it changed: the argument that names the order, and others that go with it."""
+
+    def change(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+        given = asked["input"]["id"] if argument == "input.id" else asked[argument]
+        taken = {"wanted" if argument == "input" else "order": given} | {name: asked[name] for name in names}
+        number, problems = call.attempt(operation, **taken)
+        order = call.shop.orders[number] if number else None
+        return {"order": order, "node": order, "userErrors": problems}
+
+    return change
+
+
+def _attribution(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    handle, problems = call.attempt("orderAttributionDefinitionUpsert", wanted=asked["input"])
+    return {"orderAttributionDefinition": call.shop.attributions[handle] if handle else None, "userErrors": problems}
 
 
 fields(
     "QueryRoot",
-    order=lambda _, call, asked: call.shop.orders.get(number_of(asked["id"], "Order")),
-    orders=_orders,
+    order=lambda _, call, asked: visible_order(call, number_of(asked["id"], "Order")),
+    orders=found_orders,
     orderByIdentifier=_by_identifier,
     job=lambda _, call, asked: call.shop.jobs.get(number_of(asked["id"], "Job")),
 )
+plain("Job", id=lambda job: gid("Job", job.id), done=lambda job: job.done)
 plain(
-    "Job",
-    id=lambda job: gid("Job", job.id),
+    "OrderCancelJobResult",
+    id=lambda job: gid("OrderCancelJobResult", job.id),
     done=lambda job: job.done,
+    status=lambda job: job.status,
+    errors=lambda job: [Problem(("orderId",), job.error, "INVALID")] if job.error else [],
+)
+fields("OrderCancelJobResult", order=lambda job, call, asked: call.shop.orders.get(job.order_id))
+plain(
+    "OrderAttributionDefinition",
+    id=lambda known: gid("OrderAttributionDefinition", known.id),
+    handle=lambda known: known.handle,
+    displayName=lambda known: known.display_name,
+    icon=lambda known: known.icon,
 )
 
 
 def _metafield(order: Order, call: Call, asked: dict[str, Any]) -> Any:
-    namespace = metafields.namespace_of(asked.get("namespace"))
+    namespace = namespace_of(asked.get("namespace"))
     return next((_shown(one) for one in order.metafields if (one.namespace, one.key) == (namespace, asked["key"])), None)
 
 
@@ -135,8 +114,11 @@ def _shown(metafield: Metafield) -> dict[str, Any]:
         "value": metafield.value,
         "jsonValue": metafield.value,
         "ownerType": "ORDER",
-        "compareDigest": hashlib.sha256(metafield.value.encode()).hexdigest(),
+        "compareDigest": metafields.digest(metafield),
+        "description": None,
+        "sizeInBytes": len(metafield.value.encode()),
         "createdAt": when(metafield.created_at),
+        "updatedAt": when(metafield.updated_at),
     }
 
 
@@ -146,16 +128,65 @@ def _set_metafields(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     return {"metafields": None if problems else changed, "userErrors": problems}
 
 
-def _totalled(compute: Callable[[Order], Bag]) -> Field:
-    return lambda order, call, asked: money(order, compute(order))
+def _totalled(compute: Callable[[Order, Call], Bag]) -> Field:
+    return lambda order, call, asked: money(order, compute(order, call))
 
 
-def _plain_total(compute: Callable[[Order], Bag]) -> Field:
-    return lambda order, call, asked: graph_text(compute(order).shop, order.currency)
+def _in_shop(compute: Callable[[Order, Call], Bag]) -> Field:
+    """An older field: the shop's currency alone."""
+    return lambda order, call, asked: decimal(compute(order, call).shop, order.currency, call)
 
 
-def _net(order: Order) -> Bag:
-    return NOTHING if order.cancelled_at else totals.tax(order)
+TOTALS: dict[str, Callable[[Order, Call], Bag]] = {
+    "subtotalPrice": lambda order, call: totals.subtotal(order),
+    "totalShippingPrice": lambda order, call: totals.shipping(order),
+    "totalTax": lambda order, call: totals.tax(order),
+    "totalPrice": lambda order, call: totals.total(order),
+    "totalDiscounts": lambda order, call: totals.discounts(order),
+    "currentTotalPrice": lambda order, call: totals.current_total(call.shop, order),
+    "currentTotalTax": lambda order, call: totals.current_tax(call.shop, order),
+    "totalReceived": lambda order, call: totals.received(order),
+    "totalRefunded": lambda order, call: totals.refunded(order),
+    "totalRefundedShipping": lambda order, call: totals.refunded_shipping(call.shop, order),
+    "netPayment": lambda order, call: totals.received(order) - totals.refunded(order),
+    "totalOutstanding": lambda order, call: totals.outstanding(call.shop, order),
+    "totalCapturable": lambda order, call: NOTHING,
+}
+fields("Order", **{f"{name}Set": _totalled(compute) for name, compute in TOTALS.items()})
+fields("Order", **{name: _in_shop(compute) for name, compute in TOTALS.items()})
+
+
+def _protected(read: Callable[[Order], Any]) -> Field:
+    """Names, addresses, e-mail and phone: null or refused where the app may not see them."""
+
+    def shown(order: Order, call: Call, asked: dict[str, Any]) -> Any:
+        match call.shop.switches.protected_data if "protected" not in call.denied else "null":
+            case "null":
+                return None
+            case "denied":
+                extensions = {"code": "ACCESS_DENIED", "documentation": "https://shopify.dev/docs/apps/launch/protected-customer-data"}
+                raise GraphQLError("This app is not approved to access protected customer data.", extensions=extensions)
+        return read(order)
+
+    return shown
+
+
+def _attributed(order: Order, call: Call, asked: dict[str, Any]) -> Any:
+    known = call.shop.attributions.get(order.attribution or "")
+    return {"handle": known.handle, "displayName": known.display_name, "icon": known.icon} if known else None
+
+
+def _address(read: Callable[[Order], dict[str, str | None] | None]) -> Field:
+    return _protected(lambda order: (given := read(order)) and {**given, "of": order.id})
+
+
+def _parcels(order: Order, call: Call, asked: dict[str, Any]) -> Any:
+    """Those that the app's scopes let it see: no error tells that there are others."""
+    found = (call.shop.fulfillment_orders[number] for number in sorted(order.fulfillment_orders))
+    shown = [parcel for parcel in found if access.sees_parcel(call.shop, parcel)]
+    if asked.get("displayable"):
+        shown = [parcel for parcel in shown if parcel.moved_to is None and any(line.total for line in parcel.lines)]
+    return page({parcel.id: parcel for parcel in shown}, asked)
 
 
 plain(
@@ -168,22 +199,20 @@ plain(
         "id": gid("App", order.app_id),
         "name": "Online Store" if order.app_id == WEB_STORE_ID else "Crossdock",
     },
-    attribution=lambda order: None,
     createdAt=lambda order: when(order.created_at),
     updatedAt=lambda order: when(order.updated_at),
     processedAt=lambda order: when(order.processed_at),
     cancelledAt=lambda order: when(order.cancelled_at),
     cancelReason=lambda order: order.cancel_reason if order.cancelled_at else None,
     cancellation=lambda order: {"staffNote": order.staff_note} if order.cancelled_at else None,
-    closed=lambda order: False,
-    closedAt=lambda order: None,
+    closed=lambda order: order.closed_at is not None,
+    closedAt=lambda order: when(order.closed_at),
+    edited=lambda order: order.edited,
     confirmed=lambda order: True,
     test=lambda order: order.test,
     tags=lambda order: order.tags,
     sourceName=lambda order: order.source_name,
     sourceIdentifier=lambda order: order.source_identifier,
-    email=lambda order: order.email,
-    phone=lambda order: order.phone,
     note=lambda order: order.note,
     poNumber=lambda order: order.po_number,
     currencyCode=lambda order: order.currency,
@@ -191,44 +220,35 @@ plain(
     taxesIncluded=lambda order: order.taxes_included,
     taxExempt=lambda order: False,
     displayFinancialStatus=lambda order: order.financial_status,
-    displayFulfillmentStatus=totals.fulfillment_status,
-    returnStatus=lambda order: "NO_RETURN",
+    discountCode=lambda order: order.discount_code,
+    discountCodes=lambda order: [order.discount_code] if order.discount_code else [],
     requiresShipping=lambda order: any(line.requires_shipping for line in order.lines),
     customAttributes=lambda order: [{"key": key, "value": value} for key, value in order.attributes],
-    shippingAddress=lambda order: order.shipping_address and {**order.shipping_address, "of": order.id},
-    billingAddress=lambda order: order.billing_address and {**order.billing_address, "of": order.id},
-    fullyPaid=lambda order: totals.outstanding(order).shop <= 0,
+    unpaid=lambda order: totals.received(order).shop <= 0,
+    refundable=lambda order: totals.received(order).shop > totals.refunded(order).shop,
     paymentGatewayNames=lambda order: sorted({paid.gateway for paid in order.transactions}),
     taxLines=lambda order: [(order, tax) for tax in totals.all_taxes(order)],
     fulfillmentsCount=lambda order: {"count": len(order.fulfillments), "precision": "EXACT"},
-    refunds=lambda order: [],
 )
 fields(
     "Order",
+    attribution=_attributed,
+    canMarkAsPaid=lambda order, call, asked: not order.cancelled_at and totals.outstanding(call.shop, order).shop > 0,
+    displayFulfillmentStatus=lambda order, call, asked: totals.displayed_status(call.shop, order),
+    returnStatus=lambda order, call, asked: totals.return_status(call.shop, order),
+    fullyPaid=lambda order, call, asked: totals.outstanding(call.shop, order).shop <= 0,
+    email=_protected(lambda order: order.email),
+    phone=_protected(lambda order: order.phone),
+    shippingAddress=_address(lambda order: order.shipping_address),
+    billingAddress=_address(lambda order: order.billing_address),
     metafield=_metafield,
-    subtotalPriceSet=_totalled(totals.subtotal),
-    totalShippingPriceSet=_totalled(totals.shipping),
-    totalTaxSet=_totalled(totals.tax),
-    totalPriceSet=_totalled(totals.total),
-    totalPrice=_plain_total(totals.total),
-    subtotalPrice=_plain_total(totals.subtotal),
-    totalTax=_plain_total(totals.tax),
-    totalDiscountsSet=_totalled(lambda order: NOTHING),
-    currentTotalPriceSet=_totalled(totals.current_total),
-    currentTotalTaxSet=_totalled(_net),
-    totalReceivedSet=_totalled(totals.received),
-    totalRefundedSet=_totalled(lambda order: NOTHING),
-    totalRefundedShippingSet=_totalled(lambda order: NOTHING),
-    netPaymentSet=_totalled(totals.received),
-    totalOutstandingSet=_totalled(totals.outstanding),
+    refunds=lambda order, call, asked: limited([call.shop.refunds[number] for number in order.refunds], asked),
+    returns=lambda order, call, asked: page({number: call.shop.returns[number] for number in order.returns}, asked),
     shippingLines=lambda order, call, asked: page(in_order([(order, line) for line in order.shipping_lines]), asked),
     lineItems=lambda order, call, asked: page(in_order([(order, line) for line in order.lines]), asked),
     fulfillments=lambda order, call, asked: limited([call.shop.fulfillments[number] for number in order.fulfillments], asked),
-    fulfillmentOrders=lambda order, call, asked: page(
-        {number: call.shop.fulfillment_orders[number] for number in order.fulfillment_orders}, asked
-    ),
+    fulfillmentOrders=_parcels,
     transactions=lambda order, call, asked: limited([(order, paid) for paid in order.transactions], asked),
-    returns=lambda order, call, asked: page({}, asked),
 )
 
 
@@ -260,19 +280,22 @@ plain(
     "LineItem",
     originalUnitPriceSet=lambda pair: money(pair[0], pair[1].price),
     discountedTotalSet=lambda pair: money(pair[0], totals.line_total(pair[1])),
-    totalDiscountSet=lambda pair: money(pair[0], NOTHING),
+    totalDiscountSet=lambda pair: money(pair[0], pair[1].discount),
 )
 fields(
     "LineItem",
     id=_of_line(lambda line: gid("LineItem", line.id)),
     sku=_of_line(lambda line: line.sku),
     title=_of_line(lambda line: line.title),
-    name=_of_line(lambda line: line.title),
+    name=_of_line(lambda line: f"{line.title} - {line.variant_title}" if line.variant_title else line.title),
+    variantTitle=_of_line(lambda line: line.variant_title),
     vendor=_of_line(lambda line: line.vendor),
     quantity=_of_line(lambda line: line.quantity),
-    currentQuantity=_of_line(lambda line: line.quantity - line.cancelled),
-    refundableQuantity=_of_line(lambda line: line.quantity - line.cancelled),
+    currentQuantity=_of_line(lambda line: line.current),
+    refundableQuantity=_of_line(lambda line: line.current),
     unfulfilledQuantity=_of_line(lambda line: line.unfulfilled),
+    nonFulfillableQuantity=_of_line(lambda line: line.quantity - line.unfulfilled),
+    fulfillmentStatus=_of_line(lambda line: "fulfilled" if not line.unfulfilled else "partial" if line.fulfilled else "unfulfilled"),
     fulfillableQuantity=_of_line(lambda line: line.unfulfilled),
     requiresShipping=_of_line(lambda line: line.requires_shipping),
     taxable=_of_line(lambda line: line.taxable),
@@ -302,8 +325,16 @@ plain(
     ratePercentage=lambda pair: round(float(pair[1].rate) * 100, 6),
     channelLiable=lambda pair: pair[1].channel_liable,
     priceSet=lambda pair: money(pair[0], pair[1].amount),
-    price=lambda pair: graph_text(pair[1].amount.shop, pair[0].currency),
+    source=lambda pair: None,
 )
+fields("TaxLine", price=lambda pair, call, asked: decimal(pair[1].amount.shop, pair[0].currency, call))
+
+
+def _parent(pair: tuple[Order, Transaction]) -> tuple[Order, Transaction] | None:
+    order, money_ = pair
+    return next(((order, paid) for paid in order.transactions if paid.id == money_.parent_id), None)
+
+
 plain(
     "OrderTransaction",
     id=lambda pair: gid("OrderTransaction", pair[1].id),
@@ -311,15 +342,27 @@ plain(
     status=lambda pair: pair[1].status,
     gateway=lambda pair: pair[1].gateway,
     formattedGateway=lambda pair: pair[1].gateway.replace("_", " ").title(),
-    manualPaymentGateway=lambda pair: pair[1].gateway != "shopify_payments",
+    manualPaymentGateway=lambda pair: pair[1].is_manual,
     createdAt=lambda pair: when(pair[1].created_at),
     processedAt=lambda pair: when(pair[1].processed_at),
-    paymentId=lambda pair: f"#{pair[0].number}.{pair[0].transactions.index(pair[1]) + 1}",
+    paymentId=lambda pair: payment_id(*pair),
     test=lambda pair: pair[1].test,
-    errorCode=lambda pair: None,
+    errorCode=lambda pair: pair[1].error,
+    receiptJson=lambda pair: "{}",
     authorizationCode=lambda pair: pair[1].authorization,
-    parentTransaction=lambda pair: None,
+    parentTransaction=_parent,
     amountSet=lambda pair: money(pair[0], pair[1].amount),
-    amount=lambda pair: graph_text(pair[1].amount.shop, pair[0].currency),
 )
-fields("Mutation", metafieldsSet=_set_metafields, orderCreate=_create, orderCancel=_cancel)
+fields("OrderTransaction", amount=lambda pair, call, asked: decimal(pair[1].amount.shop, pair[0].currency, call))
+fields(
+    "Mutation",
+    metafieldsSet=_set_metafields,
+    orderCreate=_create,
+    orderCancel=_cancel,
+    orderUpdate=_changed("orderUpdate", "input"),
+    orderClose=_changed("orderClose", "input.id"),
+    orderMarkAsPaid=_changed("orderMarkAsPaid", "input.id"),
+    tagsAdd=_changed("tagsAdd", "id", "tags"),
+    tagsRemove=_changed("tagsRemove", "id", "tags"),
+    orderAttributionDefinitionUpsert=_attribution,
+)

@@ -2,28 +2,22 @@
 
 from typing import Any
 
-from ops.sandbox.shopify import metafields
+from ops.sandbox.shopify import access
 from ops.sandbox.shopify.connections import page
 from ops.sandbox.shopify.fields.table import QUANTITIES, Call, fields, plain, version, when
 from ops.sandbox.shopify.state import (
     APP_ID,
-    SUPPORTED_VERSIONS,
+    SHOP_ID,
     VERSION,
     Definition,
     Problem,
     gid,
-)
-
-SCOPES = (
-    "read_orders write_orders read_all_orders read_customers write_customers read_merchant_managed_fulfillment_orders "
-    "write_merchant_managed_fulfillment_orders read_assigned_fulfillment_orders write_assigned_fulfillment_orders "
-    "read_third_party_fulfillment_orders write_third_party_fulfillment_orders read_fulfillments write_fulfillments read_returns "
-    "write_returns read_inventory write_inventory read_locations read_products write_order_edits"
+    namespace_of,
 )
 
 plain(
     "Shop",
-    id=lambda shop: gid("Shop", APP_ID + 1),
+    id=lambda shop: gid("Shop", SHOP_ID),
     name=lambda shop: shop.name,
     email=lambda shop: "owner@example.com",
     contactEmail=lambda shop: "owner@example.com",
@@ -42,14 +36,22 @@ plain(
         "shopifyPlus": False,
     },
 )
+
+
+def _installation(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    scopes = [{"handle": scope, "description": scope.replace("_", " ")} for scope in call.shop.scopes]
+    app = {"id": gid("App", APP_ID), "handle": "crossdock", "title": "Crossdock", "webhookApiVersion": VERSION}
+    return {"id": gid("AppInstallation", APP_ID + 2), "app": app, "accessScopes": scopes}
+
+
+def _versions(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    stable = access.stable_versions(call.at)
+    others = [access.candidate(call.at), "unstable"]
+    return [version(handle) for handle in stable] + [version(handle) | {"supported": False} for handle in others]
+
+
 plain(
     "QueryRoot",
-    currentAppInstallation=lambda _: {
-        "id": gid("AppInstallation", APP_ID + 2),
-        "app": {"id": gid("App", APP_ID), "handle": "crossdock", "title": "Crossdock", "webhookApiVersion": VERSION},
-        "accessScopes": [{"handle": scope, "description": scope.replace("_", " ")} for scope in SCOPES.split()],
-    },
-    publicApiVersions=lambda _: [version(handle) for handle in SUPPORTED_VERSIONS],
     inventoryProperties=lambda _: {
         "quantityNames": [
             {"name": name, "displayName": name.replace("_", " ").title(), "isInUse": True, "belongsTo": above, "comprises": below}
@@ -60,6 +62,8 @@ plain(
 fields(
     "QueryRoot",
     shop=lambda _, call, asked: call.shop,
+    currentAppInstallation=_installation,
+    publicApiVersions=_versions,
 )
 
 
@@ -91,7 +95,7 @@ def _define(_: Any, call: Call, asked: dict[str, Any]) -> Any:
 
 
 def _definitions(_: Any, call: Call, asked: dict[str, Any]) -> Any:
-    namespace = metafields.namespace_of(asked["namespace"]) if asked.get("namespace") else None
+    namespace = namespace_of(asked["namespace"]) if asked.get("namespace") else None
     return page(
         {
             number: _definition(known)
@@ -148,7 +152,7 @@ plain(
     uri=lambda known: known.uri,
     callbackUrl=lambda known: known.uri,
     format=lambda known: "JSON",
-    filter=lambda known: None,
+    filter=lambda known: known.filter,
     name=lambda known: known.name,
     includeFields=lambda known: known.include_fields,
     metafieldNamespaces=lambda known: known.metafield_namespaces,

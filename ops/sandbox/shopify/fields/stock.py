@@ -4,10 +4,9 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from ops.sandbox.money import graph_text
 from ops.sandbox.shopify import search, stock
-from ops.sandbox.shopify.connections import page
-from ops.sandbox.shopify.fields.table import QUANTITIES, Call, fields, plain, when
+from ops.sandbox.shopify.connections import browse, page
+from ops.sandbox.shopify.fields.table import QUANTITIES, Call, decimal, fields, plain, when
 from ops.sandbox.shopify.state import (
     Item,
     Level,
@@ -20,9 +19,27 @@ from ops.sandbox.shopify.state import (
 
 
 def _levels_there(location: Location, call: Call, asked: dict[str, Any]) -> Any:
-    there = (at[location.id] for at in call.shop.levels.values() if location.id in at)
-    holds = call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)
-    return page({level.id: level for level in sorted(there, key=lambda level: level.id)}, asked, holds)
+    there = call.shop.stocked.get(location.id, {})
+    asked_for = call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)
+
+    def read(number: int) -> Level:
+        return call.shop.levels[there[number]][location.id]
+
+    def holds(level: Level) -> bool:
+        return (level.active or asked["includeInactive"]) and (asked_for is None or asked_for(level))
+
+    return browse(list(there), read, asked, holds)
+
+
+def service_of(location: Location) -> dict[str, Any]:
+    name = location.service or "manual"
+    return {
+        "id": gid("FulfillmentService", location.id),
+        "handle": name,
+        "serviceName": name.replace("-", " ").title(),
+        "type": "THIRD_PARTY" if location.service else "MANUAL",
+        "inventoryManagement": False,
+    }
 
 
 plain(
@@ -33,8 +50,8 @@ plain(
     isActive=lambda location: location.active,
     fulfillsOnlineOrders=lambda location: location.fulfills_online_orders,
     shipsInventory=lambda location: location.fulfills_online_orders,
-    isFulfillmentService=lambda location: False,
-    fulfillmentService=lambda location: None,
+    isFulfillmentService=lambda location: location.service is not None,
+    fulfillmentService=lambda location: service_of(location) if location.service else None,
     address=lambda location: {
         "countryCode": "GB",
         "country": "United Kingdom",
@@ -82,25 +99,40 @@ def _sorted_by_id(field: str, asked: dict[str, Any]) -> None:
         raise GraphQLError(f"{field} sorted by {asked['sortKey']} is not simulated", extensions={"code": "NOT_SIMULATED"})
 
 
+def _of_sku(call: Call, query: str | None) -> list[int] | None:
+    """The variants of the SKU that a search names, without case; None where it names none in full."""
+    for term in search.terms(query):
+        if term.field == "sku" and not term.sign and not term.value.endswith("*"):
+            return sorted(call.shop.sku_words.get(term.value.lower(), []))
+    return None
+
+
 def _variants(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     _sorted_by_id("productVariants", asked)
-    holds = call.found("productVariants", asked.get("query"), VARIANT_FILTERS)
-    return page(call.shop.variants, asked, holds)
+    query, variants = asked.get("query"), call.shop.variants
+    holds = call.found("productVariants", query, VARIANT_FILTERS)
+    named = _of_sku(call, query)
+    return browse(list(variants) if named is None else named, variants.__getitem__, asked, holds)
 
 
 def _items(_: Any, call: Call, asked: dict[str, Any]) -> Any:
-    holds = call.found("inventoryItems", asked.get("query"), ITEM_FILTERS)
-    return page(call.shop.items, asked, holds)
+    query, items = asked.get("query"), call.shop.items
+    holds = call.found("inventoryItems", query, ITEM_FILTERS)
+    named = _of_sku(call, query)
+    numbers = list(items) if named is None else sorted(call.shop.variants[number].item_id for number in named)
+    return browse(numbers, items.__getitem__, asked, holds)
 
 
 def _item_levels(item: Item, call: Call, asked: dict[str, Any]) -> Any:
-    levels = [level for place, level in call.shop.levels[item.id].items() if call.shop.locations[place].active or asked["includeInactive"]]
+    known = call.shop.levels.get(item.id, {}).items()
+    levels = [level for place, level in known if (level.active and call.shop.locations[place].active) or asked["includeInactive"]]
     holds = call.found("inventoryLevels", asked.get("query"), LEVEL_FILTERS)
     return page({level.id: level for level in sorted(levels, key=lambda level: level.id)}, asked, holds)
 
 
 def _quantities(level: Level, call: Call, asked: dict[str, Any]) -> Any:
-    present = {"available": level.available, "committed": level.committed, "on_hand": level.on_hand}
+    present = {"available": level.available, "committed": level.committed, "on_hand": level.on_hand, **level.others}
+    missing = call.shop.switches.unset_quantities == "missing"
     for name in asked["names"]:
         if name not in QUANTITIES:
             raise GraphQLError(f"{name} is not a quantity name", extensions={"code": "INVALID"})
@@ -112,6 +144,7 @@ def _quantities(level: Level, call: Call, asked: dict[str, Any]) -> Any:
             "updatedAt": when(level.updated_at) if name in present else None,
         }
         for name in asked["names"]
+        if name in present or not missing
     ]
 
 
@@ -144,7 +177,7 @@ fields(
 plain(
     "InventoryLevel",
     id=lambda level: f"{gid('InventoryLevel', level.id)}?inventory_item_id={level.item_id}",
-    isActive=lambda level: True,
+    isActive=lambda level: level.active,
     createdAt=lambda level: when(level.created_at),
     updatedAt=lambda level: when(level.updated_at),
 )
@@ -156,7 +189,7 @@ fields(
 )
 
 
-def _on_hand_everywhere(variant: Variant, call: Call) -> int:
+def _available_everywhere(variant: Variant, call: Call) -> int:
     return sum(level.available for level in call.shop.levels[variant.item_id].values())
 
 
@@ -175,8 +208,9 @@ plain(
 fields(
     "ProductVariant",
     displayName=lambda variant, call, asked: f"{call.shop.products[variant.product_id].title} - {variant.title}",
-    price=lambda variant, call, asked: graph_text(variant.price, call.shop.currency),
-    inventoryQuantity=lambda variant, call, asked: _on_hand_everywhere(variant, call),
+    price=lambda variant, call, asked: decimal(variant.price, call.shop.currency, call),
+    position=lambda variant, call, asked: call.shop.products[variant.product_id].variants.index(variant.id) + 1,
+    inventoryQuantity=lambda variant, call, asked: _available_everywhere(variant, call),
     sellableOnlineQuantity=lambda variant, call, asked: stock.available(call.shop, variant.item_id),
     availableForSale=lambda variant, call, asked: stock.available(call.shop, variant.item_id) > 0 or variant.policy == "CONTINUE",
     product=lambda variant, call, asked: call.shop.products[variant.product_id],
@@ -190,6 +224,9 @@ plain(
     handle=lambda product: product.handle,
     status=lambda product: product.status,
     vendor=lambda product: product.vendor,
+    productType=lambda product: "",
+    tags=lambda product: [],
+    totalVariants=lambda product: len(product.variants),
     createdAt=lambda product: when(product.created_at),
     updatedAt=lambda product: when(product.updated_at),
 )
@@ -207,8 +244,8 @@ def _adjusted(call: Call, number: int | None, problems: list[Problem]) -> dict[s
                 "name": name,
                 "delta": delta,
                 "quantityAfterChange": after,
-                "item": call.shop.items[item],
-                "location": call.shop.locations[location],
+                "item": call.shop.items.get(item),
+                "location": call.shop.locations.get(location),
                 "ledgerDocumentUri": None,
             }
             for name, item, location, delta, after in group.changes
@@ -217,8 +254,21 @@ def _adjusted(call: Call, number: int | None, problems: list[Problem]) -> dict[s
     return {"inventoryAdjustmentGroup": shown, "userErrors": problems}
 
 
+def _activated(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    done, problems = call.attempt(
+        "inventoryActivate",
+        item=asked["inventoryItemId"],
+        location=asked["locationId"],
+        available=asked.get("available"),
+        on_hand=asked.get("onHand"),
+        key=asked["idempotent"],
+    )
+    return {"inventoryLevel": call.shop.levels[done[0]][done[1]] if done else None, "userErrors": problems}
+
+
 fields(
     "Mutation",
+    inventoryActivate=_activated,
     inventorySetQuantities=lambda _, call, asked: _adjusted(
         call, *call.attempt("inventorySetQuantities", wanted=asked["input"], key=asked["idempotent"])
     ),
