@@ -1,5 +1,6 @@
 """`crossdock sandbox`: both systems on loopback, until Ctrl-C; and what there is to know before."""
 
+import gc
 import signal
 import ssl
 from collections.abc import Iterable
@@ -35,11 +36,14 @@ async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, sp
     """`speed` None: time stands still until it is stepped."""
     console = Console(highlight=False, soft_wrap=True)
     now = SystemClock().now()
+    gc.disable()  # a world is made of a million things, and not one of them is rubbish
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         world = World.open(data / "sandbox.journal", plan, seed, now)
     else:
         world = World(plan, seed, now)
+    gc.freeze()
+    gc.enable()
     clock: Clock = SystemClock()
     if speed is None:
         clock = SteppedClock(max(world.now, now))
