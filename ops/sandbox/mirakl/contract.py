@@ -26,6 +26,7 @@ TOLD = {  # where another operation's answer says that it is, the document has a
     "TL05": "/api/sellerpayment/transactions_logs/async/files/{tracking_id}",
 }
 LARGEST_WHOLE = 30  # digits: nobody means more, and some could not be held
+NULL_TAKES_AWAY = ("OR04",)  # "to remove the value for a field, send it with the null value", says its prose alone
 COMMA_LIMIT = 100  # values in a list that is one text
 
 
@@ -80,7 +81,7 @@ class Contract:
                 _pattern(TOLD.get(spec["operationId"], path)),
                 method.upper(),
                 spec,
-                f"/paths/{_escaped(path)}/{method}",
+                f"/paths/{escaped(path)}/{method}",
             )
             for path, methods in self.document["paths"].items()
             for method, spec in methods.items()
@@ -118,23 +119,23 @@ class Contract:
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind not in kinds:
             raise RefusedError(415, f"Content type '{kind}' not supported")
-        pointer = f"{operation.pointer}/requestBody/content/{_escaped(kind)}/schema"
+        pointer = f"{operation.pointer}/requestBody/content/{escaped(kind)}/schema"
         if kind == "multipart/form-data":
             return self._form(operation, pointer, values, request)
         try:
             body = json.loads(request.body, parse_float=_number, parse_constant=_no_number)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
-        self._validate(pointer, body, "the body")
+        self._validate(pointer, without_nulls(body) if operation.code in NULL_TAKES_AWAY else body, "the body")
         return Asked(operation, values, body, {})
 
     def _form(self, operation: Operation, pointer: str, values: Mapping[str, Any], request: Request) -> Asked:
         """Lists are of files; what the contract calls an object is JSON; all else is text."""
-        properties = self._resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
+        properties = self.resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
         parts: dict[str, Any] = {}
         files: dict[str, list[File]] = {}
         for name, file in form_parts(request):
-            kind = self._resolved(properties.get(name, {})).get("type")
+            kind = self.resolved(properties.get(name, {})).get("type")
             if kind == "array":
                 files.setdefault(name, []).append(file)
                 continue
@@ -215,7 +216,7 @@ class Contract:
             schema = schema["properties"][name]["items"]
         return self.blank(schema)
 
-    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in schema:
             schema = self._at(schema["$ref"])
         return schema
@@ -223,7 +224,7 @@ class Contract:
     def _at(self, ref: str) -> Mapping[str, Any]:
         node: Any = self.document
         for step in ref.removeprefix("#/").split("/"):
-            node = node[step]
+            node = node[step.replace("~1", "/").replace("~0", "~")]
         assert isinstance(node, dict)
         return node
 
@@ -243,8 +244,14 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def _escaped(step: str) -> str:
+def escaped(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _typed(kind: str | None, text: str) -> Any:

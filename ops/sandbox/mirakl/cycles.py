@@ -18,9 +18,8 @@ def begin(account: Account, at: datetime) -> None:
 
 
 def replan(account: Account, at: datetime) -> None:
-    """The calendar may have been changed."""
+    """The calendar may have been changed: what was planned by the old one will find that it is not wanted any more."""
     if account.finance.next_cycle is not None and _next(account, at) != account.finance.next_cycle:
-        account.agenda.drop("bill", _name(account.finance.next_cycle))
         _plan(account, at)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ops.sandbox.mirakl import offer_shapes, statement
+from ops.sandbox.mirakl import offer_shapes, prices, statement
 from ops.sandbox.mirakl.bookkeeping import identity
 from ops.sandbox.mirakl.goods import Extract, Offer
 from ops.sandbox.mirakl.state import Account, RefusedError
@@ -84,7 +84,7 @@ def _offers(account: Account, asked: dict[str, Any], at: datetime) -> Iterator[b
         if as_json:
             rows.append({name: value for name, value in row.items() if not fields or name in fields})
         else:
-            rows.append(row | {"price_now": number(offer.price, account.currency)})
+            rows.append(row | {"price_now": number(prices.applicable(offer, at).each(at), account.currency)})
     if as_json:
         return _files(account, asked, rows, lambda some: b"[" + b",".join(some) + b"]")
     size = _rows(account, asked)

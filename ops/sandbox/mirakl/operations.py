@@ -29,7 +29,28 @@ operator
     refuse_staging            order_id               it is not: CANCELED
     confirm_debit             order_id               the payment has come in, before its time or after it was stuck
     refuse_debit              order_id               it has not: CANCELED where nothing has left
+operator, on offers
+    edit_offer                sku, quantity?, price?, stopped?, sells_from?, sells_until?
+                              somebody in the back office; price in minor units, stopped: reasons for which it does not sell
+    delete_offer              sku                    gone for good; a differential export still tells of it
+    restore_offer             sku                    made again, with nothing in stock
+    approve_prices            sku                    prices that waited for approval apply
+    shop                      state?, closed_from?, until?   OPEN, CLOSE, SUSPENDED, TERMINATED; or the seller's holidays
+    resume_import             import_id              a file that hung goes on
+operator, on money; amounts in minor units, without tax
+    penalise                  amount, order?, code?  a penalty, as the switch `penalty_as` has it
+    manual_document           kind, amount, description, order?      MANUAL_CREDIT or MANUAL_INVOICE
+    one_off                   amount, description, quantity?, reference?     to be invoiced: a debit below zero, else a credit
+    book                      kind, amount, order?, line?    a line of any type, published or not; returns its id
+    release_reserve           held_since?            gives back what was held back
+    confirm_document          invoice_id             says that it is paid
+    bill                                             runs a cycle now
 the marketplace
+    lose_entry                entry                  a line of the ledger is never shown again; every sum keeps it
+    restate_entry             entry, amount          it says another amount, under the same id
+    overcharge                amount                 the next line sold costs so much more commission than its order says
+    miscount_cycle            cycle, key, amount     a figure of its summary is so much too high
+    misprint_document         invoice_id, amount     its total is
     hide                      order_id, hidden       a soft deletion, or its end
     called                    operation, kind?, address?     a call was made: counted against its ceiling
 """

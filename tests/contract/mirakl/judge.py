@@ -14,6 +14,7 @@ import jsonschema_rs
 
 from ops.sandbox.wire import Reply, Request
 
+NULL_TAKES_AWAY = ("OR04",)  # the prose says so, the schema does not
 INTEGERS = {"int32": 31, "int64": 63}  # bits, without the sign
 
 
@@ -46,7 +47,7 @@ class Judge:
             if wrong := self._parameter(parameter, f"{pointer}/parameters/{n}/schema", given):
                 return f"{name}: {wrong}"
         kinds = operation.get("requestBody", {}).get("content", {})
-        return self._body(kinds, f"{pointer}/requestBody/content", request) if kinds else None
+        return self._body(code, kinds, f"{pointer}/requestBody/content", request) if kinds else None
 
     def _parameter(self, parameter: Mapping[str, Any], pointer: str, given: list[str]) -> str | None:
         schema = parameter["schema"]
@@ -59,7 +60,7 @@ class Judge:
         values = [typed] if many else typed if commas else typed[:1]
         return next((wrong for value in values for wrong in self.differences(pointer, value)), None)
 
-    def _body(self, kinds: Mapping[str, Any], pointer: str, request: Request) -> str | None:
+    def _body(self, code: str, kinds: Mapping[str, Any], pointer: str, request: Request) -> str | None:
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind not in kinds:
             return f"content type {kind!r}"
@@ -68,6 +69,8 @@ class Judge:
             body = self._form(kinds[kind]["schema"], request) if kind == "multipart/form-data" else json.loads(request.body)
         except ValueError as error:
             return str(error)
+        if code in NULL_TAKES_AWAY:
+            body = _without_nulls(body)
         return next(iter(self.differences(pointer, body)), None)
 
     def _form(self, schema: Mapping[str, Any], request: Request) -> dict[str, Any]:
@@ -126,6 +129,12 @@ def _typed(schema: Mapping[str, Any], text: str) -> Any:
     if schema.get("type") == "boolean" and text in ("true", "false"):
         return text == "true"
     return int(text) if schema.get("type") == "integer" and re.fullmatch("-?[0-9]+", text) else text
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _bounded(node: Any) -> Any:

@@ -194,7 +194,8 @@ def a_busy_account() -> tuple[Desk, dict[str, Any]]:
     answered["TL04"] = desk.asked(f"{READS['TL02']}/async/status/{answered['TL03']['tracking_id']}")
     for code, status in (("OF54", "OF53"), ("TL05", "TL04")):
         path, _, file = str(answered[status]["urls"][0]).partition("?file=")
-        answered[code] = json.loads(desk.mirakl("GET", path, **({"file": file} if file else {})).body)
+        reply = desk.mirakl("GET", path, file=file) if file else desk.mirakl("GET", path)
+        answered[code] = json.loads(reply.body)
     for code, path in READS.items():
         answered[code] = desk.asked(path, **MORE.get(code, {}))
     return desk, answered

@@ -15,6 +15,7 @@ from tests.unit.sandbox.identities import Books, read, read_ledger, seek, signed
 
 LEDGER = "/api/sellerpayment/transactions_logs"
 CYCLES = "/api/seller-billing-cycles"
+OPERATORS_FEE = "OPERATOR_REMITTED_ORDER_FEE_AMOUNT"
 FIRST_CYCLE = datetime(2026, 12, 1, tzinfo=UTC)
 
 
@@ -158,6 +159,55 @@ def test_a_refund_before_the_order_is_due_waits_with_it() -> None:
     assert {row["payment_state"] for row in read_ledger(desk)} == {"PAYABLE"}
 
 
+def test_an_open_incident_holds_the_money_back() -> None:
+    desk = desk_with(payable_after="RECEIVED", receive_hours=24)
+    order = sent(desk)
+    line = desk.world.account.orders[order].lines[0].id
+    does(desk, "open_incident", order_line_id=line)
+    desk.later(hours=30)
+    assert {row["payment_state"] for row in read_ledger(desk)} == {"PENDING"}
+    does(desk, "close_incident", order_id=order, line_id=line, reason_code="51")
+    assert {row["payment_state"] for row in read_ledger(desk)} == {"PAYABLE"}
+
+
+@pytest.mark.parametrize(
+    ("workflow", "booked"),
+    [
+        ("PAY_ON_ACCEPTANCE", "SHIPPING"),
+        ("PAY_ON_SHIPMENT", "SHIPPED"),
+        ("NO_CUSTOMER_PAYMENT_CONFIRMATION", "SHIPPED"),
+        ("PAY_ON_DELIVERY", "RECEIVED"),
+        ("PAY_ON_DUE_DATE", "CLOSED"),
+    ],
+)
+def test_an_order_is_booked_when_its_buyer_pays(workflow: Any, booked: str) -> None:
+    desk = desk_with(payment_workflow=workflow, receive_hours=24, close_hours=48, payment_days=4, payable_after="SHIPPED")
+    order = sold(desk)
+    seen: dict[str, bool] = {"SHIPPING": bool(types(desk))}
+    sent(desk, order)
+    for state, hours in (("SHIPPED", 1), ("RECEIVED", 24), ("CLOSED", 24 * 6)):
+        desk.later(hours=hours)
+        assert desk.world.account.orders[order].state == state
+        seen[state] = bool(types(desk))
+    assert next(state for state, there in seen.items() if there) == booked
+    assert {row["payment_state"] for row in read_ledger(desk)} <= {"PAYABLE", "PAID"}, "what is paid late is due at once"
+    assert Books(desk).broken() == set()
+
+
+@pytest.mark.parametrize("remitted", [True, False])
+def test_fees_of_buyers_are_lines_of_their_own(remitted: bool) -> None:
+    desk = desk_with(fees=1.0, fees_remitted_by_operator=remitted, payable_after="SHIPPED")
+    order = sent(desk)
+    fees = {name: total(row for row in read_ledger(desk) if row["type"] == name) for name in ("ORDER_FEE_AMOUNT", OPERATORS_FEE)}
+    paid = sum(fee.amount for line in desk.world.account.orders[order].lines for fee in line.fees)
+    assert fees == {"ORDER_FEE_AMOUNT": Decimal(paid) / 100, OPERATORS_FEE: -Decimal(paid) / 100 if remitted else 0} and paid
+    does(desk, "operator_refund", order_line_id=desk.world.account.orders[order].lines[0].id)
+    desk.later(hours=1)
+    assert "REFUND_ORDER_FEE_AMOUNT" in types(desk)
+    until(desk, FIRST_CYCLE, days=2)
+    assert Books(desk).broken() == set()
+
+
 # ------------------------------------------------------------------------------------------------------------------ cycles
 
 
@@ -180,6 +230,22 @@ def test_a_cycle_takes_what_is_due_and_the_bank_is_paid_a_day_later() -> None:
     assert payment["entities"]["transaction_info"]["number"] == cycle["pay_out"]["reference"]
     assert {row["payment_state"] for row in rows} == {"PAID"}
     assert Books(desk).broken() == set()
+
+
+@pytest.mark.parametrize("mode", ["apart", "within"])
+def test_a_summary_tells_amounts_with_and_without_tax_however_lines_do(mode: Any) -> None:
+    desk = desk_with(payable_after="SHIPPED", ledger_taxes=mode)
+    for _ in range(6):
+        sent(desk)
+    until(desk, FIRST_CYCLE)
+    told = next(seek(desk, CYCLES))["summary"]
+    for form, tax_mode in (("incl", "TAX_INCLUDED"), ("excl", "TAX_EXCLUDED")):
+        orders = read(desk, "/api/orders", order_tax_mode=tax_mode)["orders"]
+        assert told[f"total_payable_orders_{form}_tax"] == sum(order["total_price"] for order in orders)
+        lines = [line for order in orders for line in order["order_lines"]]
+        charged = sum(line["commission_fee" if form == "excl" else "total_commission"] for line in lines)
+        assert told[f"total_commissions_{form}_tax"] == -charged
+    assert told["total_payable_orders_incl_tax"] > told["total_payable_orders_excl_tax"]
 
 
 def test_lines_change_after_they_were_written() -> None:
@@ -505,9 +571,17 @@ def test_a_world_that_comes_back_has_the_same_books(tmp_path: Any) -> None:
     order = sent(desk)
     does(desk, "penalise", amount=100, order=order)
     desk.world.switch("mirakl", desk.clock.at, billing_days=[28])
+    desk.mirakl("POST", "/api/offers/pricing/imports", csv=f"offer-sku;price\n{desk.sku()};7\n")
+    desk.mirakl("POST", "/api/offers/stock/imports", csv=f"offer-sku;quantity\n{desk.sku()};7\n")
+    desk.mirakl("POST", f"{LEDGER}/async", {})
+    does(desk, "delete_offer", sku=desk.sku(1))
     until(desk, FIRST_CYCLE, days=2)
+    desk.mirakl("POST", "/api/offers/export/async", {})
+    desk.later(60)
     before = desk.world.snapshot()
     desk.close()
     again = Desk(plan, journal=tmp_path / "journal")
-    assert again.world.snapshot() == before and again.world.account.finance.cycles
+    account = again.world.account
+    assert again.world.snapshot() == before and account.finance.cycles and account.offers[desk.sku()].price == 700
+    assert [extract.status for extract in account.extracts.values()] == ["COMPLETED", "COMPLETED"]
     again.close()

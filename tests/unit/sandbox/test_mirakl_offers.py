@@ -305,6 +305,17 @@ def test_all_prices_of_an_offer_are_replaced() -> None:
     assert [price["price"] for price in offer(desk)["all_prices"]] == [21], "the one that was not sent is gone"
 
 
+def test_a_buyer_pays_the_price_of_his_channel() -> None:
+    desk = desk_with(channels=("UK", "DE"), channel_pricing="MULTI")
+    priced(desk, f"offer-sku;price;channels\n{desk.sku()};20;\n{desk.sku()};22;DE\n")
+    desk.bought(desk.sku())
+    buyer = next(iter(desk.world.account.orders.values())).buyer
+    known = {name: getattr(buyer, name) for name in buyer.__struct_fields__}
+    for channel, price in (("DE", 2200), ("UK", 2000)):
+        order = does(desk, "place", lines=[(desk.sku(), 1)], buyer=known, options={"channel": channel})
+        assert desk.world.account.orders[order].lines[0].unit_price == price
+
+
 def test_a_discount_runs_between_its_dates() -> None:
     desk = desk_with()
     begins, ends = START + timedelta(hours=2), START + timedelta(hours=4)
@@ -319,6 +330,18 @@ def test_a_discount_runs_between_its_dates() -> None:
     assert shown == [(20, 20), (15.5, 20), (20, 20)]
     told = offer(desk)["discount"]
     assert told["discount_price"] == 15.5 and told["end_date"] == "2026-11-23T12:00:00Z"
+
+
+def test_a_price_can_be_scheduled() -> None:
+    desk = desk_with(scheduled_pricing=True)
+    begins, ends = START + timedelta(hours=2), START + timedelta(hours=4)
+    header = "offer-sku;price;start-date;end-date\n"
+    assert priced(desk, f"{header}{desk.sku()};20;;\n{desk.sku()};12;{begins.isoformat()};{ends.isoformat()}\n")["lines_in_error"] == 0
+    shown = []
+    for _ in range(3):
+        shown.append(offer(desk)["applicable_pricing"]["price"])
+        desk.later(hours=2)
+    assert shown == [20, 12, 20]
 
 
 def test_more_units_may_cost_less_each() -> None:
