@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -163,6 +164,7 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, 100_000), help="How many times as fast as real time.")
 @click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
+@click.option("--start", default="", metavar="TIME", help="When it is there at first.  [default: now; with --step 2026-11-27T08:00:00Z]")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
 @click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
 @click.option(
@@ -181,6 +183,7 @@ def sandbox(
     data: Path | None,
     speed: float,
     stepped: bool,
+    start: str,
     orders: int | None,
     offers: str | None,
     certificate: Path | None,
@@ -201,7 +204,14 @@ def sandbox(
     if stepped and speed != 1.0:
         raise click.UsageError("--step and --speed exclude each other")
     plan = alone.planned(scenario, orders, offers)
-    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=None if stepped else speed, certificate=certificate))
+    try:
+        begins = datetime.fromisoformat(start) if start else None
+    except ValueError:
+        begins = None
+    if start and (begins is None or begins.tzinfo is None):
+        raise click.UsageError("--start is a moment with its offset, such as 2026-11-27T08:00:00Z")
+    pace = None if stepped else speed
+    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=pace, start=begins, certificate=certificate))
 
 
 @main.command()

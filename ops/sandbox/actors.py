@@ -29,7 +29,10 @@ def notice(scene: Scene, at: datetime) -> None:
     """What has come in since somebody last looked: fulfilment orders for the warehouse, orders for customer service."""
     actors, shop = scene.actors, scene.shop
     for number in shop.ready:
+        if number in actors.parcels:
+            continue  # it has been on hold, say, and is ready once more
         parcel = shop.fulfillment_orders[number]
+        actors.parcels[number] = 0
         warehouse.take_up(actors, parcel, at)
         if shop.orders[parcel.order_id].fulfillment_orders[0] == number:
             office.meet_order(actors, parcel.order_id, at)

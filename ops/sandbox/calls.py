@@ -14,6 +14,7 @@ KEEP_READS = 500
 NAMES = (
     "order_id",
     "orderId",
+    "order_line_id",
     "id",
     "order",
     "orders",
@@ -71,8 +72,8 @@ class Ledger(Struct):
         if self.open is None or op == "mirakl.called":
             return
         about = list(dict.fromkeys(_named(arguments)))
-        if isinstance(result, str | int) and not isinstance(result, bool):
-            about.append(str(result))
+        results = result if isinstance(result, list | tuple) else [result]
+        about += [str(one) for one in results if isinstance(one, str | int) and not isinstance(one, bool)]
         self.open.changes.append(Change(op, about, refused))
 
     def end(self, status: int, request_id: str | None = None, fault: str | None = None) -> None:

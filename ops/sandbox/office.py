@@ -11,6 +11,7 @@ from typing import Any
 from ops.sandbox.chance import choose, fraction, happens, whole
 from ops.sandbox.mirakl.registry import RETURN_REASONS
 from ops.sandbox.scene import Actors, Scene, after
+from ops.sandbox.shopify import returns
 from ops.sandbox.shopify.state import Order
 
 SERVICE = ("cancels", "refunds", "refunds_part", "refunds_amount", "refunds_shipping", "returns")
@@ -92,8 +93,19 @@ def _served(scene: Scene, doing: str, order: Order, at: datetime) -> Act | str |
         case "refunds_shipping":
             shipping = _shipping(scene, order)
             return ["shopify", "staffRefund", {"order": order.id, "shipping": shipping, "restock": False}] if shipping else None
+    back = {line.id: _returnable(scene, order, line.id) for line in order.lines}
+    can = [[line, whole(seed, 1, units, "units back", order.id, line)] for line, units in back.items() if units]
+    if not can:
+        return None
+    some = choose(seed, can, "which line back", order.id)
     returned = {"order": order.id, "lines": [some], "reason": whole(seed, 1, 10, "return reason", order.id), "requested": True}
     return ["shopify", "staffReturn", returned]
+
+
+def _returnable(scene: Scene, order: Order, line: int) -> int:
+    parcels = [scene.shop.fulfillments[number] for number in order.fulfillments]
+    sent = [(parcel, shipped) for parcel in parcels if parcel.status == "SUCCESS" for shipped in parcel.lines if shipped.line_id == line]
+    return sum(max(0, returns.returnable(order, parcel, shipped)) for parcel, shipped in sent)
 
 
 def _shipping(scene: Scene, order: Order) -> int:
@@ -195,7 +207,10 @@ def carry_out(scene: Scene, what: str, ref: int | str, decided: dict[str, Any], 
             after(actors, follows, about, mean, at)
     elif act == LATER and tries < TRIES:
         actors.tries[f"{what} {ref}"] = tries + 1
-        after(actors, what, ref, actors.plan.service.after, at, "again", tries)
+        patience = actors.plan.operator.after if what.startswith("operator") else actors.plan.service.after
+        if what == "operator returns":  # nobody sends back what has not arrived
+            patience = max(patience, scene.account.switches.receive_hours * 1800)
+        after(actors, what, ref, patience, at, "again", tries)
         return None
     actors.tries.pop(f"{what} {ref}", None)
     if what in MERCHANDISE and int(ref) < getattr(actors.plan.merchandise, what):

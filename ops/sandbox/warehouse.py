@@ -42,7 +42,7 @@ def decide_pick(actors: Actors, order: FulfillmentOrder) -> dict[str, Any] | Non
         return None
     seed, ways = actors.seed, actors.plan.warehouse
     units = sum(quantity for _, quantity in remaining)
-    sent = actors.parcels.get(order.id, 0)
+    sent = actors.parcels[order.id]
     parts = whole(seed, 2, ways.parcels, "parcels", order.id) if happens(seed, ways.partial, "partial", order.id) else 1
     in_parts = units > 1 and sent + 1 < parts
     if in_parts:
@@ -86,7 +86,13 @@ def decide_handling(scene: Scene, what: str, number: int) -> list[Any] | None:
             {"parcel": number, "reason": choose(seed, ("OTHER", "INVENTORY_OUT_OF_STOCK", "INCORRECT_ADDRESS"), "why", number)},
         ]
     if what == "move":
-        others = [place.id for place in shop.locations.values() if place.active and place.id != parcel.location_id]
+        lines = {line.id: line.item_id for line in shop.orders[parcel.order_id].lines}
+        items = [lines[waiting.line_id] for waiting in parcel.lines]
+        others = [
+            place.id
+            for place in shop.locations.values()
+            if place.active and place.id != parcel.location_id and all(place.id in shop.levels.get(item or 0, ()) for item in items)
+        ]
         return ["staffMove", {"parcel": number, "location": choose(seed, others, "where to", number)}] if others else None
     units = [(line.id, line.remaining) for line in parcel.lines if line.remaining]
     if sum(quantity for _, quantity in units) < 2:
@@ -116,7 +122,7 @@ def pick(scene: Scene, n: int, parcel: dict[str, Any] | None, at: datetime) -> i
     if not isinstance(number, int):
         return None
     if parcel["more_to_come"]:
-        actors.parcels[n] = actors.parcels.get(n, 0) + 1
+        actors.parcels[n] += 1
         after(actors, "pick", n, ways.pick_seconds, at)
     if parcel["label_follows"]:
         after(actors, "label", number, ways.pick_seconds / 2, at)
@@ -135,6 +141,7 @@ def label(scene: Scene, n: int, tracked: dict[str, Any], at: datetime) -> None:
 def handle(scene: Scene, what: str, n: int, wanted: list[Any] | None, at: datetime) -> None:
     if wanted is not None:
         scene.shopify(wanted[0], wanted[1], at)
+        scene.actors.handled[wanted[0]] = scene.actors.handled.get(wanted[0], 0) + 1
         if what == "hold":
             after(scene.actors, "release", n, scene.actors.plan.warehouse.pick_seconds, at)
 

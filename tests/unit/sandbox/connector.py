@@ -28,6 +28,20 @@ class Connector:
         self.publish()
         desk.later(60)
 
+    def go_round(self) -> None:
+        """Whatever there is to be done now, for all orders; refunds and returns are left to others."""
+        copies = {field.value: copy for copy in self.desk.shop.orders.values() for field in copy.metafields}
+        for order in list(self.desk.world.account.orders.values()):
+            copy = copies.get(order.id)
+            if order.state == "WAITING_ACCEPTANCE":
+                self.desk.accept(order.id)
+            elif order.state == "SHIPPING" and copy is None:
+                self.create(order.id)
+            elif order.state == "SHIPPING" and copy is not None and copy.fulfillments and not any(line.unfulfilled for line in copy.lines):
+                self.tell_shipped(order.id)
+            elif not order.alive and copy is not None and copy.cancelled_at is None:
+                self.desk.world.apply("shopify.staffCancel", {"order": copy.id}, self.desk.clock.at)
+
     def create(self, order_id: str, **changed: Any) -> int:
         order, shop = self.desk.world.account.orders[order_id], self.desk.shop
         taken = sum(line.shipping_price for line in order.alive)
@@ -56,9 +70,9 @@ class Connector:
         return list(shop.orders)[-1]
 
     def _line(self, order: Order, line: Line) -> dict[str, Any]:
-        variant = self.desk.shop.skus[line.offer_sku][0]
-        return {
-            "variantId": f"gid://shopify/ProductVariant/{variant}",
+        known = self.desk.shop.skus.get(line.offer_sku)  # it may have been renamed
+        what = {"variantId": f"gid://shopify/ProductVariant/{known[0]}"} if known else {"title": line.title, "sku": line.offer_sku}
+        return what | {
             "quantity": line.quantity,
             "requiresShipping": True,
             "priceSet": _money(line.unit_price, order.currency),
@@ -67,7 +81,7 @@ class Connector:
     def tell_shipped(self, order_id: str) -> None:
         [copy] = [each for each in self.desk.shop.orders.values() if any(field.value == order_id for field in each.metafields)]
         parcel = self.desk.shop.fulfillments[copy.fulfillments[-1]]
-        tracking = {"carrier_name": parcel.company, "tracking_number": parcel.numbers[0]}
+        tracking = {"carrier_name": parcel.company or "Other", "tracking_number": next(iter(parcel.numbers), "unknown")}
         assert self.desk.mirakl("PUT", f"/api/orders/{order_id}/tracking", tracking).status == 204
         assert self.desk.mirakl("PUT", f"/api/orders/{order_id}/ship").status == 204
 
