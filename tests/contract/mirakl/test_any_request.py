@@ -98,7 +98,7 @@ def _on_the_wire(case: Any) -> Request:
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize(("mode", "examples"), [(GenerationMode.POSITIVE, 20), (GenerationMode.NEGATIVE, 25)], ids=["whole", "broken"])
+@pytest.mark.parametrize(("mode", "examples"), [(GenerationMode.POSITIVE, 15), (GenerationMode.NEGATIVE, 20)], ids=["whole", "broken"])
 def test_the_sandbox_refuses_what_the_contract_refuses(
     code: str, mode: GenerationMode, examples: int, trading: Trading, operations: dict[str, Any]
 ):
@@ -132,7 +132,7 @@ def test_the_sandbox_refuses_what_the_contract_refuses(
             assert reply.status == refusal.status and reply.status in (400, 415)
         elif reply.status < 300:
             assert [fault for judge in judges for fault in judge.faults(code, reply)] == []
-        elif reply.status != 501:  # not simulated: a test of its own
+        else:
             assert 400 <= reply.status < 500 and reply.status != 415, f"{reply.status} {reply.body!r}"  # by its state, not by the contract
 
     one()

@@ -121,7 +121,7 @@ def looked_at(document: DocumentNode, answer: Any, met: Counter[str]) -> None:
 def test_what_the_schema_accepts_is_answered(root: str, shop: Shopkeeping):
     met: Counter[str] = Counter()
 
-    @trying(15)
+    @trying(10)
     @given(from_schema(SCHEMA, fields=[root], custom_scalars=scalars(shop, root)))
     def literally(query: str) -> None:
         document = parse(query)
