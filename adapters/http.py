@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from typing import Any, Literal, TypeAlias
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import msgspec
@@ -34,6 +34,7 @@ RETRY_AFTER_UNSAID = 60.0  # seconds; a 429 without a usable Retry-After: as lon
 MAX_WORDS = 200  # characters kept of what a marketplace says
 
 Expect = Literal["json", "text", "nothing"]
+Query: TypeAlias = Sequence[tuple[str, str]] | Callable[[], Sequence[tuple[str, str]]]
 OUTCOMES: dict[type[AdapterError], str] = {
     UnavailableError: "unavailable",
     ThrottledError: "throttled",
@@ -43,6 +44,9 @@ OUTCOMES: dict[type[AdapterError], str] = {
 }
 REFUSES_KEY = frozenset({401, 402, 403, 423})  # 402, 423: a shop that is frozen or locked
 NO_VERDICT = frozenset({408, 425, 499})  # 4xx that say nothing of the request itself
+
+_PATH = re.compile(r"/[\w.~%!$&'()*+,;=:@/-]+", re.ASCII)  # RFC 3986
+_QUERY = re.compile(r"[\w.~%!$&'()*+,;=:@/?-]*", re.ASCII)
 
 
 class Secret:
@@ -110,12 +114,17 @@ class Http:
         endpoint: Endpoint,
         *,
         path: Mapping[str, str] = {},
-        query: Sequence[tuple[str, str]] = (),
+        query: Query = (),
         json: bytes | None = None,
         form: Callable[[], aiohttp.FormData] | None = None,
         expect: Expect,
+        at: str = "",
+        most: int = MAX_BODY,
     ) -> Reply:
-        """One call, once the limiter admits it. Every failure is an AdapterError:
+        """One call, once the limiter admits it: a query that is a function is asked for then, and holds what came up meanwhile.
+
+        `at` is the address of a file, as they gave it: only its path and query are kept, and asked of our own host. `most` is how many
+        bytes the answer may have. Every failure is an AdapterError:
 
         - UnavailableError: nothing was sent, or it was only a read that got no usable answer
         - UnknownOutcomeError: a write that may have arrived, without a usable answer
@@ -123,11 +132,13 @@ class Http:
 
         A read is sent a second time when a kept connection turns out to be closed; a write never is.
         """
-        url = self._url(endpoint, path, query)
+        url = self._url(endpoint, path, () if callable(query) else query, at)
         await self._admission.admit(endpoint)
         started, outcome = self._clock.monotonic(), "cancelled"
         try:
-            reply = await self._exchange(endpoint, url, json, form, expect)
+            if callable(query):
+                url = self._url(endpoint, path, query(), at)
+            reply = await self._exchange(endpoint, url, json, form, expect, most=most)
             outcome = "ok"
             return reply
         except AdapterError as error:
@@ -142,7 +153,7 @@ class Http:
         if self._session is not None:
             await self._session.close()
 
-    def _url(self, endpoint: Endpoint, path: Mapping[str, str], query: Sequence[tuple[str, str]]) -> URL:
+    def _url(self, endpoint: Endpoint, path: Mapping[str, str], query: Sequence[tuple[str, str]], at: str) -> URL:
         """The call's address. Nothing in a value can leave its place: a path segment stays one, and the host is ours."""
         try:
             for name, value in path.items():
@@ -150,6 +161,9 @@ class Http:
                     raise RejectedError("not a name that can stand in a path", target=self.target, endpoint=endpoint.code, field=name)
             filled = endpoint.path.format_map({name: quote(value, safe="") for name, value in path.items()})
             asked = f"?{urlencode(query, quote_via=quote)}" if query else ""
+            if at:
+                filled, theirs = self._place_of(endpoint, at)
+                asked = f"?{'&'.join(part for part in (theirs, asked[1:]) if part)}"
         except UnicodeEncodeError as error:
             raise RejectedError("holds half a character", target=self.target, endpoint=endpoint.code) from error
         url = URL(f"{str(self._base).rstrip('/')}{filled}{asked}", encoded=True)
@@ -157,8 +171,25 @@ class Http:
             raise RejectedError("leads to another host", target=self.target, endpoint=endpoint.code)
         return url
 
+    def _place_of(self, endpoint: Endpoint, at: str) -> tuple[str, str]:
+        """Path and query of an address that they gave us, below our base. Whichever host it names, our key goes to our own."""
+        try:
+            there = urlsplit(at)
+        except ValueError:
+            there = urlsplit("")
+        if not _PATH.fullmatch(there.path) or {".", ".."} & set(there.path.split("/")) or not _QUERY.fullmatch(there.query):
+            raise RejectedError("not an address that can be asked for", target=self.target, endpoint=endpoint.code)
+        return f"/{there.path.removeprefix(self._base.raw_path.rstrip('/')).lstrip('/')}", there.query
+
     async def _exchange(
-        self, endpoint: Endpoint, url: URL, json: bytes | None, form: Callable[[], aiohttp.FormData] | None, expect: Expect
+        self,
+        endpoint: Endpoint,
+        url: URL,
+        json: bytes | None,
+        form: Callable[[], aiohttp.FormData] | None,
+        expect: Expect,
+        *,
+        most: int,
     ) -> Reply:
         headers = {"Accept": "*/*" if expect == "text" else "application/json", "Accept-Encoding": "gzip", **self._headers()}
         if json is not None:
@@ -175,7 +206,7 @@ class Http:
                     allow_redirects=False,
                     trace_request_ctx=attempt,
                 ) as response:
-                    return await self._answer(endpoint, response, expect)
+                    return await self._answer(endpoint, response, expect, most)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if again and attempt.reused and isinstance(error, _BrokenError):
                     continue
@@ -198,14 +229,14 @@ class Http:
             )
         return self._session
 
-    async def _answer(self, endpoint: Endpoint, response: aiohttp.ClientResponse, expect: Expect) -> Reply:
+    async def _answer(self, endpoint: Endpoint, response: aiohttp.ClientResponse, expect: Expect, most: int) -> Reply:
         request_id = re.sub(r"[^\w.:-]", "", response.headers.get("X-Correlation-Id") or response.headers.get("X-Request-Id") or "")[:64]
         if (theirs := _http_date(response.headers.get("Date", ""))) is not None:
             self._metrics.clock_offset_seconds.labels(self.target).set((theirs - self._clock.now()).total_seconds())
         if not 200 <= response.status < 300:
             raise await self._refusal(endpoint, response, request_id)
         try:
-            body = _checked(await _read(response), response.content_type, expect)
+            body = _checked(await _read(response, most), response.content_type, expect)
         except _UnreadableError as error:
             raise self._unanswered(endpoint, str(error), response.status, request_id) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -304,7 +335,7 @@ class _UnreadableError(Exception):
     """The answer came, but is not what was asked for."""
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, most: int = MAX_BODY) -> bytes:
     """The body, unpacked, as long as it stays within bounds."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
@@ -314,11 +345,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_chunked(64 * 1024):
         packed += len(chunk)
         try:
-            body += unpack.decompress(chunk, MAX_BODY + 1 - len(body)) if unpack is not None else chunk
+            body += unpack.decompress(chunk, most + 1 - len(body)) if unpack is not None else chunk
         except zlib.error:
             raise _UnreadableError("packed wrongly") from None
-        if len(body) > MAX_BODY:
-            raise _UnreadableError("longer than 8 MiB")
+        if len(body) > most:
+            raise _UnreadableError(f"longer than {most // (1024 * 1024)} MiB")
         if len(body) > max(SMALL, packed * MAX_RATIO):
             raise _UnreadableError("packed suspiciously well")
     if unpack is not None and packed and not unpack.eof:

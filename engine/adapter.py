@@ -35,12 +35,17 @@ class Endpoint(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Heard:
-    """A fact on its way to its stream."""
+    """A fact on its way to its stream.
+
+    `same` is given the last event of this type in the stream: True drops this fact as no news, unless what is sealed beside it differs.
+    Where there is a `same`, a fact that occurred before that last event is dropped too: a stale answer moves nothing.
+    """
 
     stream: str
     fact: Fact
-    same: Callable[[Event], bool] | None = None  # given the last event of this type in the stream: True drops this one as no news
+    same: Callable[[Event], bool] | None = None
     part: str = ""  # a field of the event: the last one of which that field is the same is meant, as of one line or one refund
+    beside: type[Event] | None = None  # another type that tells of the same thing: the last of either is meant
     otherwise: Fact | None = None  # appended instead when the fact's id is in the log with another body
 
 
@@ -99,6 +104,7 @@ class Refused:
 
     detail: str
     field: str = ""
+    word: str = ""  # the word for which there is no mapping, where that is all that is wanting
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """What was heard, on its way into the log: repeats are dropped, contradictions are kept beside what they contradict."""
 
-from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from engine.adapter import Heard
 from engine.log import Append, Fence, Log, Verdict
-from schemas.envelope import Fact, event_id
-from schemas.events import Event, tag_of
+from schemas.envelope import Envelope, Fact, event_id
+from schemas.events import Event, Personal, tag_of
 from schemas.events.exceptions import ExceptionOpened
 from schemas.values import Instant, TenantId
 
@@ -19,23 +19,68 @@ class Story(TypedDict, total=False):
     causation_id: UUID
 
 
+class _Last(NamedTuple):
+    """What was told last of something: in the log, or earlier among what was heard."""
+
+    event: Event
+    occurred_at: Instant
+    place: int  # tells which of two was told later
+    told: Envelope | Fact
+
+
 async def news(log: Log, heard: Sequence[Heard]) -> list[Heard]:
-    """Without what says no more than the last event of its kind in its stream, be that in the log or among these."""
-    wanted: dict[tuple[type[Event], str], list[tuple[str, str]]] = {}
+    """Without what says no more than the last event of its kind in its stream, be that in the log or among these; or is older than that."""
+    wanted: dict[tuple[type[Event], str], dict[tuple[str, str], None]] = {}
     for each in heard:
         if each.same is not None:
-            wanted.setdefault((type(each.fact.event), each.part), []).append((each.stream, _part(each)))
-    last: dict[tuple[str, type[Event], str], Event] = {}
+            for kind in _kinds(each):
+                wanted.setdefault((kind, each.part), {})[each.stream, _part(each)] = None
+    last: dict[tuple[str, type[Event], str, str], _Last] = {}
     for (kind, field), places in wanted.items():
-        for (stream, value), envelope in (await log.last(places, kind, field)).items():
-            last[stream, kind, value] = envelope.event
+        for (stream, value), envelope in (await log.last(list(places), kind, field)).items():
+            last[stream, kind, field, value] = _Last(envelope.event, envelope.occurred_at, envelope.version, envelope)
+    opened = await _opened(log, heard, last)
     kept = []
-    for each in heard:
-        place = (each.stream, type(each.fact.event), _part(each))
-        if each.same is None or place not in last or not each.same(last[place]):
+    for number, each in enumerate(heard, max((each.place for each in last.values()), default=0) + 1):
+        known = _known(each, last)
+        if each.same is None or known is None or not _is_no_news(each, each.same, known, opened):
             kept.append(each)
-            last[place] = each.fact.event
+            told = _Last(each.fact.event, each.fact.occurred_at, number, each.fact)
+            last[each.stream, type(each.fact.event), each.part, _part(each)] = told
     return kept
+
+
+def _kinds(heard: Heard) -> Iterator[type[Event]]:
+    yield type(heard.fact.event)
+    if heard.beside is not None:
+        yield heard.beside
+
+
+def _known(heard: Heard, last: Mapping[tuple[str, type[Event], str, str], _Last]) -> _Last | None:
+    found = [last.get((heard.stream, kind, heard.part, _part(heard))) for kind in _kinds(heard)]
+    return max((each for each in found if each is not None), key=lambda each: each.place, default=None)
+
+
+def _is_no_news(heard: Heard, same: Callable[[Event], bool], known: _Last, opened: Mapping[UUID, Personal | None]) -> bool:
+    if heard.fact.occurred_at < known.occurred_at:
+        return True
+    if not same(known.event):
+        return False
+    if heard.fact.personal is None:
+        return True
+    if isinstance(known.told, Fact):
+        return heard.fact.personal == known.told.personal
+    sealed = opened.get(known.told.event_id)
+    return sealed is None or sealed == heard.fact.personal  # of an erased person nothing is told again
+
+
+async def _opened(log: Log, heard: Sequence[Heard], last: Mapping[tuple[str, type[Event], str, str], _Last]) -> dict[UUID, Personal | None]:
+    """What is sealed beside those events to which something sealed is to be compared."""
+    known = [_known(each, last) for each in heard if each.same is not None and each.fact.personal is not None]
+    envelopes = [each.told for each in known if each is not None and isinstance(each.told, Envelope)]
+    if not envelopes:
+        return {}
+    return dict(zip((each.event_id for each in envelopes), await log.opened(envelopes), strict=True))
 
 
 def _part(heard: Heard) -> str:

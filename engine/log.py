@@ -20,7 +20,7 @@ from engine.metrics import Metrics
 from engine.ports import Clock
 from engine.vault import Key, Vault
 from schemas.envelope import Envelope, Fact
-from schemas.events import Event, tag_of
+from schemas.events import Event, Personal, tag_of
 from schemas.values import Instant, TenantId
 
 GROUP_EVENTS = 1_000  # in one commit, unless a single append brings more; larger groups gain nothing
@@ -338,6 +338,10 @@ class Log:
             event_ids=row["event_ids"] or () if ids else (),
             correlation_ids=row["correlation_ids"] or () if ids else (),
         )
+
+    async def opened(self, envelopes: Sequence[Envelope]) -> list[Personal | None]:
+        """What is sealed beside each of these; None: nothing, or its key is gone."""
+        return await self._vault.open_all(envelopes)
 
     def listen(self) -> AbstractAsyncContextManager[Wake]:
         """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""

@@ -68,6 +68,9 @@ class Metrics:
         self.projection_position = gauge("projection_position", "How far a projection has folded.", "tenant", "projection")
         self.projection_lag_seconds = gauge("projection_lag_seconds", "Age of the oldest event not yet folded.", "tenant", "projection")
         self.exception_open = gauge("exception_open", "Exceptions waiting for somebody.", "tenant", "kind", "severity")
+        self.exception_oldest_seconds = gauge(
+            "exception_oldest_seconds", "How long the oldest exception has stood as it stands.", "tenant", "kind", "severity"
+        )
 
         # the engine itself
         self.lease_epoch = gauge("lease_epoch", "Which election of a dispatcher this is.", "tenant", "target")

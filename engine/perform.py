@@ -148,7 +148,7 @@ class Performing:
             return self._not_seen(held, performer, error)
         self._standing.answered()
         if isinstance(found, Refused):
-            return self._over(held, "refused", CommandRefused, detail=found.detail, field=found.field)
+            return self._over(held, "refused", CommandRefused, detail=found.detail, field=found.field, word=found.word)
         if found is not None:
             return self._confirmed(held, found, found=True)
         now, unknown_since = self._clock.now(), held.unknown_since
@@ -179,7 +179,7 @@ class Performing:
         except RejectedError as error:
             self._standing.answered()
             if len(batch) == 1:
-                return [await self._refused(batch[0], performer, error.detail, error.field)]
+                return [await self._refused(batch[0], performer, Refused(error.detail, error.field))]
             return [self._halved(held, error.detail) for held in batch]
         except Exception as error:  # noqa: BLE001 - every failure has an outcome
             return [self._troubled(held, performer, error, alone=len(batch) == 1) for held in batch]
@@ -189,8 +189,8 @@ class Performing:
             match answer:
                 case Done():
                     outcomes.append(self._confirmed(held, answer))
-                case Refused(detail=detail, field=field):
-                    outcomes.append(await self._refused(held, performer, detail, field))
+                case Refused():
+                    outcomes.append(await self._refused(held, performer, answer))
                 case NotYet(seconds=seconds):
                     outcomes.append(self._deferred(held, self._clock.now() + timedelta(seconds=seconds), answered=True))
         return outcomes
@@ -218,7 +218,7 @@ class Performing:
     def _confirmed(self, held: Held, done: Done, *, found: bool = False) -> Outcome:
         return self._over(held, "confirmed", CommandConfirmed, effects=done.effects, found=found)
 
-    async def _refused(self, held: Held, performer: Performer[Any], detail: str, field: str) -> Outcome:
+    async def _refused(self, held: Held, performer: Performer[Any], said: Refused) -> Outcome:
         """A second asking is refused too, where the first took effect: so look before believing it."""
         if performer.look is not None:
             try:
@@ -227,7 +227,7 @@ class Performing:
                 return self._not_seen(held, performer, error)
             if isinstance(found, Done):
                 return self._confirmed(held, found, found=True)
-        return self._over(held, "refused", CommandRefused, detail=detail, field=field)
+        return self._over(held, "refused", CommandRefused, detail=said.detail, field=said.field, word=said.word)
 
     def _over(self, held: Held, state: str, kind: type[Event], *, effects: tuple[Effect, ...] = (), **fields: Any) -> Outcome:
         return Outcome(held.claimed, state, effects, (self._event(held, kind, **fields),))

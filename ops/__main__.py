@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,20 +61,21 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--orders", default=50, show_default=True, type=click.IntRange(1, 5000), help="Marketplace orders to be bought.")
+@click.option("--orders", type=click.IntRange(1, 5000), help="Marketplace orders to be bought.  [default: the scenario's, 50]")
+@click.option("--scenario", default="demo", show_default=True, metavar="NAME|FILE", help="What happens: see `crossdock sandbox --list`.")
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 60]")
+@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
-def demo(orders: int, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
-    """Play a morning's trade, and prove the end state.
+def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+    """Play a day's trade, and prove the end state.
 
     A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
     """
-    from ops.demo import DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
+    from ops.demo import SPEED, DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
 
-    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or 60.0, as_json=as_json)))
+    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or SPEED, as_json=as_json, scenario=scenario)))
 
 
 @main.command()
@@ -125,6 +127,182 @@ def trace(name: str, config: Path | None, data: Path | None, database: str, as_j
     run(work(name, settings_file(config, data), database, os.environ, as_json=as_json))
 
 
+# ---------------------------------------------------------------- what people do
+
+
+def by_a_person(function: F) -> F:
+    """Options of every command that changes something: why, and who."""
+    reason = click.option("--reason", required=True, help="Why; it is kept in the log.")
+    actor = click.option("--as", "actor", default="", metavar="NAME", help="Who; else the login.")
+    return reason(actor(of_a_log(function)))
+
+
+def desk(config: Path | None, data: Path | None, database: str, actor: str, work: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
+    from ops.desk import at_the_desk  # noqa: PLC0415
+
+    run(at_the_desk(settings_file(config, data), database, os.environ, actor, work))
+
+
+@main.group()
+def exceptions() -> None:
+    """What waits for somebody: what happened, whose it is, until when, what is at stake, what to do."""
+
+
+@exceptions.command("list")
+@click.option("--owner", default="", type=click.Choice(["", "OPS", "FIN", "ECOM", "CX", "ENG"]), help="Only what is theirs.")
+@click.option("--code", default="", metavar="X..", help="Only this kind.")
+@click.option("--closed", is_flag=True, help="What is over, too.")
+@of_a_log
+@as_json
+def exceptions_list(owner: str, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """All of them, the most urgent first. Exit code 1 while one is open."""
+    from ops.desk import show_list  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_list(it, owner=owner, code=code, closed=closed, as_json=as_json))
+
+
+@exceptions.command("show")
+@click.argument("key")
+@of_a_log
+@as_json
+def exceptions_show(key: str, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """One of them. KEY, or as much of it as fits only one that is open: an order's number will often do."""
+    from ops.desk import show_one  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_one(it, key, as_json=as_json))
+
+
+@exceptions.command("retry")
+@click.argument("key")
+@by_a_person
+def exceptions_retry(key: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """The cause is gone: ask again for what was refused or given up."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.retry(key, reason)).key} is tried again")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@exceptions.command("resolve")
+@click.argument("key")
+@by_a_person
+def exceptions_resolve(key: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """It is settled elsewhere: close it, and ask for nothing of it any more."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.resolve(key, reason)).key} is closed")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@exceptions.command("assign")
+@click.argument("key")
+@click.argument("to", metavar="WHO")
+@by_a_person
+def exceptions_assign(key: str, to: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """WHO is to look after it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"{(await it.assign(key, to, reason)).key} is with {to}")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.group("map")
+def map_() -> None:
+    """Whose word is whose: what a SKU, carrier, shipping method or refund reason is called on the other side."""
+
+
+@map_.command("list")
+@of_a_log
+@as_json
+def map_list(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """All of them, and how much waits for those that nobody has said."""
+    from ops.desk import show_words  # noqa: PLC0415
+
+    desk(config, data, database, "", lambda it: show_words(it, as_json=as_json))
+
+
+def _mapping(kind: str, what: str) -> None:
+    @map_.command(kind, help=f"{what} Whatever waited for it goes on.")
+    @click.argument("name")
+    @click.argument("value", default="")
+    @click.option("--channel", required=True, help="Of which marketplace account.")
+    @click.option("--replace", is_flag=True, help="Though another word was said before.")
+    @click.option("--remove", is_flag=True, help="Take the mapping away.")
+    @by_a_person
+    def work(
+        name: str,
+        value: str,
+        channel: str,
+        replace: bool,
+        remove: bool,
+        reason: str,
+        actor: str,
+        config: Path | None,
+        data: Path | None,
+        database: str,
+    ) -> None:
+        if bool(value) == remove:
+            raise click.UsageError("give NAME and VALUE, or NAME and --remove")
+
+        async def say(it: Any) -> int:
+            waiting = await it.map(kind, channel, name, value, reason, replace=replace or remove)
+            click.echo(f"{kind} {name} is {value or 'nothing any more'} on {channel}" + (f"; {waiting} go on" if waiting else ""))
+            return 0
+
+        desk(config, data, database, actor, say)
+
+
+_mapping("sku", "The offer's SKU NAME is VALUE in Shopify.")
+_mapping("carrier", "The carrier written in Shopify as NAME has the marketplace's code VALUE; name:VALUE for one that it does not list.")
+_mapping("method", "The marketplace's shipping type NAME is shown in Shopify as VALUE.")
+_mapping("reason", "A cancel, a refund, or the Shopify return reason NAME has the marketplace's reason code VALUE.")
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def hold(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Let ORDER wait, wherever it is: nothing is accepted, created, packed or dispatched of it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.hold(order, reason)} is held")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def release(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Let ORDER go on, whatever the rules had against it: who releases it answers for it."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.release(order, reason)} goes on")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
+@main.command()
+@click.argument("order")
+@by_a_person
+def refuse(order: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Refuse what waits for acceptance of ORDER."""
+
+    async def work(it: Any) -> int:
+        click.echo(f"order {await it.refuse(order, reason)} is refused, if it still waits")
+        return 0
+
+    desk(config, data, database, actor, work)
+
+
 @main.command()
 @click.option("--projection", "only", default="", metavar="P", help="Only this one.")
 @click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")
@@ -155,19 +333,74 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 
 
 @main.command()
+@click.option("--scenario", default="", metavar="NAME|FILE", help="What happens in it: one that comes along, or a file of your own.")
+@click.option("--list", "listing", is_flag=True, help="The scenarios that come along.")
+@click.option("--faults", "faults", is_flag=True, help="What can go wrong, and what each is called.")
 @click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="On loopback. 0: any free one.")
-@click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
+@click.option("--seed", default=1, show_default=True, help="Of everything that chance decides.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
-@click.option("--speed", default=1.0, show_default=True, help="How many times as fast as real time.")
-@click.option("--orders", default=0, show_default=True, help="Marketplace orders that are bought by themselves.")
-@click.option(
-    "--offers", default="zero", show_default=True, type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file."
-)
-def sandbox(port: int, seed: int, data: Path | None, speed: float, orders: int, offers: str) -> None:
-    """A Shopify and a Mirakl to try things on. GET /sandbox/state tells the whole truth of both."""
-    from ops.sandbox.alone import stand_alone  # noqa: PLC0415
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, 100_000), help="How many times as fast as real time.")
+@click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
+@click.option("--start", default="", metavar="TIME", help="When it is there at first.  [default: now; with --step 2026-11-27T08:00:00Z]")
+@click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
+@click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
+@click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
+def sandbox(
+    scenario: str,
+    listing: bool,
+    faults: bool,
+    port: int,
+    seed: int,
+    data: Path | None,
+    speed: float,
+    stepped: bool,
+    start: str,
+    orders: int | None,
+    offers: str | None,
+    soak: int,
+) -> None:
+    """A Shopify and a Mirakl to try things on, and to go wrong on demand. GET /sandbox/ tells what can be done with it."""
+    from ops.sandbox import alone  # noqa: PLC0415
 
-    run(stand_alone(port=port, seed=seed, data=data, speed=speed, orders=orders, offers_open=offers == "stock"))
+    if listing or faults:
+        sys.exit(alone.print_scenarios() if listing else alone.print_faults())
+    if soak:
+        sys.exit(alone.soak_all(range(seed, seed + soak)))
+    if stepped and speed != 1.0:
+        raise click.UsageError("--step and --speed exclude each other")
+    plan = alone.planned(scenario, orders, offers)
+    try:
+        begins = datetime.fromisoformat(start) if start else None
+    except ValueError:
+        begins = None
+    if start and (begins is None or begins.tzinfo is None):
+        raise click.UsageError("--start is a moment with its offset, such as 2026-11-27T08:00:00Z")
+    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=None if stepped else speed, start=begins))
+
+
+@main.command()
+@click.argument("url", metavar="URL")
+@click.option("--settled", is_flag=True, help="All work is said to be done: what is missing is missing for good.")
+@click.option("--buffer", default=0, show_default=True, metavar="N", help="Units that the connector keeps back from each SKU.")
+@click.option("--staleness", default=600.0, show_default=True, metavar="SECONDS", help="How old a published quantity may be.")
+@click.option(
+    "--order-id",
+    "where",
+    default="metafield,source,tag",
+    show_default=True,
+    metavar="PLACES",
+    help="Where the connector keeps Mirakl's order id: metafield[:NAME], source, tag[:PREFIX], attribute:NAME; the first that has one.",
+)
+@as_json
+def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, as_json: bool) -> None:
+    """Judge what a connector has done between the two systems of the sandbox at URL, whoever wrote it.
+
+    Prints each rule that was broken, with the order and the call that broke it. Exit code 1 if there is any.
+    """
+    from ops.sandbox.referee.ask import judge_url  # noqa: PLC0415
+    from ops.sandbox.referee.case import Conventions  # noqa: PLC0415
+
+    run(judge_url(url, Conventions(settled=settled, buffer=buffer, staleness=staleness, order_id=tuple(where.split(","))), as_json=as_json))
 
 
 @main.command()

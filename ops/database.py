@@ -92,6 +92,7 @@ class Opened:
     pool: Any
     log: Log
     vault: Vault
+    clock: Clock
 
 
 @asynccontextmanager
@@ -104,7 +105,7 @@ async def open_log(settings: Settings, environment: Mapping[str, str], url: str,
             async with pool.acquire() as conn:
                 await check_schema(conn)
             vault = Vault(pool, settings.tenant_id, master_key_of(settings, environment))
-            yield Opened(pool, Log(pool, settings.tenant_id, vault, clock, Metrics()), vault)
+            yield Opened(pool, Log(pool, settings.tenant_id, vault, clock, Metrics()), vault, clock)
         finally:
             await pool.close()
 

@@ -1,8 +1,9 @@
 """Builds everything once, wires it, and runs it in one task group; stops within 25 seconds of being asked, and correctly at any moment."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from typing import Any
@@ -12,8 +13,9 @@ import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
 
-from adapters.mirakl import Mirakl, MiraklSettings
+from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
+from adapters.shopify.inbound.assessing import StockRule
 from engine.adapter import Adapter, Admission, Endpoint
 from engine.dispatcher import Dispatcher
 from engine.errors import AdapterError, StartupError
@@ -26,21 +28,48 @@ from engine.perform import Standing
 from engine.poller import Following, Poller
 from engine.ports import DATABASE_AWAY, Clock, Db, Ids, Net, Rng
 from engine.projection import Policy, Projection
+from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
+from ops.book import Book, apply_settings
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
+from ops.watch import watch
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
-from projections import exceptions, inventory, orders
+from projections import aftercare, aftercare_policy, coverage, exceptions, inventory, mappings, order_policy, orders, tracking
+from projections.rules import Channels
 from schemas.values import ChannelId, TenantId
 
-PROJECTIONS: dict[Projection[Any], tuple[Policy[Any], ...]] = {
-    orders.orders: (orders.decide,),
-    inventory.inventory: (),
-    inventory.publications: (inventory.settle,),
-    exceptions.exceptions: (),
-}
+PROJECTIONS: tuple[Projection[Any], ...] = (
+    orders.orders,
+    aftercare.aftercare,
+    inventory.inventory,
+    inventory.publications,
+    mappings.mappings,
+    tracking.tracking,
+    coverage.coverage,
+    exceptions.exceptions,
+)
+
+
+BY_RULES = (orders.orders, aftercare.aftercare)  # whose policies need to know how the marketplaces are configured
+
+
+def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], ...]]:
+    """What follows from each projection's rows, by the rules of their channels."""
+    return {
+        orders.orders: (order_policy.policy(channels),),
+        aftercare.aftercare: (aftercare_policy.policy(channels),),
+        inventory.inventory: (inventory.decide,),
+        inventory.publications: (inventory.settle, inventory.watch),
+        mappings.mappings: (mappings.decide,),
+        tracking.tracking: (tracking.decide,),
+        coverage.coverage: (coverage.decide,),
+        exceptions.exceptions: (),
+    }
+
+
 LEASE_SECONDS = 15.0  # of the event loop: how long a dead engine's work waits for another
 DRAIN_SECONDS = 20.0  # of the event loop: calls under way may end; those that do not are unknown, and settled after the restart
 CLOSE_SECONDS = 3.0  # of the event loop, for the database's connections to end
@@ -82,6 +111,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         api_key=reveal(channel.api_key, f"channel {channel.id}: api_key", environment),
         shop_id=channel.shop_id,
         carriers=channel.carriers,
+        reasons=channel.reasons,
+        blocklist=[Blocked(name=buyer.name, sha256=buyer.sha256) for buyer in channel.blocklist],
         orders_every=channel.orders_every,
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
         first_look_days=channel.first_look_days,
@@ -89,7 +120,14 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
     )
 
 
-def shopify_of(shop: ShopifySection, environment: Mapping[str, str], here: str = "") -> ShopifySettings:
+def stock_of(channels: Sequence[ChannelSection]) -> Mapping[ChannelId, StockRule]:
+    """Of which stock an order may be accepted: what is kept back from the shelf is there for just that."""
+    return {ChannelId(channel.id): StockRule(channel.stock_rules.locations, channel.floor) for channel in channels}
+
+
+def shopify_of(
+    shop: ShopifySection, environment: Mapping[str, str], here: str = "", stock: Mapping[ChannelId, StockRule] | None = None
+) -> ShopifySettings:
     """`here` is where our own webhooks listen: a sandbox on this machine reaches that without being told an address."""
     secrets = [reveal(shop.webhook_secret, "shopify.webhook_secret", environment)]
     if shop.previous_webhook_secret is not None:
@@ -108,6 +146,8 @@ def shopify_of(shop: ShopifySection, environment: Mapping[str, str], here: str =
         sweep_every=shop.sweep_every,
         orders_per_minute=shop.orders_per_minute,
         relay_email=shop.relay_email,
+        map_methods=shop.map_methods,
+        stock=stock or {},
     )
 
 
@@ -119,18 +159,27 @@ class Wiring:
     ports: Ports
     metrics: Metrics
     admission: Callable[[str], Admission]  # for an outside system
+    book: Book | None = None  # None: only what the settings say
 
 
 def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiring, here: str = "") -> list[Adapter]:
     """One for each outside system. StartupError where a secret is missing."""
     ports, metrics = wiring.ports, wiring.metrics
     shared: dict[str, Any] = {"tenant": wiring.tenant, "net": ports.net, "clock": ports.clock, "metrics": metrics}
-    shop = Shopify(shopify_of(settings.shopify, environment, here), rng=ports.rng, admission=wiring.admission(Shopify.target), **shared)
+    shop = Shopify(
+        shopify_of(settings.shopify, environment, here, stock_of(settings.channel)),
+        rng=ports.rng,
+        admission=wiring.admission(Shopify.target),
+        maps=wiring.book,
+        **shared,
+    )
+    if wiring.book is not None:
+        shop.lines.waiting, shop.lines.promised = wiring.book.waiting, wiring.book.promised
     channels = [
-        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), **shared)
+        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
     ]
-    return [shop, *channels]
+    return [Reminders(), shop, *channels]
 
 
 @dataclass
@@ -177,15 +226,20 @@ class Service:
             operations = operations_routes(self.metrics, lambda: self._missing)
             self.webhooks_url = await stack.enter_async_context(_listening(hooks, self.settings.web.webhooks))
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
-            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__)
+            book = Book(pool, log, self.settings)
+            await apply_settings(pool, log, self.settings, ports.clock)
+            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__, book)
             adapters = adapters_of(self.settings, self.environment, wiring, self.webhooks_url)
             for adapter in adapters:
                 stack.push_async_callback(adapter.aclose)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pulse, pool)
-                for projection, policies in PROJECTIONS.items():
-                    runner = Runner(pool, log, projection, policies, clock=ports.clock, metrics=self.metrics)
-                    group.start_soon(self._keep, f"projection {projection.name}", runner.run)
+                group.start_soon(self._keep, "platforms", partial(book.follow, ports.clock))
+                group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
+                for projection, following in policies(book).items():
+                    runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
+                    work = partial(book.known, runner.run) if projection in BY_RULES else runner.run
+                    group.start_soon(self._keep, f"projection {projection.name}", work)
                 self._missing.pop("start")
                 self.started.set()
                 logger.info("started", tenant=tenant, webhooks=self.webhooks_url, operations=self.operations_url, schema=schema)
@@ -194,7 +248,7 @@ class Service:
                 group.cancel_scope.cancel()
 
     def _targets(self) -> list[str]:
-        return [Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
+        return [Reminders.target, Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
 
     async def _prove(self, conn: Any) -> None:
         self.metrics.db_privilege_violation.set(1)
@@ -246,7 +300,7 @@ class Service:
         readers = [Following(reader=reader, **shared) for reader in adapter.readers]
         publishers = [
             (
-                Publisher(pool, log, ChannelId(channel.id), channel.rules, clock=ports.clock, ask_orders=poller.nudge),
+                Publisher(pool, log, ChannelId(channel.id), channel.stock_rules, clock=ports.clock, ask_orders=poller.nudge),
                 channel.publish_every,
             )
             for channel in self.settings.channel

@@ -3,19 +3,18 @@
 What is wrong with it is refused with its name, its line and the mend. The annotated example is ops/crossdock.example.toml.
 """
 
-import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from adapters.http import Secret
 from engine.errors import StartupError
+from ops.declared import Steps, read_declared, wrong
 from projections.inventory import Rules
+from projections.rules import OrderRules
 from schemas.values import ChannelId, ShopId, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
@@ -68,8 +67,16 @@ class ShopifySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     base_url: Url | None = None  # of a sandbox; None: https://{shop}
     api_version: Quarter = "2026-10"
     orders_per_minute: Annotated[int, Meta(ge=1)] = 120  # creations; development shops allow 5
+    map_methods: bool = False  # an order whose shipping method nobody has mapped waits; else it goes by the marketplace's label
     relay_email: bool = False  # put the marketplace's relay address on orders: whoever ships them may then notify the buyer
     sweep_every: Annotated[float, Meta(ge=60)] = 900.0  # seconds between two sweeps of stock and of orders
+
+
+class BlockedBuyer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody at whose orders a person wants to look first. Whoever it is does not stand here, only a digest."""
+
+    name: str  # ours to choose; it is shown
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # of the customer id, the relay e-mail or "last name|zip", in lower case
 
 
 class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,9 +96,14 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buffer: Units = 0  # units kept back from each SKU
     floor: Units = 0  # units kept for the shop's own customers
     locations: list[str] = []  # Shopify location GIDs whose stock counts; empty: all
+    methods: dict[str, str] = {}  # the marketplace's shipping type -> title of the shipping line in Shopify
+    reasons: dict[str, str] = {}  # cancel, refund, or a Shopify return reason -> the marketplace's reason code
+    skus: dict[str, str] = {}  # the offer's SKU -> Shopify's, where they differ
+    rules: OrderRules = OrderRules()
+    blocklist: list[BlockedBuyer] = []
 
     @property
-    def rules(self) -> Rules:
+    def stock_rules(self) -> Rules:
         return Rules(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
 
 
@@ -123,23 +135,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def read_settings(path: Path) -> Settings:
     """Read and check the file; StartupError names the line, the key and the mend."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StartupError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StartupError(f"{path}: not TOML: {error}") from None
-    try:
-        settings = msgspec.convert(tree, Settings)
-    except msgspec.ValidationError as error:
-        raise StartupError(_explain(path, text, str(error))) from None
+    settings, text = read_declared(path, Settings, _wording, unknown="not a setting: see ops/crossdock.example.toml for those there are")
     twice = next((number for number, channel in enumerate(settings.channel) if channel.id in settings.channel_ids[:number]), None)
     if twice is not None:
-        raise StartupError(
-            f"{path}, line {_line(text, ['channel', twice, 'id'])}: channel[{twice}].id: {settings.channel[twice].id} is there twice"
-        )
+        raise wrong(path, text, ["channel", twice, "id"], f"{settings.channel[twice].id} is there twice")
     return settings
 
 
@@ -165,49 +164,13 @@ def reveal(reference: SecretRef, name: str, environment: Mapping[str, str]) -> S
     return Secret(text)
 
 
-# ---------------------------------------------------------------- what is wrong, and where
-
-_PATH = re.compile(r" - at `\$(?P<path>[^`]*)`")
-_HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]")
-_KEY = re.compile(r"\s*([\w-]+|\"[^\"]+\")\s*=")
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _SECRETS = ("access_token", "webhook_secret", "webhook_path", "previous_webhook_secret", "api_key", "master_key", "url", "owner_url")
 
 
-def _explain(path: Path, text: str, message: str) -> str:
-    """msgspec's sentence, with the key's own name and line."""
-    found = _PATH.search(message)
-    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(found["path"])] if found else []
-    sentence = message[: found.start()] if found else message
-    missing = re.fullmatch(r"Object missing required field `(\w+)`", sentence)
-    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", sentence)
-    if missing:
-        sentence, steps = "missing: it must be set", [*steps, missing[1]]
-    elif unknown:
-        sentence, steps = "not a setting: see ops/crossdock.example.toml for those there are", [*steps, unknown[1]]
-    elif steps and steps[-1] in _SECRETS and "got `str`" in sentence:
-        sentence = 'a secret is never written here: use { env = "NAME" } or { file = "PATH" }'
-    elif steps and steps[-1] in _WORDS:
-        sentence = str(_WORDS[str(steps[-1])])
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
-    return f"{path}, line {_line(text, steps)}: {name}: {sentence}"
-
-
-def _line(text: str, steps: list[str | int]) -> int:
-    """The line where a key stands, or else that of the innermost table that should hold it."""
-    table: list[str | int] = []
-    arrays: dict[str, int] = {}  # array of tables -> index of the one we are in
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            head, *tail = [part.strip('" ') for part in header[2].split(".")]
-            if header[1] == "[[":
-                arrays[head] = arrays.get(head, -1) + 1
-            place = table = [head, arrays[head], *tail] if head in arrays else [head, *tail]
-        elif key := _KEY.match(line):
-            place = [*table, key[1].strip('"')]
-        else:
-            continue
-        if len(place) > depth and place == steps[: len(place)]:
-            best, depth = number, len(place)
-    return best
+def _wording(steps: Steps, sentence: str) -> str | None:
+    """What a value must be, in our own words."""
+    if not steps or sentence.startswith(("missing:", "not a setting:")):
+        return None
+    if steps[-1] in _SECRETS and "got `str`" in sentence:
+        return 'a secret is never written here: use { env = "NAME" } or { file = "PATH" }'
+    return _WORDS.get(str(steps[-1]))

@@ -275,7 +275,8 @@ def _printed(schema: GraphQLSchema, kept: _Kept) -> Iterator[str]:
                 yield f"{kind} {name}{' implements ' + ' & '.join(owed) if owed else ''} {{"
                 for field in sorted(kept.fields[name]):
                     arguments = ", ".join(f"{asked}: {_typed(argument)}" for asked, argument in is_.fields[field].args.items())
-                    yield f"  {field}{'(' + arguments + ')' if arguments else ''}: {is_.fields[field].type}"
+                    going = " @deprecated" if is_.fields[field].deprecation_reason is not None else ""
+                    yield f"  {field}{'(' + arguments + ')' if arguments else ''}: {is_.fields[field].type}{going}"
                 yield "}"
 
 

@@ -1,4 +1,4 @@
-"""What waits for somebody: one row a trouble, open or closed. Opened by what was heard or refused; closed when its cause is gone."""
+"""What waits for somebody: one row a trouble, open or closed, with all that its owner needs to know."""
 
 from collections.abc import Iterable
 
@@ -6,25 +6,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
-from projections.orders import RANKS
 from schemas.events import Event
-from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from schemas.events.inventory import StockCounted, StockImportFinished
-from schemas.events.orders import OrderPlaced, OrderStateChanged
-from schemas.streams import order_stream, stock_stream
-from schemas.values import Sku
-
-# Which exception a refusal is, and who owns it: by command and, where it matters, by the field that was not liked.
-_REFUSED = {
-    "accept_order": ("X27", "ENG", 2),
-    "create_shop_order": ("X28", "ENG", 1),
-    "set_seller_reference": ("X39", "ENG", 3),
-    "ship_order": ("X39", "ENG", 1),
-    "publish_stock": ("X11", "ENG", 1),
-    "settle_stock_import": ("X11", "ENG", 2),
-}
-_BURIED = ("X84", "ENG", 1)
+from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
+from schemas.values import Instant, Money
 
 
 class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -38,35 +22,31 @@ class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     field: str = ""
     owner: str = "ENG"
     severity: int = 2
+    next_step: str = ""
+    deadline: Instant | None = None
+    at_stake: Money | None = None
+    waits_for: str = ""
+    assigned_to: str = ""
+    retried: int = 0  # times that a person let it try again since it was opened
     closed_because: str = ""
 
 
 def keys(event: Event) -> Iterable[str]:
     match event:
-        case ExceptionOpened(key=key) | ExceptionClosed(key=key):
-            return (key,)
         case (
-            CommandConfirmed(command=command, subject=subject)
-            | CommandRefused(command=command, subject=subject)
-            | CommandBuried(command=command, subject=subject)
+            ExceptionOpened(key=key)
+            | ExceptionClosed(key=key)
+            | ExceptionAssigned(key=key)
+            | ExceptionRetried(key=key)
+            | ExceptionResolved(key=key)
         ):
-            return (f"{command}:{subject}",)
-        case StockImportFinished(channel=channel, quantities=quantities):
-            return [f"X10:{channel}:{sku}" for sku in quantities]
-        case StockCounted(sku=sku):
-            return (f"X02:{sku}",)
-        case OrderPlaced(channel=channel, order_id=order_id):
-            return (f"X79:{order_stream(channel, order_id)}",)
-        case OrderStateChanged(channel=channel, order_id=order_id):
-            return (f"X80:{order_stream(channel, order_id)}",)
+            return (key,)
     return ()
 
 
 def evolve(trouble: Trouble, event: Event) -> Trouble:
     match event:
         case ExceptionOpened():
-            if trouble.open:
-                return trouble
             return Trouble(
                 key=trouble.key,
                 open=True,
@@ -76,55 +56,25 @@ def evolve(trouble: Trouble, event: Event) -> Trouble:
                 field=event.field,
                 owner=event.owner,
                 severity=event.severity,
+                next_step=event.next_step,
+                deadline=event.deadline,
+                at_stake=event.at_stake,
+                waits_for=event.waits_for,
+                assigned_to=trouble.assigned_to if trouble.open else "",
+                retried=trouble.retried if trouble.open else 0,
             )
         case ExceptionClosed(reason=reason):
-            return _close(trouble, reason)
-        case CommandRefused(command=command, subject=subject, detail=detail, field=field):
-            code, owner, severity = _refusal(command, field)
-            return Trouble(
-                key=trouble.key,
-                open=True,
-                code=code,
-                subject=subject,
-                summary=f"{command} was refused: {detail}",
-                field=field,
-                owner=owner,
-                severity=severity,
-            )
-        case CommandBuried(command=command, subject=subject, attempt=attempt, detail=detail):
-            code, owner, severity = _BURIED
-            summary = f"{command} was given up after attempt {attempt}: {detail}"
-            return Trouble(key=trouble.key, open=True, code=code, subject=subject, summary=summary, owner=owner, severity=severity)
-        case CommandConfirmed():
-            return _close(trouble, "confirmed since")
-        case StockImportFinished(refused=refused):
-            sku = Sku(trouble.key.removeprefix(f"X10:{event.channel}:"))
-            if sku not in refused:
-                return _close(trouble, "taken since")
-            summary = f"the channel does not take the stock of {sku}: {refused[sku]}"
-            return Trouble(key=trouble.key, open=True, code="X10", subject=stock_stream(sku), summary=summary, field=sku, owner="ECOM")
-        case StockCounted():
-            return _close(trouble, "counted since")
-        case OrderPlaced():
-            return _close(trouble, "read since")
-        case OrderStateChanged(state=state) if state in RANKS:
-            return _close(trouble, "in a known state since")
-        case OrderStateChanged(channel=channel, order_id=order_id, state=state):
-            summary = f"order {order_id} is in a state nobody has told us about, {state}: everything about it is held"
-            subject = order_stream(channel, order_id)
-            return Trouble(key=trouble.key, open=True, code="X80", subject=subject, summary=summary, field="order_state", severity=2)
+            return _closed(trouble, reason)
+        case ExceptionAssigned(to=to):
+            return replace(trouble, assigned_to=to)
+        case ExceptionRetried():
+            return replace(trouble, retried=trouble.retried + 1)
+        case ExceptionResolved(reason=reason):
+            return _closed(trouble, f"settled by a person: {reason}")
     return trouble
 
 
-def _refusal(command: str, field: str) -> tuple[str, str, int]:
-    if command == "ship_order" and field == "carrier":
-        return ("X36", "OPS", 1)
-    if command == "create_shop_order" and field.endswith(".sku"):
-        return ("X01", "ECOM", 1)
-    return _REFUSED.get(command, ("X28", "ENG", 2))
-
-
-def _close(trouble: Trouble, reason: str) -> Trouble:
+def _closed(trouble: Trouble, reason: str) -> Trouble:
     return replace(trouble, open=False, closed_because=reason) if trouble.open else trouble
 
 

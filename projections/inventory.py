@@ -1,21 +1,28 @@
 """What each channel should show of each SKU, and what it does show; and the files of quantities that are under way."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
+from projections.kinds import opened
 from schemas.commands import Command, PublishStock, SettleStockImport
-from schemas.events import Event
+from schemas.events import Event, Note
 from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted
 from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged
-from schemas.streams import offers_stream
+from schemas.streams import offers_stream, stock_stream
 from schemas.values import ChannelId, ShopId, Sku
 
 # The units of a line in one of these states are no longer owed by the shelf: they left it, or never will.
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
+
+
+T = TypeVar("T")
+_STOCK = stock_stream(Sku(""))
 
 
 class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -29,6 +36,8 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     sent: dict[ChannelId, int] = {}  # what a file under way says
     shown: dict[ChannelId, int] = {}  # what a channel applied last, and no order has touched since
     refused: dict[ChannelId, int] = {}  # the quantity a channel would not take; asked again only when another is wanted
+    why: dict[ChannelId, str] = {}  # and what it said
+    doubted: str = ""  # the open exception of a SKU that nobody can count; "": none
 
 
 class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +87,8 @@ def keys(event: Event) -> Iterable[str]:
             return dict.fromkeys(line.sku for line in terms.lines)
         case StockImportFinished(quantities=quantities) | CommandIssued(command=PublishStock(quantities=quantities)):
             return quantities
+        case ExceptionOpened(code="X02", subject=subject) if subject.startswith(_STOCK):
+            return (subject.removeprefix(_STOCK),)
     return ()
 
 
@@ -91,7 +102,9 @@ def evolve(stock: Stock, event: Event) -> Stock:
             reserved = stock.reserved
             if event.settled:
                 reserved = {order: lines for order, lines in reserved.items() if order not in event.settled}
-            return replace(stock, item=event.item, tracked=event.tracked, levels=event.levels, reserved=reserved)
+            return replace(stock, item=event.item, tracked=event.tracked, levels=event.levels, reserved=reserved, doubted="")
+        case ExceptionOpened(key=key):
+            return replace(stock, doubted=key)
         case OrderPlaced():
             return _reserve(stock, event)
         case OrderTermsChanged(terms=terms):
@@ -109,11 +122,12 @@ def evolve(stock: Stock, event: Event) -> Stock:
         case StockImportFinished(channel=channel, status=status, quantities=quantities, refused=refused):
             untouched, sent = channel in stock.sent, _without(stock.sent, channel)
             if stock.sku in refused:
-                return replace(stock, sent=sent, refused=stock.refused | {channel: quantities[stock.sku]})
-            if status != "COMPLETE" or not untouched:
+                why = stock.why | {channel: refused[stock.sku]}
+                return replace(stock, sent=sent, refused=stock.refused | {channel: quantities[stock.sku]}, why=why)
+            if status != "COMPLETE":
                 return replace(stock, sent=sent)
-            shown = stock.shown | {channel: quantities[stock.sku]}
-            return replace(stock, sent=sent, shown=shown, refused=_without(stock.refused, channel))
+            taken = replace(stock, sent=sent, refused=_without(stock.refused, channel), why=_without(stock.why, channel))
+            return replace(taken, shown=stock.shown | {channel: quantities[stock.sku]}) if untouched else taken
     return stock
 
 
@@ -131,8 +145,22 @@ def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
     )
 
 
-def _without(quantities: dict[ChannelId, int], channel: ChannelId) -> dict[ChannelId, int]:
-    return {key: units for key, units in quantities.items() if key != channel} if channel in quantities else quantities
+def _without(of_channels: dict[ChannelId, T], channel: ChannelId) -> dict[ChannelId, T]:
+    return {key: value for key, value in of_channels.items() if key != channel} if channel in of_channels else of_channels
+
+
+def decide(was: Stock, now: Stock) -> Iterator[Note]:
+    """What a channel will not take of it waits for somebody; and what could not be counted is over once it is."""
+    stream = stock_stream(now.sku)
+    for channel in sorted(now.refused.keys() | was.refused.keys()):
+        key = f"X10:{stream}:{channel}"
+        if channel not in now.refused:
+            yield ExceptionClosed(key=key, reason="taken since", subject=stream)
+        elif now.why.get(channel) != was.why.get(channel):
+            summary = f"{channel} does not take the stock of {now.sku}: {now.why.get(channel, '')}"
+            yield opened("X10", stream, summary, part=channel, field=now.sku)
+    if was.doubted and not now.doubted:
+        yield ExceptionClosed(key=was.doubted, reason="counted since", subject=stream)
 
 
 inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)
@@ -145,6 +173,7 @@ class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     under_way: bool = False
     import_id: str | None = None  # None while the file is being sent
     quantities: dict[Sku, int] = {}
+    failed: str = ""  # why the last file came to nothing; "": it did not
 
 
 def publication_keys(event: Event) -> Iterable[str]:
@@ -165,11 +194,13 @@ def publication_keys(event: Event) -> Iterable[str]:
 def publication_evolve(row: Publication, event: Event) -> Publication:
     match event:
         case CommandIssued(command=PublishStock(quantities=quantities)):
-            return Publication(channel=row.channel, under_way=True, quantities=quantities)
+            return Publication(channel=row.channel, under_way=True, quantities=quantities, failed=row.failed)
         case StockImportStarted(import_id=import_id, quantities=quantities):
-            return Publication(channel=row.channel, under_way=True, import_id=import_id, quantities=quantities)
-        case StockImportFinished() | CommandRefused() | CommandBuried():
-            return Publication(channel=row.channel)
+            return Publication(channel=row.channel, under_way=True, import_id=import_id, quantities=quantities, failed=row.failed)
+        case StockImportFinished(status=status):
+            return Publication(channel=row.channel, failed="" if status == "COMPLETE" else f"it ended as {status}")
+        case CommandRefused(detail=detail) | CommandBuried(detail=detail):
+            return Publication(channel=row.channel, failed=detail)
     return row
 
 
@@ -177,6 +208,15 @@ def settle(was: Publication, now: Publication) -> Iterator[Command]:
     """A file that was taken must be followed to its end."""
     if now.import_id is not None and now.import_id != was.import_id:
         yield SettleStockImport(channel=now.channel, import_id=now.import_id, quantities=now.quantities)
+
+
+def watch(was: Publication, now: Publication) -> Iterator[Note]:
+    """A file that came to nothing waits for somebody until one goes through."""
+    stream = offers_stream(now.channel)
+    if now.failed and now.failed != was.failed:
+        yield opened("X11", stream, f"a file of quantities for {now.channel} came to nothing: {now.failed}")
+    if was.failed and not now.failed and not now.under_way:
+        yield ExceptionClosed(key=f"X11:{stream}", reason="a later file went through", subject=stream)
 
 
 publications = Projection(

@@ -1,26 +1,55 @@
-"""One row a marketplace order, both systems in one place; and what each side must be told next."""
+"""One row a marketplace order, both systems in one place, from the sale to the parcel. What follows from it: order_steps.py."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
-from schemas.commands import AcceptOrder, Command, CreateShopOrder, SetSellerReference, ShipOrder
-from schemas.events import Event
+from projections.levels import OF_STEPS, Steps
+from schemas.commands import (
+    AcceptOrder,
+    CancelShopOrder,
+    CorrectTracking,
+    CreateShopOrder,
+    HoldShopOrder,
+    ReleaseShopOrder,
+    SetSellerReference,
+    ShipOrder,
+    ShipParcel,
+    SignalOnOrder,
+)
+from schemas.events import Event, tag_of
+from schemas.events.aftercare import UnitsCanceled
+from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
+    Assessed,
+    BuyerFlagged,
     DeliveryAddressGiven,
     FulfilmentSeen,
+    LinesAssessed,
     LineStateChanged,
     OrderAccepted,
+    OrderDebited,
     OrderPlaced,
     OrderShipped,
+    OrderSignalled,
     OrderStateChanged,
     OrderTermsChanged,
     SellerReferenceSet,
+    ShipmentMade,
+    ShopOrderCancelled,
     ShopOrderCreated,
+    ShopOrderHeld,
+    ShopOrderReleased,
     ShopOrderSeen,
+    ShopOrderTagged,
+    TrackingCorrected,
 )
+from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, ReminderDue
+from schemas.streams import order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId
 
 # Where an order may go: never to a lower rank, however late or often the news comes. Mirakl seller API, order states, 2026-08-13.
@@ -38,10 +67,30 @@ RANKS = {
     "CANCELED": 9,
 }
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
+GONE = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})  # orders that left, whoever said so
+TOLD_BY_OTHERS = ("X79:", "X38:")  # what could not be read of it; a tracking number that another order has
+# The commands that the policy of this row asks for.
+TAGS = frozenset(
+    map(
+        tag_of,
+        (
+            AcceptOrder,
+            CreateShopOrder,
+            SetSellerReference,
+            SignalOnOrder,
+            ShipOrder,
+            ShipParcel,
+            CorrectTracking,
+            HoldShopOrder,
+            ReleaseShopOrder,
+            CancelShopOrder,
+        ),
+    )
+)
 
 
 class Parcel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One Shopify fulfilment, as last read."""
+    """One Shopify fulfilment, as last read; and what the marketplace was told of it."""
 
     status: str
     updated_at: Instant
@@ -49,6 +98,13 @@ class Parcel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     carrier: str = ""
     tracking_number: str = ""
     tracking_url: str = ""
+    told: bool = False
+    shipment: str = ""  # the marketplace's id of it; "" where it is the whole order
+    told_tracking: tuple[str, str, str] = ("", "", "")  # carrier, number, address
+
+    @property
+    def tracking(self) -> tuple[str, str, str]:
+        return (self.carrier, self.tracking_number, self.tracking_url)
 
 
 class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -58,73 +114,290 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     order_id: OrderId
     terms: OrderPlaced | None = None  # None: news of the order came before the order itself
     state: str = ""  # the marketplace's word; the furthest it has reached
+    state_at: Instant | None = None  # since when, by its clock
     odd_state: str = ""  # a state nobody has told us about: everything is held until somebody does
     lines: dict[LineId, str] = {}  # line -> the marketplace's state of it
     address_given: bool = False
     country_code: str = ""
+    lacks: tuple[str, ...] = ()  # what the address lacks
+    po_box: bool = False
+    flagged: str = ""  # the entry of the blocklist that the buyer is on
+    debited: bool = False
+    incident: bool = False
+    message: bool = False
+    message_at: Instant | None = None  # since when the buyer waits for an answer
+    assessed: dict[LineId, Assessed] = {}  # how Shopify sees the lines
+    assessed_at: Instant | None = None
+    held: str = ""  # why a person wants it to wait
+    cleared: bool = False  # a person has let it go on: the rules hold nothing any more
+    refusal_asked: bool = False
     accepted: bool = False
     shop_order: ShopId | None = None
     shop_name: str = ""
     shop_total: Money | None = None
     shop_updated_at: Instant | None = None
     shop_cancelled_at: Instant | None = None
+    shop_units: dict[LineId, int] = {}  # units that stand on the Shopify order
+    shop_strangers: int = 0  # units there that no marketplace line knows
+    shop_address_moved: bool = False
+    on_hold: bool = False  # our hold is on its fulfilment orders
+    tags: tuple[str, ...] = ()  # signals that we gave
+    cancelled_by_us: bool = False
     reference_set: bool = False
+    canceled: dict[str, tuple[LineId, int]] = {}  # the marketplace's cancelation -> line and units
     parcels: dict[ShopId, Parcel] = {}
-    shipped: bool = False  # we told the marketplace so
+    shipped: bool = False  # we told the marketplace that the whole order left
+    steps: Steps = Steps()
+    told: frozenset[str] = frozenset()  # open exceptions that others told of it, and that it closes itself
+    clock: Instant | None = None  # the last moment that we were reminded of
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.channel, self.order_id)
 
     @property
     def wanted(self) -> tuple[OrderLine, ...]:
-        """The lines that are still to be shipped or were."""
+        """The lines that are still to be shipped or were, as first sold."""
         if self.terms is None:
             return ()
         return tuple(line for line in self.terms.lines if self.lines.get(line.line_id, "") not in DEAD)
 
     @property
+    def owed(self) -> dict[LineId, int]:
+        """Units of each line that were sold and not canceled since."""
+        units = {line.line_id: line.quantity for line in self.wanted}
+        for line, canceled in self.canceled.values():
+            if line in units:
+                units[line] -= canceled
+        return {line: left for line, left in units.items() if left > 0}
+
+    @property
+    def total(self) -> Money | None:
+        """What Shopify must arrive at: prices, shipping and fees of the lines that live, and their taxes where these come on top."""
+        if self.terms is None:
+            return None
+        total = Money(0, self.terms.currency)
+        for line in self.wanted:
+            total = total + line.price + line.shipping_price
+            for fee in line.fees:
+                total = total + fee.amount
+            if not self.terms.taxes_included:
+                for tax in (*line.taxes, *line.shipping_taxes):
+                    total = total + tax.amount
+        return total
+
+    @property
+    def ours_to_ship(self) -> bool:
+        """False: the operator's own fulfilment centre does it."""
+        return self.terms is not None and self.terms.fulfilled_by in ("", "DEFAULT")
+
+    @property
     def waits_for_acceptance(self) -> bool:
-        return self.terms is not None and self.state == "WAITING_ACCEPTANCE" and not self.odd_state
+        return self.terms is not None and self.state == "WAITING_ACCEPTANCE" and not self.odd_state and self.ours_to_ship
 
     @property
     def shippable(self) -> bool:
         """Ours to fulfil: paid or needing no payment yet, and we know where it goes."""
-        return self.state == "SHIPPING" and self.address_given and bool(self.wanted) and not self.odd_state
+        return self.state == "SHIPPING" and self.address_given and bool(self.wanted) and not self.odd_state and self.ours_to_ship
+
+    @property
+    def dead(self) -> bool:
+        """Nothing of it will ever be shipped."""
+        return self.state in DEAD or (self.terms is not None and bool(self.lines) and not self.wanted)
+
+    @property
+    def packed(self) -> dict[LineId, int]:
+        """Units in fulfilments that Shopify confirms."""
+        units: dict[LineId, int] = {}
+        for parcel in self.parcels.values():
+            if parcel.status == "SUCCESS":
+                for line, count in parcel.units.items():
+                    units[line] = units.get(line, 0) + count
+        return units
 
     @property
     def left_the_house(self) -> bool:
-        """Every unit is in a fulfilment that Shopify confirms."""
-        if self.shop_order is None or not self.wanted:
+        """Every unit that is owed is in a fulfilment that Shopify confirms."""
+        if self.shop_order is None or not self.owed:
             return False
-        packed: dict[LineId, int] = {}
-        for parcel in self.parcels.values():
-            if parcel.status == "SUCCESS":
-                for line, units in parcel.units.items():
-                    packed[line] = packed.get(line, 0) + units
-        return all(packed.get(line.line_id, 0) >= line.quantity for line in self.wanted)
+        packed = self.packed
+        return all(packed.get(line, 0) >= units for line, units in self.owed.items())
 
 
 def row_of(channel: ChannelId, order_id: OrderId) -> str:
     return f"{channel}:{order_id}"
 
 
-# Every event that says which order it is about.
-_OF_AN_ORDER = frozenset(
-    {
-        OrderPlaced,
-        OrderTermsChanged,
-        OrderStateChanged,
-        LineStateChanged,
-        DeliveryAddressGiven,
-        OrderAccepted,
-        ShopOrderCreated,
-        SellerReferenceSet,
-        ShopOrderSeen,
-        FulfilmentSeen,
-        OrderShipped,
-    }
-)
+# ---------------------------------------------------------------- the fold
+
+
+def _placed(order: Order, event: OrderPlaced) -> Order:
+    return replace(order, terms=event)
+
+
+def _terms_changed(order: Order, event: OrderTermsChanged) -> Order:
+    return replace(order, terms=event.terms)
+
+
+def _state_changed(order: Order, event: OrderStateChanged) -> Order:
+    state = event.state
+    if state not in RANKS:
+        return replace(order, odd_state=state, state_at=event.at)
+    if RANKS[state] < RANKS.get(order.state, -1):
+        return order
+    return replace(order, state=state, odd_state="", state_at=order.state_at if state == order.state else event.at)
+
+
+def _line_moved(order: Order, event: LineStateChanged) -> Order:
+    if RANKS.get(event.state, 99) < RANKS.get(order.lines.get(event.line_id, ""), -1):
+        return order
+    return replace(order, lines=order.lines | {event.line_id: event.state})
+
+
+def _addressed(order: Order, event: DeliveryAddressGiven) -> Order:
+    return replace(order, address_given=True, country_code=event.country_code, lacks=event.lacks, po_box=event.po_box)
+
+
+def _fulfilled(order: Order, event: FulfilmentSeen) -> Order:
+    known = order.parcels.get(event.fulfilment)
+    if known is not None and known.updated_at > event.updated_at:
+        return order
+    parcel = Parcel(
+        status=event.status,
+        updated_at=event.updated_at,
+        units=event.units,
+        carrier=event.carrier,
+        tracking_number=event.tracking_number,
+        tracking_url=event.tracking_url,
+        told=known.told if known else False,
+        shipment=known.shipment if known else "",
+        told_tracking=known.told_tracking if known else ("", "", ""),
+    )
+    return replace(order, parcels=order.parcels | {event.fulfilment: parcel})
+
+
+def _shop_seen(order: Order, event: ShopOrderSeen) -> Order:
+    if order.shop_updated_at is not None and order.shop_updated_at > event.updated_at:
+        return order
+    return replace(
+        order,
+        shop_updated_at=event.updated_at,
+        shop_cancelled_at=event.cancelled_at,
+        shop_units=event.units,
+        shop_strangers=event.strangers,
+        shop_address_moved=event.address_moved,
+    )
+
+
+def _told(order: Order, fulfilment: ShopId, tracking: tuple[str, str, str], shipment: str | None) -> Order:
+    parcel = order.parcels.get(fulfilment)
+    if parcel is None:
+        return order
+    told = replace(parcel, told=True, told_tracking=tracking, shipment=parcel.shipment if shipment is None else shipment)
+    return replace(order, parcels=order.parcels | {fulfilment: told})
+
+
+def _order_shipped(order: Order, event: OrderShipped) -> Order:
+    for fulfilment in event.fulfilments:
+        order = _told(order, fulfilment, (event.carrier, event.tracking_number, event.tracking_url), None)
+    return replace(order, shipped=True)
+
+
+def _shipment_made(order: Order, event: ShipmentMade) -> Order:
+    return _told(order, event.fulfilment, (event.carrier, event.tracking_number, event.tracking_url), event.shipment)
+
+
+def _corrected(order: Order, event: TrackingCorrected) -> Order:
+    return _told(order, event.fulfilment, (event.carrier, event.tracking_number, event.tracking_url), None)
+
+
+def _assessed(order: Order, event: LinesAssessed) -> Order:
+    if order.assessed_at is not None and order.assessed_at > event.read_at:
+        return order
+    return replace(order, assessed=event.lines, assessed_at=event.read_at)
+
+
+def _signalled(order: Order, event: OrderSignalled) -> Order:
+    since = (order.message_at or event.at) if event.message else None
+    return replace(order, incident=event.incident, message=event.message, message_at=since)
+
+
+def _canceled(order: Order, event: UnitsCanceled) -> Order:
+    return replace(order, canceled=order.canceled | {event.cancelation: (event.line_id, event.quantity)})
+
+
+def _stepped(order: Order, event: Event) -> Order:
+    steps = order.steps.after(event, TAGS)
+    return order if steps is order.steps else replace(order, steps=steps)
+
+
+def _released(order: Order, _event: OrderReleased) -> Order:
+    return replace(order, held="", cleared=True)
+
+
+def _opened(order: Order, event: ExceptionOpened) -> Order:
+    return replace(order, told=order.told | {event.key}) if event.key.startswith(TOLD_BY_OTHERS) else order
+
+
+def _closed(order: Order, event: ExceptionClosed) -> Order:
+    return replace(order, told=order.told - {event.key}) if event.key in order.told else order
+
+
+def _created(order: Order, event: ShopOrderCreated) -> Order:
+    return replace(order, shop_order=event.shop_order, shop_name=event.name, shop_total=event.total)
+
+
+def _reminded(order: Order, event: ReminderDue) -> Order:
+    return order if order.clock is not None and order.clock >= event.at else replace(order, clock=event.at)
+
+
+_FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
+    OrderPlaced: _placed,
+    OrderTermsChanged: _terms_changed,
+    OrderStateChanged: _state_changed,
+    LineStateChanged: _line_moved,
+    DeliveryAddressGiven: _addressed,
+    BuyerFlagged: lambda order, event: replace(order, flagged=event.entry),
+    OrderDebited: lambda order, _: replace(order, debited=True),
+    OrderSignalled: _signalled,
+    LinesAssessed: _assessed,
+    OrderAccepted: lambda order, _: replace(order, accepted=True),
+    ShopOrderCreated: _created,
+    SellerReferenceSet: lambda order, _: replace(order, reference_set=True),
+    ShopOrderSeen: _shop_seen,
+    FulfilmentSeen: _fulfilled,
+    OrderShipped: _order_shipped,
+    ShipmentMade: _shipment_made,
+    TrackingCorrected: _corrected,
+    UnitsCanceled: _canceled,
+    ShopOrderHeld: lambda order, _: replace(order, on_hold=True),
+    ShopOrderReleased: lambda order, _: replace(order, on_hold=False),
+    ShopOrderCancelled: lambda order, _: replace(order, cancelled_by_us=True),
+    ShopOrderTagged: lambda order, event: replace(order, tags=tuple(sorted({*order.tags, *event.tags}))),
+    OrderHeld: lambda order, event: replace(order, held=event.reason or "held"),
+    OrderReleased: _released,
+    OrderRefusalAsked: lambda order, _: replace(order, refusal_asked=True),
+    **dict.fromkeys(OF_STEPS, _stepped),
+    ExceptionOpened: _opened,
+    ExceptionClosed: _closed,
+    ReminderDue: _reminded,
+}
+# These name a stream, not an order.
+_BY_STREAM: Mapping[type[Event], str] = {
+    **dict.fromkeys(
+        (CommandConfirmed, CommandRefused, CommandBuried, ExceptionRetried, ExceptionResolved, ExceptionOpened, ExceptionClosed), "subject"
+    ),
+    ReminderDue: "about",
+}
+_PREFIX = order_stream(ChannelId(""), OrderId("")).partition(":")[0]
 
 
 def keys(event: Event) -> Iterable[str]:
-    return (f"{event.channel}:{event.order_id}",) if type(event) in _OF_AN_ORDER else ()  # type: ignore[attr-defined]
+    kind = type(event)
+    if kind in _BY_STREAM:
+        stream: str = getattr(event, _BY_STREAM[kind])
+        return (stream.removeprefix(_PREFIX),) if stream.startswith(_PREFIX) else ()
+    return (f"{event.channel}:{event.order_id}",) if kind in _FOLDS else ()  # type: ignore[attr-defined]
 
 
 def initial(key: str) -> Order:
@@ -133,100 +406,8 @@ def initial(key: str) -> Order:
 
 
 def evolve(order: Order, event: Event) -> Order:
-    match event:
-        case OrderStateChanged(state=state):
-            if state not in RANKS:
-                return replace(order, odd_state=state)
-            if RANKS[state] < RANKS.get(order.state, -1):
-                return order
-            return replace(order, state=state, odd_state="")
-        case LineStateChanged(line_id=line, state=state):
-            if RANKS.get(state, 99) < RANKS.get(order.lines.get(line, ""), -1):
-                return order
-            return replace(order, lines=order.lines | {line: state})
-        case FulfilmentSeen(fulfilment=fulfilment):
-            known = order.parcels.get(fulfilment)
-            if known is not None and known.updated_at > event.updated_at:
-                return order
-            parcel = Parcel(
-                status=event.status,
-                updated_at=event.updated_at,
-                units=event.units,
-                carrier=event.carrier,
-                tracking_number=event.tracking_number,
-                tracking_url=event.tracking_url,
-            )
-            return replace(order, parcels=order.parcels | {fulfilment: parcel})
-        case ShopOrderSeen():
-            if order.shop_updated_at is not None and order.shop_updated_at > event.updated_at:
-                return order
-            return replace(order, shop_updated_at=event.updated_at, shop_cancelled_at=event.cancelled_at)
-        case OrderPlaced():
-            return replace(order, terms=event)
-        case OrderTermsChanged(terms=terms):
-            return replace(order, terms=terms)
-        case DeliveryAddressGiven(country_code=country_code):
-            return replace(order, address_given=True, country_code=country_code)
-        case OrderAccepted():
-            return replace(order, accepted=True)
-        case ShopOrderCreated(shop_order=shop_order, name=name, total=total):
-            return replace(order, shop_order=shop_order, shop_name=name, shop_total=total)
-        case SellerReferenceSet():
-            return replace(order, reference_set=True)
-        case OrderShipped():
-            return replace(order, shipped=True)
-    return order
-
-
-def decide(was: Order, now: Order) -> Iterator[Command]:
-    """What each side must be told because this order changed. Each command is asked for once: when its reason first holds."""
-    if now.waits_for_acceptance and not was.waits_for_acceptance:
-        yield AcceptOrder(channel=now.channel, order_id=now.order_id, accepted=tuple(line.line_id for line in now.wanted))
-    if now.shippable and not was.shippable and now.shop_order is None:
-        yield _creation(now)
-    if now.shop_order is not None and was.shop_order is None:
-        yield SetSellerReference(channel=now.channel, order_id=now.order_id, reference=now.shop_name)
-    if now.state == "SHIPPING" and now.left_the_house and not (was.state == "SHIPPING" and was.left_the_house):
-        yield _dispatch(now)
-
-
-def _creation(order: Order) -> CreateShopOrder:
-    terms = order.terms
-    assert terms is not None  # shippable says so
-    lines = order.wanted
-    total = Money(0, terms.currency)
-    for line in lines:
-        total = total + line.price + line.shipping_price
-        if not terms.taxes_included:
-            for tax in (*line.taxes, *line.shipping_taxes):
-                total = total + tax.amount
-    return CreateShopOrder(
-        channel=order.channel,
-        order_id=order.order_id,
-        placed_at=terms.placed_at,
-        currency=terms.currency,
-        taxes_included=terms.taxes_included,
-        lines=lines,
-        total=total,
-        shipping_method=terms.shipping_method,
-        shipping_label=terms.shipping_label,
-        ship_by=terms.ship_by,
-        test=terms.test,
-    )
-
-
-def _dispatch(order: Order) -> ShipOrder:
-    parcels = {fulfilment: parcel for fulfilment, parcel in order.parcels.items() if parcel.status == "SUCCESS"}
-    tracked = [parcel for parcel in parcels.values() if parcel.tracking_number]
-    last = max(tracked or parcels.values(), key=lambda parcel: parcel.updated_at)
-    return ShipOrder(
-        channel=order.channel,
-        order_id=order.order_id,
-        fulfilments=tuple(sorted(parcels)),
-        carrier=last.carrier,
-        tracking_number=last.tracking_number,
-        tracking_url=last.tracking_url,
-    )
+    fold = _FOLDS.get(type(event))
+    return fold(order, event) if fold else order
 
 
 orders = Projection(name="orders", state=Order, initial=initial, keys=keys, evolve=evolve)

@@ -214,6 +214,7 @@ class AnswerReturn(StateGuarded, _OrderCommand, tag="answer_return"):
     lane = Lane.REFUND
     return_id: str
     answer: str  # accepted, received, compliant
+    lines: tuple[LineId, ...] = ()  # that are compliant; empty: all of it
 
     @property
     def part(self) -> str:

@@ -2,17 +2,23 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+from schemas.events.commands import CommandConfirmed, CommandRefused
 from schemas.events.inventory import StockCounted, StockImportFinished
 from schemas.events.orders import (
+    Assessed,
     DeliveryAddressGiven,
     FulfilmentSeen,
+    LinesAssessed,
     LineStateChanged,
     OrderPlaced,
     OrderStateChanged,
     ShopLine,
     ShopOrderCreated,
+    ShopOrderSeen,
 )
+from schemas.events.people import ReminderDue
 from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, ShopId, Sku
 
 CHANNEL, ORDER = ChannelId("asos"), OrderId("00012345-A")
@@ -59,6 +65,32 @@ def line_state(name: str, number: int = 1, sku: str = "TEE-RED-M") -> LineStateC
 
 def address() -> DeliveryAddressGiven:
     return DeliveryAddressGiven(channel=CHANNEL, order_id=ORDER, country_code="GB")
+
+
+def assessed(available: int | None = 10, line: str = f"{ORDER}-1", sku: str = "TEE-RED-M", **more: Any) -> LinesAssessed:
+    fields: dict[str, Any] = {"variants": 1, "available": available, "price": Money(2450, "GBP")}
+    seen = Assessed(**{"sku": Sku(sku)} | fields | more)
+    return LinesAssessed(channel=CHANNEL, order_id=ORDER, lines={LineId(line): seen}, read_at=NOON)
+
+
+def shop_seen(**more: Any) -> ShopOrderSeen:
+    fields: dict[str, Any] = {"channel": CHANNEL, "order_id": ORDER, "shop_order": ShopId("gid://shopify/Order/1"), "updated_at": NOON}
+    return ShopOrderSeen(**fields | {"units": {LineId(f"{ORDER}-1"): 1}} | more)
+
+
+def reminded(at: datetime) -> ReminderDue:
+    return ReminderDue(about=f"order-{CHANNEL}:{ORDER}", at=at)
+
+
+def refused(command: str, detail: str = "no", field: str = "", part: str = "", word: str = "") -> CommandRefused:
+    subject = f"order-{CHANNEL}:{ORDER}"
+    return CommandRefused(
+        command_id=UUID(int=1), command=command, subject=subject, attempt=1, detail=detail, field=field, word=word, part=part
+    )
+
+
+def confirmed(command: str, part: str = "") -> CommandConfirmed:
+    return CommandConfirmed(command_id=UUID(int=1), command=command, subject=f"order-{CHANNEL}:{ORDER}", attempt=1, part=part)
 
 
 def created(**more: Any) -> ShopOrderCreated:

@@ -1,4 +1,8 @@
-"""Countries as Mirakl writes them (ISO 3166-1 alpha-3) to what Shopify takes (alpha-2). The standard's list of 2026-02-16."""
+"""Countries as Mirakl writes them to what Shopify takes, ISO 3166-1 alpha-2: from alpha-3 (the list of 2026-02-16), or from a name."""
+
+from functools import cache
+
+from babel import Locale
 
 _PAIRS = """
 ABW:AW AFG:AF AGO:AO AIA:AI ALA:AX ALB:AL AND:AD ARE:AE ARG:AR ARM:AM ASM:AS ATA:AQ ATF:TF ATG:AG AUS:AU AUT:AT AZE:AZ BDI:BI BEL:BE
@@ -19,3 +23,33 @@ ZMB:ZM ZWE:ZW
 
 ALPHA_2 = dict(pair.split(":") for pair in _PAIRS.split())
 CODES = frozenset(ALPHA_2.values())
+
+# The languages of the sites that asos and its like run. A name is looked up in all of them: nobody says in which it was written.
+LANGUAGES = "en cs da de es fi fr it nl no pl pt sv".split()
+COMMON = {
+    "uk": "GB",
+    "england": "GB",
+    "scotland": "GB",
+    "wales": "GB",
+    "northern ireland": "GB",
+    "great britain": "GB",
+    "holland": "NL",
+    "usa": "US",
+}
+
+
+def by_name(name: str) -> str:
+    """The code of a country by its name, without case; "" for a name that none has, or more than one."""
+    return _names().get(" ".join(name.split()).casefold(), "")
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Names of the Unicode common locale data; what is the name of two in different languages is nobody's."""
+    found: dict[str, str] = {}
+    for language in LANGUAGES:
+        for code, name in Locale(language).territories.items():
+            if code in CODES:
+                known = name.casefold()
+                found[known] = code if found.get(known, code) == code else ""
+    return found | COMMON

@@ -1,11 +1,12 @@
-"""Mirakl's payloads, field for field of what we use. Any key may be absent or null, whatever the contract calls required.
+"""What Mirakl says of orders and returns, field for field of what we use.
 
+Any key may be absent or null, whatever the contract calls required.
 Amounts and quantities stay the literal they came as (`Raw`): ints and floats alternate for one field, and neither is trusted. Codes and
 states are open lists, hence text. Ids come as text or as whole numbers.
 """
 
 import re
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,7 +18,10 @@ T = TypeVar("T")
 
 
 class Part(Struct):
+    """A part of an amount, and whom it concerns."""
+
     payable_to_shop: bool | None = None
+    debitable_from_customer: bool | None = None
 
 
 class Breakdown(Struct):
@@ -32,18 +36,50 @@ class Tax(Struct):
 
 
 class Fee(Struct):
+    code: Text = None
     amount: Amount = NONE
 
 
 class Cancelation(Struct):
     """What was taken off a line since it was sold; the line shows what is left."""
 
+    id: Text = None
     amount: Amount = NONE
     shipping_amount: Amount = NONE
     quantity: Amount = NONE
     taxes: list[Tax] | None = None
     shipping_taxes: list[Tax] | None = None
     fees: list[Fee] | None = None
+    reason_code: Text = None
+    created_date: str | None = None
+
+
+class Refund(Struct):
+    """What is given back of a line; the line shows what it was without it."""
+
+    id: Text = None
+    amount: Amount = NONE
+    shipping_amount: Amount = NONE
+    quantity: Amount = NONE
+    taxes: list[Tax] | None = None
+    shipping_taxes: list[Tax] | None = None
+    fees: list[Fee] | None = None
+    reason_code: Text = None
+    refund_state: str | None = None
+    state: str | None = None  # of older answers
+    created_date: str | None = None
+
+
+class Campaign(Struct):
+    identifier: Text = None
+
+
+class Promotion(Struct):
+    """Taken off a line's price already. With a campaign it is the operator's, without one the seller's own."""
+
+    id: Text = None
+    deduced_amount: Amount = NONE
+    campaign: Campaign | None = None
 
 
 class OrderLine(Struct):
@@ -54,15 +90,18 @@ class OrderLine(Struct):
     product_title: str | None = None
     quantity: Amount = NONE
     price_unit: Amount = NONE
+    origin_unit_price: Amount = NONE
     price: Amount = NONE
+    price_amount_breakdown: Breakdown | None = None
     shipping_price: Amount = NONE
     taxes: list[Tax] | None = None
     shipping_taxes: list[Tax] | None = None
     fees: list[Fee] | None = None
+    promotions: list[Promotion] | None = None
+    discount_campaign: Campaign | None = None
     cancelations: list[Cancelation] | None = None
+    refunds: list[Refund] | None = None
     last_updated_date: str | None = None
-    shipped_date: str | None = None
-    received_date: str | None = None
 
 
 class Address(Struct):
@@ -83,9 +122,33 @@ class Address(Struct):
 
 
 class Customer(Struct):
+    customer_id: Text = None
     firstname: Text = None
     lastname: Text = None
     shipping_address: Address | None = None
+
+
+class Channel(Struct):
+    code: Text = None
+
+
+class Center(Struct):
+    code: Text = None
+
+
+class Fulfilment(Struct):
+    center: Center | None = None
+
+
+class AdditionalField(Struct):
+    """What the operator has added to orders; `value` is of any type."""
+
+    code: Text = None
+    value: Raw = NONE
+
+
+class DeliveryDate(Struct):
+    latest: str | None = None
 
 
 class Order(Struct):
@@ -99,13 +162,26 @@ class Order(Struct):
     order_state: str | None = None
     order_state_reason_code: Text = None
     order_lines: list[OrderLine] | None = None
+    total_price: Amount = NONE
+    payment_workflow: Text = None
+    channel: Channel | None = None
+    fulfillment: Fulfilment | None = None
     customer: Customer | None = None
     customer_notification_email: str | None = None
+    customer_debited_date: str | None = None
+    delivery_date: DeliveryDate | None = None
+    order_additional_fields: list[AdditionalField] | None = None
     shipping_deadline: str | None = None
     shipping_type_code: Text = None
     shipping_type_label: Text = None
     shipping_carrier_code: Text = None
+    shipping_company: Text = None
     shipping_tracking: Text = None
+    shipping_tracking_url: Text = None
+    can_cancel: bool | None = None
+    can_shop_ship: bool | None = None
+    has_incident: bool | None = None
+    has_customer_message: bool | None = None
 
 
 class OrderPage(Struct):
@@ -115,64 +191,40 @@ class OrderPage(Struct):
     total_count: int | None = None
 
 
-class UpdateError(Struct):
-    code: str | None = None
-    field: str | None = None
-    message: str | None = None
+class ReturnTracking(Struct):
+    tracking_number: Text = None
 
 
-class UpdatedOrder(Struct):
+class Compliance(Struct):
+    compliant: bool | None = None
+
+
+class ReturnLine(Struct):
+    order_line_id: Text = None
+    quantity: Amount = NONE
+    reason_code: Text = None
+    compliance: list[Compliance] | None = None
+
+
+class Return(Struct):
+    """RT11."""
+
+    id: Text = None
     order_id: Text = None
-    errors: list[UpdateError] | None = None
+    state: str | None = None
+    reason_code: Text = None
+    rma: Text = None
+    return_lines: list[ReturnLine] | None = None
+    tracking: ReturnTracking | None = None
+    date_created: str | None = None
+    last_updated: str | None = None
 
 
-class UpdatedOrders(Struct):
-    """OR04: what went wrong stands beside each order, in a 200."""
+class ReturnPage(Struct):
+    """RT11. Each return is read by itself, as orders are."""
 
-    updated_orders: list[UpdatedOrder] | None = None
-
-
-class ImportAccepted(Struct):
-    import_id: Text = None
-
-
-class ImportStatus(Struct):
-    status: str | None = None
-    has_error_report: bool | None = None
-
-
-class Account(Struct):
-    shop_id: Text = None
-    shop_name: Text = None
-    shop_state: str | None = None
-    currency_iso_code: str | None = None
-
-
-class Shipment(Struct):
-    multi_shipment: bool | None = None
-
-
-class Workflows(Struct):
-    order_acceptance: str | None = None
-
-
-class Features(Struct):
-    shipment: Shipment | None = None
-    order_workflows: Workflows | None = None
-    order_tax_mode: str | None = None
-
-
-class Platform(Struct):
-    features: Features | None = None
-
-
-class Carrier(Struct):
-    code: Text = None
-    label: Text = None
-
-
-class Carriers(Struct):
-    carriers: list[Carrier] | None = None
+    data: list[Raw] | None = None
+    next_page_token: str | None = None
 
 
 def read(body: bytes | Raw, kind: type[T]) -> T:
@@ -186,61 +238,11 @@ def where(error: msgspec.DecodeError) -> str:
     return at[1] if at else ""
 
 
-def identity(raw: bytes | Raw) -> str | None:
+def identity(raw: bytes | Raw, field: str = "order_id") -> str | None:
     """The order_id of an order that may be unreadable otherwise; None where even that is missing."""
     try:
-        value = msgspec.json.decode(raw, type=dict[str, Raw]).get("order_id", NONE)
+        value = msgspec.json.decode(raw, type=dict[str, Raw]).get(field, NONE)
         found = msgspec.json.decode(value, type=str | int) if bytes(value) else ""
     except msgspec.DecodeError:
         return None
     return str(found) or None
-
-
-# ---------------------------------------------------------------- what is new to us
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Known from the contract and passed over: not used here, so not declared above.
-PASSED_OVER = {
-    "order": _words(
-        """can_cancel can_shop_ship channel customer_debited_date customer_directly_pays_seller delivery_date discount_campaigns fulfillment
-        fully_refunded has_customer_message has_incident has_invoice invoice_details leadtime_to_ship order_additional_fields order_refunds
-        order_state_reason_label order_taxes paymentType payment_duration payment_type payment_workflow price promotions quote_id references
-        shipping_carrier_standard_code shipping_company shipping_price shipping_pudo_id shipping_tracking_url shipping_type_standard_code
-        shipping_zone_code shipping_zone_label total_commission total_price transaction_date transaction_number"""
-    ),
-    "line": _words(
-        """can_refund category_code category_label commission_fee commission_rate_vat commission_taxes commission_vat created_date
-        debited_date description discount_campaign eco_contributions measurement offer_id offer_state_code order_line_additional_fields
-        order_line_index order_line_state_reason_label origin_unit_price price_additional_info price_amount_breakdown product_medias
-        product_shop_sku product_sku promotions purchase_information refunds shipping_from shipping_price_additional_unit
-        shipping_price_amount_breakdown shipping_price_unit tax_legal_notice total_commission total_price"""
-    ),
-    "address": frozenset({"civility"}),
-}
-KNOWN = {
-    name: PASSED_OVER[name] | set(kind.__struct_fields__) for name, kind in (("order", Order), ("line", OrderLine), ("address", Address))
-}
-
-# Order and line states; seller API reference and two SDKs, 2026-08-13. An open list: others are kept as they come, and counted.
-STATES = _words(
-    """STAGING WAITING_ACCEPTANCE WAITING_DEBIT WAITING_DEBIT_PAYMENT SHIPPING SHIPPED TO_COLLECT RECEIVED CLOSED REFUSED CANCELED
-    INCIDENT_OPEN INCIDENT_CLOSED REFUNDED WAITING_REFUND WAITING_REFUND_PAYMENT"""
-)
-
-
-def strangers(raw: bytes | Raw) -> tuple[int, int]:
-    """How many fields of an order, and how many of its states, are new to us. None, where it cannot be read at all."""
-    try:
-        order: Any = msgspec.json.decode(raw)
-        lines: list[dict[str, Any]] = order.get("order_lines") or []
-        address: dict[str, Any] = (order.get("customer") or {}).get("shipping_address") or {}
-        fields = len(order.keys() - KNOWN["order"]) + len(address.keys() - KNOWN["address"])
-        fields += sum(len(line.keys() - KNOWN["line"]) for line in lines)
-        states = {order.get("order_state"), *(line.get("order_line_state") for line in lines)} - {None}
-    except (msgspec.DecodeError, AttributeError, TypeError):
-        return 0, 0
-    return fields, len(states - STATES)

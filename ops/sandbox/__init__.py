@@ -4,11 +4,16 @@ The rooms, from the inside out:
 
     chance.py, agenda.py, money.py   draws from a seed, what falls due when, amounts: pure
     shopify/, mirakl/                the two systems; no I/O, no clock: every operation is told its input and the time
-    plan.py, catalogue.py            what a world starts with and what is going to happen in it
-    people.py, actors.py             who buys and where they live; the warehouse that ships
-    world.py, journal.py             both systems and the actors; every change is a journalled operation, so a killed world comes back
-    truth.py                         the whole of both as plain data, for whoever compares
-    wire.py, faults.py, face.py      requests and replies as values; what goes wrong on demand; aiohttp, the one room with a network
+    plan.py, scenario.py             what a world starts with and what happens in it, and the files that say so; scenarios/ come along
+    catalogue.py, people.py          the goods; who buys and where they live
+    scene.py, actors.py              whose turn it is: buyers.py, warehouse.py, office.py
+    world.py, journal.py             both systems and the people; every change is a journalled operation, so a killed world comes back
+    calls.py, history.py             who called for what; what quantities were of late
+    truth.py, referee/               the whole of both as plain data, and the judge who reads it
+    wire.py, systems.py              requests and replies as values; both systems behind their addresses
+    faults.py                        what goes wrong, by name; distort.py, what it makes of a reply, and retell.py, of what a reply says
+    face.py, server.py, levers.py    aiohttp: the rooms with a network; steps.py, a clock that is moved by hand
+    soak.py                          many small worlds, to see that all of it holds
 
-Nothing here knows anything of the engine, its events or its adapters: another connector can be tried against it as well.
+Nothing here knows anything of the engine's events or its adapters: another connector can be tried against it as well.
 """

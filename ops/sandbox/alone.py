@@ -1,36 +1,109 @@
-"""`crossdock sandbox`: both systems on loopback, until Ctrl-C."""
+"""`crossdock sandbox`: both systems on loopback, until Ctrl-C; and what there is to know before."""
 
 import signal
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
+from msgspec.structs import replace
 from rich.console import Console
+from rich.table import Table
 
 from engine.ports import AcceleratedClock, Clock, SystemClock, TcpNet
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET, serve_sandbox
+from ops.sandbox.faults import KINDS
 from ops.sandbox.plan import Plan
+from ops.sandbox.scenario import library, read_scenario
+from ops.sandbox.soak import soak
+from ops.sandbox.steps import SteppedClock
 from ops.sandbox.world import World
 
+BEGINNING = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)  # of a world whose time is stepped: so that it is the same one tomorrow
 
-async def stand_alone(*, port: int, seed: int, data: Path | None, speed: float, orders: int, offers_open: bool) -> int:
+
+def planned(scenario: str, orders: int | None, offers: str | None) -> Plan:
+    """The scenario, with what was asked for beside it. StartupError as read_scenario."""
+    plan = read_scenario(scenario) if scenario else Plan()
+    if orders is not None:
+        plan = replace(plan, marketplace_orders=orders)
+    if offers is not None:
+        plan = replace(plan, offers_open="at_stock" if offers == "stock" else "at_zero")
+    return plan
+
+
+async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, speed: float | None, start: datetime | None = None) -> int:
+    """`speed` None: time stands still until it is stepped. `start` None: now; where time stands still, always the same moment."""
     console = Console(highlight=False, soft_wrap=True)
-    now = SystemClock().now()
-    plan = Plan(marketplace_orders=orders, offers_open="at_stock" if offers_open else "at_zero")
+    now = start or (BEGINNING if speed is None else SystemClock().now())
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         world = World.open(data / "sandbox.journal", plan, seed, now)
     else:
         world = World(plan, seed, now)
     clock: Clock = SystemClock()
-    if speed != 1.0 or world.now > now + timedelta(seconds=1):
+    if speed is None:
+        clock = SteppedClock(max(world.now, now))
+    elif speed != 1.0 or start is not None or world.now > now + timedelta(seconds=1):
         clock = AcceleratedClock(max(world.now, now), speed)
     async with serve_sandbox(world, clock, TcpNet(), port=port) as sandbox:
+        told = world.actors.plan  # of the journal, if there was one
+        console.print(f"[bold]{told.about or 'Nothing happens here by itself.'}[/]  seed {world.shop.seed}, {told.skus} SKUs")
         console.print(f"Shopify  {sandbox.shopify_url}   token {TOKEN}, webhook secret {WEBHOOK_SECRET}, shop {world.shop.domain}")
         console.print(f"Mirakl   {sandbox.mirakl_url}   key {API_KEY}, shop_id {world.account.shop_id}")
-        console.print(f"Truth    {sandbox.url}/sandbox/state   levers: POST /sandbox/buy, /stock, /ship, /switches, /faults")
+        console.print(f"Levers   {sandbox.url}/sandbox/   what can be done with it: read it first")
+        console.print(f"Truth    {sandbox.url}/sandbox/state   judged by: crossdock referee {sandbox.url}")
+        passes = (
+            "stands still: POST /sandbox/step"
+            if speed is None
+            else "passes as it does"
+            if speed == 1.0
+            else f"passes {speed:g} times as fast"
+        )
+        console.print(f"Time     {passes}. Ctrl-C ends it{', and --data brings it back' if data else ''}.")
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break
     world.close()
     return 0
+
+
+def print_scenarios() -> int:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, _ in library():
+        plan = read_scenario(name)
+        table.add_row(f"[bold]{name}[/]", plan.about)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def print_faults() -> int:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("fault", "hits", "takes effect", "what is seen"):
+        table.add_column(heading, no_wrap=heading == "fault")
+    for name, kind in KINDS.items():
+        hits = {"any": "", "read": "reads", "change": "changes"}[kind.hits]
+        effect = "" if kind.where == "webhook" else {"never": "no", "always": "yes", "either": "either way"}[kind.effect]
+        table.add_row(name, " ".join(filter(None, (kind.where.replace("any", "both"), kind.only or hits))), effect, kind.says)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def soak_all(seeds: Iterable[int]) -> int:
+    """Exit code 1 if a class of faults was never met, or a seed came out in two ways."""
+    result = soak(seeds)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("fault")
+    table.add_column("met", justify="right")
+    for name in KINDS:
+        table.add_row(name, str(result.met.get(name, 0)), style=None if result.met.get(name) else "red")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"{result.seeds} seeds, {result.calls} calls, {result.orders} orders, {sum(result.met.values())} faults of {len(KINDS)} classes"
+    )
+    for problem in result.problems:
+        console.print(f"[red]✗[/] {problem}")
+    return 1 if result.problems else 0

@@ -1,11 +1,14 @@
 """The goods of a new world: the same variants in the shop and on offer at the marketplace."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from ops.sandbox.chance import choose, digits, happens, whole
-from ops.sandbox.mirakl.settings import CARRIERS
-from ops.sandbox.mirakl.state import Account, Offer
-from ops.sandbox.plan import Plan
+from ops.sandbox.mirakl import offers
+from ops.sandbox.mirakl.goods import Offer
+from ops.sandbox.mirakl.registry import CARRIERS
+from ops.sandbox.mirakl.state import Account
+from ops.sandbox.plan import Awkward, Plan
 from ops.sandbox.shopify import products, stock
 from ops.sandbox.shopify.state import Shop, Variant
 
@@ -38,11 +41,30 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
         _spread(plan, shop, variant, units, at)
         offered = stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0
         _offer(account, shop, variant, n, offered)
-    if plan.awkward_catalogue:
-        for n, sku in enumerate(("HT-TWICE", "HT-TWICE", None, "HT-UNTRACKED"), plan.skus):
-            variant = _variant(shop, n, sku, at)
-            _spread(plan, shop, variant, 5, at)
-            shop.items[variant.item_id].tracked = sku != "HT-UNTRACKED"
+    for n, (kind, sku) in enumerate(_awkward(plan.awkward), plan.skus):
+        variant = _variant(shop, n, sku, at)
+        _spread(plan, shop, variant, 5, at)
+        if kind == "untracked":
+            shop.items[variant.item_id].tracked = False
+        elif kind == "negative":
+            level = next(iter(shop.levels[variant.item_id].values()))
+            level.available = -2
+        elif kind == "archived":
+            shop.products[variant.product_id].status = "ARCHIVED"
+        if kind not in ("shared", "nameless"):
+            _offer(account, shop, variant, n, stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0)
+
+
+def _awkward(wanted: Awkward) -> Iterator[tuple[str, str | None]]:
+    """Kind and SKU of each variant; a shared one is there twice."""
+    yield from (("shared", f"HT-TWICE{_nth(n)}") for n in range(wanted.shared) for _ in range(2))
+    yield from (("nameless", None) for _ in range(wanted.nameless))
+    for kind in ("untracked", "negative", "archived"):
+        yield from ((kind, f"HT-{kind.upper()}{_nth(n)}") for n in range(getattr(wanted, kind)))
+
+
+def _nth(n: int) -> str:
+    return f"-{n + 1}" if n else ""
 
 
 def _sku(n: int) -> str:
@@ -82,7 +104,7 @@ def _spread(plan: Plan, shop: Shop, variant: Variant, units: int, at: datetime) 
 def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int) -> None:
     sku, product = variant.sku or "", shop.products[variant.product_id]
     dearer = whole(shop.seed, 0, 3, "dearer", n) * 100 + choose(shop.seed, (0, 0, 1, 7, 50), "odd", n)
-    account.offers[sku] = Offer(
+    offer = Offer(
         id=23_000_000 + 7 * n,
         sku=sku,
         product_sku=f"{150_000_000 + 13 * n}",
@@ -90,6 +112,9 @@ def _offer(account: Account, shop: Shop, variant: Variant, n: int, quantity: int
         category=product.title.rpartition(" ")[2],
         ean=variant.barcode or f"50{digits(shop.seed, 11, 'ean', n)}",
         price=variant.price + dearer,
-        quantity=quantity,
+        quantity=max(0, quantity),
+        created_at=account.created_at,
         updated_at=account.created_at,
     )
+    offers.put(account, offer, account.created_at)
+    account.moved.append((sku, "the start"))

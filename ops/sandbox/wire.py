@@ -11,6 +11,7 @@ class Request(Struct, frozen=True):
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = {}  # names in lower case
     body: bytes = b""
+    base: str = ""  # under which the system is served, for addresses in its answers: http://127.0.0.1:8080/mirakl
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")

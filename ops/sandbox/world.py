@@ -5,6 +5,7 @@ do is decided once, journalled with all its particulars, and on a rebuild only c
 """
 
 import contextlib
+import hashlib
 from collections.abc import Container, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import msgspec
 
 from ops.sandbox import actors as people
-from ops.sandbox import catalogue
+from ops.sandbox import buyers, catalogue
+from ops.sandbox.calls import Ledger
+from ops.sandbox.history import History
 from ops.sandbox.journal import Entry, Journal, read
 from ops.sandbox.mirakl import operations as mirakl
 from ops.sandbox.mirakl.state import Account
@@ -33,12 +36,16 @@ class World:
         plan = msgspec.convert(msgspec.to_builtins(plan), Plan)  # a copy: switches can be moved, each world's its own
         self.now = at
         self._journal: Journal | None = None
-        self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify)
+        self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
         self.account = Account(seed=seed, created_at=at, switches=plan.mirakl)
-        self.actors = people.Actors(seed=seed, plan=plan)
+        self.actors = people.Actors(seed=seed, plan=plan, began=at)
+        self.calls = Ledger()
+        self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
         catalogue.stock_shelves(plan, self.shop, self.account, at)
+        mirakl.begin(self.account, at)
         people.begin(self.actors, at)
+        self._observe()
         if journal is not None:
             journal.append(Entry(at, "found", {"plan": msgspec.to_builtins(plan), "seed": seed}))
             self.write_to(journal)
@@ -99,16 +106,57 @@ class World:
         try:
             match system:
                 case "shopify":
-                    return shopify.perform(self.shop, operation, arguments, self.now)
+                    return self._noted(op, arguments, shopify.perform(self.shop, operation, arguments, self.now))
                 case "mirakl":
-                    return mirakl.perform(self.account, operation, arguments, self.now)
+                    return self._noted(op, arguments, mirakl.perform(self.account, operation, arguments, self.now))
                 case "switch":
                     return self._switch(operation, arguments)
                 case "actors":
                     return people.carry_out(self._scene, operation, arguments, self.now)
+                case "act":
+                    return self._act(operation, arguments)
+                case "calls":
+                    return self._call(operation, arguments)
             raise ValueError(f"no such operation: {op}")
+        except RefusalError as refused:
+            self.calls.note(op, arguments, refused=str(refused))
+            raise
         finally:
             people.notice(self._scene, self.now)
+            self._observe()
+
+    def _noted(self, op: str, arguments: dict[str, Any], result: Any) -> Any:
+        self.calls.note(op, arguments, result)
+        return result
+
+    def _act(self, system: str, arguments: dict[str, Any]) -> Any:
+        """What people do by hand. What makes no sense is refused, now and on every rebuild."""
+        do, given = arguments["do"], arguments["given"]
+        try:
+            if system == "shopify":
+                return shopify.perform(self.shop, do, given, self.now)
+            return mirakl.perform(self.account, do, given, self.now)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as wrong:
+            raise RefusalError(f"{do} does not work like that: {wrong}") from None
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        match operation:
+            case "begin":
+                return self.calls.begin(**arguments, at=self.now)
+            case "end":
+                return self.calls.end(**arguments)
+            case "met":
+                return self.calls.met(**arguments)
+        raise ValueError(f"no such operation: calls.{operation}")
+
+    def _observe(self) -> None:
+        """Takes down what the quantities of both sides have come to, where they moved."""
+        for item in self.shop.moved:
+            self.history.counted(self.shop, item, self.now)
+        for sku, why in self.account.moved:
+            self.history.offered(self.account, sku, why, self.now)
+        self.shop.moved.clear()
+        self.account.moved.clear()
 
     def advance(self, until: datetime) -> None:
         """Lets everything happen that is due by then, each at its own time."""
@@ -138,6 +186,7 @@ class World:
             people.notice(self._scene, first)
         else:
             mirakl.advance(self.account, first)
+        self._observe()
         return True
 
     # ------------------------------------------------------------------------------------------------------- what is asked
@@ -155,7 +204,7 @@ class World:
         """Sends a buyer now. Returns the marketplace's order id or the shop's order number; None if nothing was for sale."""
         self.advance(at)
         n = people.FAR + self.actors.sent + 1
-        wanted = people.basket(self._scene, n, website=website, sku=sku, quantity=quantity)
+        wanted = buyers.basket(self._scene, n, self.now, website=website, sku=sku, quantity=quantity)
         bought: str | int | None = self._record("actors.buyer", {"n": n, "basket": wanted})
         return bought
 
@@ -170,6 +219,7 @@ class World:
             self.shop.switches = switched
         else:
             self.account.switches = switched
+            mirakl.switched(self.account, self.now)
 
     def _switched(self, system: str, values: dict[str, Any]) -> ShopifySwitches | MiraklSwitches:
         if system not in ("shopify", "mirakl"):
@@ -181,4 +231,7 @@ class World:
 
     def snapshot(self) -> bytes:
         """Everything, as bytes to compare."""
-        return msgspec.json.encode((self.now, self.shop, self.account, self.actors))
+        return msgspec.json.encode((self.now, self.shop, self.account, self.actors, self.calls, self.history))
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.snapshot()).hexdigest()

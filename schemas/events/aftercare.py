@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from schemas.events.base import Event, Note
 from schemas.streams import order_stream
-from schemas.values import ChannelId, Instant, LineId, Money, OrderId, ShopId, Sku, Tax
+from schemas.values import ChannelId, Fee, Instant, LineId, Money, OrderId, ShopId, Sku, Tax
 
 
 class UnitsCanceled(Event, tag="units_canceled"):
@@ -23,6 +23,7 @@ class UnitsCanceled(Event, tag="units_canceled"):
     quantity: int = 0
     taxes: tuple[Tax, ...] = ()
     shipping_taxes: tuple[Tax, ...] = ()
+    fees: tuple[Fee, ...] = ()
     reason: str = ""  # the marketplace's code
     at: Instant | None = None
 
@@ -40,6 +41,7 @@ class RefundSeen(Event, tag="refund_seen"):
     quantity: int = 0  # informative: amounts tell
     taxes: tuple[Tax, ...] = ()
     shipping_taxes: tuple[Tax, ...] = ()
+    fees: tuple[Fee, ...] = ()
     reason: str = ""
     state: str = ""  # WAITING_REFUND, REFUNDED …; an open list
     at: Instant | None = None

@@ -33,6 +33,7 @@ class CommandRefused(Event, tag="command_refused"):
     attempt: int
     detail: str  # the marketplace's code or words, scrubbed
     field: str = ""  # which of our fields it does not like
+    word: str = ""  # which of our words means nothing there, for want of a mapping
     part: str = ""
 
 

@@ -55,6 +55,7 @@ class OrderStateChanged(Event, tag="order_state_changed"):
     order_id: OrderId
     state: str
     reason: str | None = None
+    at: Instant | None = None  # when it was last changed, by the marketplace's clock
 
 
 class LineStateChanged(Event, tag="line_state_changed"):
@@ -124,6 +125,7 @@ class OrderSignalled(Event, tag="order_signalled"):
     message: bool = False  # has_customer_message
     can_cancel: bool = False
     can_ship: bool = False  # can_shop_ship
+    at: Instant | None = None  # when the order was last changed, by the marketplace's clock
 
 
 class TrackingShown(Event, tag="tracking_shown"):

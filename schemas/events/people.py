@@ -41,6 +41,7 @@ class MappingSet(Event, tag="mapping_set"):
     name: str  # compared without case and without blanks around it, except SKUs
     value: str  # "": the mapping is taken away
     reason: str = ""
+    from_settings: bool = False  # False: a person set it, and the settings do not overrule that
 
 
 class Redriven(Note, tag="redriven"):

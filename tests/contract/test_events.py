@@ -41,6 +41,8 @@ def some(kind: shape.Type) -> st.SearchStrategy[Any]:
             return st.uuids()
         case shape.NoneType():
             return st.none()
+        case shape.LiteralType(values=values):
+            return st.sampled_from(values)
         case shape.VarTupleType(item_type=item):
             return st.lists(some(item), max_size=2).map(tuple)
         case shape.DictType(key_type=key, value_type=value):

@@ -27,6 +27,7 @@ base_url = "http://127.0.0.1:8800/shopify"
 api_version = "2026-10"
 sweep_every = 900.0
 orders_per_minute = 5
+map_methods = false
 relay_email = false
 [[channel]]
 id = "first"
@@ -47,12 +48,46 @@ floor = 1
 locations = ["gid://shopify/Location/1"]
 [channel.carriers]
 "Royal Mail" = "RM"
+[channel.rules]
+currency = "GBP"
+check_stock = true
+short_stock = "hold"
+unknown_sku = "refuse"
+price_tolerance = 30
+partial = true
+partial_cancelation = false
+countries = ["GB"]
+po_boxes = true
+test_orders = "hold"
+accept_hours = 24.0
+accept_warning_hours = 4.0
+at_deadline = "wait"
+debit_hours = 4.0
+orphan_minutes = 30.0
+dispatch_warning_hours = 6.0
+tracking_hours = 4.0
+untracked_methods = ["LETTER"]
+receipt_days = 21.0
+message_hours = 24.0
+refund_hours = 72.0
+return_days = 30.0
+[[channel.blocklist]]
+name = "somebody"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
 [web]
 webhooks = "127.0.0.1:8080"
 operations = "127.0.0.1:9464"
 """
 KEYS = [(number, line.split(" = ")[0]) for number, line in enumerate(WHOLE.splitlines(), 1) if " = " in line]
-WRONG = {"shop_id": '"x"', "locations": "5", "first_look_days": "-1", "buffer": "-1", "floor": '"1"'}
+WRONG = {
+    "shop_id": '"x"',
+    "locations": "5",
+    "first_look_days": "-1",
+    "countries": "5",
+    "untracked_methods": "5",
+    "buffer": "-1",
+    "floor": '"1"',
+}
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -70,7 +105,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 def test_the_whole_file_and_the_example_are_read(tmp_path: Path) -> None:
     assert read_settings(written(tmp_path, WHOLE)).channel_ids == ["first", "asos"]
     example = read_settings(Path(__file__).parents[2] / "ops" / "crossdock.example.toml")
-    assert example.channel[0].rules.buffer == 2
+    assert example.channel[0].stock_rules.buffer == 2
 
 
 @pytest.mark.parametrize(("number", "key"), KEYS)

@@ -28,12 +28,14 @@ class StockRule:
 
 Waiting = Callable[[ChannelId, OrderId], Awaitable[Sequence[OrderLine] | None]]
 """The lines of an order that somebody must still decide about; None: nobody must."""
+Promised = Callable[[ChannelId, OrderId, Sequence[Sku]], Awaitable[Mapping[Sku, int]]]
+"""Units of each SKU that earlier orders were promised and that Shopify does not show as claimed yet."""
 
 
 class LinesReader:
     """Looks at the goods of an order when it is first seen, when its terms change, and whenever it is to be decided anew.
 
-    Without `waiting`, orders are looked at when an event brings their lines, and only then.
+    Without `waiting`, orders are looked at only when an event brings their lines; without `promised`, what Shopify shows is all there is.
     """
 
     name, target = "shopify:lines", TARGET
@@ -44,6 +46,7 @@ class LinesReader:
     ) -> None:
         self._client, self._tenant, self._maps, self._currency, self._rules = client, tenant, maps, currency, rules
         self.waiting: Waiting | None = None  # set once there is somebody to ask
+        self.promised: Promised | None = None  # likewise
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         orders: dict[tuple[ChannelId, OrderId], Sequence[OrderLine]] = {}
@@ -60,22 +63,22 @@ class LinesReader:
         heard: list[Heard] = []
         for (channel, order_id), lines in orders.items():
             rule = self._rules.get(channel, StockRule())
+            skus = list(dict.fromkeys(line.sku for line in lines))
+            promised = await self.promised(channel, order_id, skus) if self.promised is not None else {}
             said: dict[LineId, Assessed] = {}
             for line in lines:
                 sku = names[channel, line.sku]
-                said[line.line_id] = assessed(sku, offers.get(sku, []), units, rule, currency)
+                said[line.line_id] = assessed(sku, offers.get(sku, []), units, rule, currency, promised=promised.get(line.sku, 0))
             event = LinesAssessed(channel=channel, order_id=order_id, lines=said, read_at=read_at)
             stream = order_stream(channel, order_id)
             heard.append(Heard(stream, marks.fact(self._tenant, event, f"{stream}@{read_at.isoformat()}", read_at)))
         return heard
 
     async def _lines(self, event: Event, channel: ChannelId, order_id: OrderId) -> Sequence[OrderLine] | None:
-        if self.waiting is not None:
-            return await self.waiting(channel, order_id)
         match event:
             case OrderPlaced(lines=lines) | OrderTermsChanged(terms=OrderPlaced(lines=lines)):
                 return lines
-        return None
+        return await self.waiting(channel, order_id) if self.waiting is not None else None
 
     async def _name(self, channel: ChannelId, sku: Sku) -> Sku:
         return shop_sku(await self._maps.find(channel, "sku", sku), sku)
@@ -92,7 +95,9 @@ def shop_sku(mapped: str | None, sku: Sku) -> Sku:
     return Sku((mapped or sku).strip())
 
 
-def assessed(sku: Sku, offers: Sequence[wire.Offer], units: Mapping[str, Mapping[ShopId, int]], rule: StockRule, currency: str) -> Assessed:
+def assessed(
+    sku: Sku, offers: Sequence[wire.Offer], units: Mapping[str, Mapping[ShopId, int]], rule: StockRule, currency: str, *, promised: int = 0
+) -> Assessed:
     """One SKU under one rule. Of several variants none is chosen: how many there are is all that is said."""
     if len(offers) != 1:
         return Assessed(sku=sku, variants=len(offers))
@@ -104,7 +109,7 @@ def assessed(sku: Sku, offers: Sequence[wire.Offer], units: Mapping[str, Mapping
         variants=1,
         variant=ShopId(offer.id),
         price=money(offer.price, currency),
-        available=sum(counted) - rule.keep_back if offer.inventory_item.tracked else None,
+        available=sum(counted) - rule.keep_back - promised if offer.inventory_item.tracked else None,
         oversell=offer.inventory_policy == "CONTINUE",
     )
 

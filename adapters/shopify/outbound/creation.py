@@ -75,7 +75,9 @@ class OrderCreation:
             return Refused(f"the order is in {command.currency}, the shop keeps its books in {currency}", "currency")
         method = await self._method(command)
         if method is None:
-            return Refused(f"shipping method {command.shipping_method} is not mapped", "method")
+            return Refused(
+                f"shipping method {command.shipping_method} is not mapped", "method", command.shipping_method or command.shipping_label
+            )
         variants = await self._variants(client, command)
         if isinstance(variants, Refused):
             return variants
@@ -130,9 +132,9 @@ class OrderCreation:
             candidates = [variant for variant in there[names[sku]] if stock.for_sale(variant)] or there[names[sku]]
             said = f"SKU {sku}" if names[sku] == sku else f"SKU {sku}, here {names[sku]},"
             if not candidates:
-                return Refused(f"{said} unknown in Shopify", f"lines.{index}.sku")
+                return Refused(f"{said} unknown in Shopify", f"lines.{index}.sku", sku)
             if len(candidates) > 1:
-                return Refused(f"{said} is that of {len(candidates)} variants in Shopify", f"lines.{index}.sku")
+                return Refused(f"{said} is that of {len(candidates)} variants in Shopify", f"lines.{index}.sku", sku)
             chosen[sku] = candidates[0]
         return chosen
 

@@ -4,47 +4,66 @@ from datetime import datetime, timedelta
 
 from ops.sandbox.mirakl.state import Account, Violation
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
+EVER = 3650 * DAY
 
-# operation -> (calls, seconds) …; seller API, "Call Frequency", maximum usage. Read 2026-08-13.
-CEILINGS: dict[str, tuple[tuple[int, float], ...]] = {
-    "OR11": ((1, MINUTE),),
-    "OR04": ((1, MINUTE),),
+Ceiling = tuple[tuple[int, float], ...]  # (calls, seconds) …
+ONCE_A_MINUTE: Ceiling = ((1, MINUTE),)
+ONCE_A_DAY: Ceiling = ((1, DAY),)
+ONCE: Ceiling = ((1, EVER),)  # for each address
+
+# Seller API, "Call Frequency", maximum usage. Read 2026-08-13. All else is "at each event", "at page view", or has no published rate.
+CEILINGS: dict[str, Ceiling] = {
+    "OR11": ONCE_A_MINUTE,
+    "OR04": ONCE_A_MINUTE,
     "OR13": ((1, 5 * MINUTE),),
-    "OR14": ((1, 2.0),),
-    "OR31": ((5, 1.0),),
+    "OR13 full": ONCE_A_DAY,  # no date of change
+    "OR14": ((1, 2 * SECOND),),
+    "OR15": ONCE,
+    "OR31": ((5, SECOND),),
     "ST12": ((1, 5 * MINUTE),),
     "RT11": ((1, 5 * MINUTE),),
-    "OF52": ((1, MINUTE),),
-    "OF53": ((1, 10.0),),
-    "STO01": ((1, MINUTE),),
-    "STO02": ((1, 15.0),),
-    "STO03": ((1, MINUTE),),
-    "PRI01": ((1, MINUTE),),
-    "PRI02": ((1, MINUTE),),
-    "PRI03": ((1, MINUTE),),
+    "OF52": ONCE_A_MINUTE,
+    "OF52 full": ONCE_A_DAY,
+    "OF53": ((1, 10 * SECOND),),
+    "STO01": ONCE_A_MINUTE,
+    "STO02": ((1, 15 * SECOND),),
+    "STO03": ONCE_A_MINUTE,
+    "PRI01": ONCE_A_MINUTE,
+    "PRI02": ONCE_A_MINUTE,
+    "PRI03": ONCE_A_MINUTE,
+    "SH42": ((1, HOUR),),
+    "SH52": ((1, HOUR),),
     "TL02": ((20, MINUTE), (60, HOUR)),
-    "TL03": ((1, DAY),),
-    "TL04": ((1, 10.0),),
+    "TL03": ONCE_A_DAY,
+    "TL04": ((1, 10 * SECOND),),
+    **dict.fromkeys(("IV01", "SBC11", "A01", "A21", "CH11", "CUR01", "OR75", "SH11", "SH12", "SH21", "SH31"), ONCE_A_DAY),
 }
-EXTERNAL_PARTNER = {"OR11": ((1, 15 * MINUTE),)}
+EXTERNAL_PARTNER: dict[str, Ceiling] = {"OR11": ((1, 15 * MINUTE),)}
+EACH = ("OR14", "OR15", "OF53", "TL04")  # counted for each address by itself
+PAGED = ("IV01", "SBC11")  # "as many times as there are pages"
+DIFFERENTIAL = {"OR13": "start_update_date", "OF52": "last_request_date"}  # without it the export is a full one
 
 
-def ceilings(account: Account, operation: str) -> tuple[tuple[int, float], ...]:
+def ceilings(account: Account, operation: str) -> Ceiling:
     partner = EXTERNAL_PARTNER.get(operation) if account.switches.external_partner else None
     return partner or CEILINGS.get(operation, ())
 
 
-def count(account: Account, operation: str, at: datetime) -> float | None:
-    """Takes note of a call. Returns None if it was allowed, else the seconds until the next one would be."""
+def count(account: Account, operation: str, at: datetime, kind: str = "", address: str = "") -> float | None:
+    """Takes note of a call. Returns None if it was allowed, else the seconds until the next one would be.
+
+    `kind` is "full" for an export that is not a differential one; `address` is what was called, where each is counted by itself.
+    """
     account.called[operation] = account.called.get(operation, 0) + 1
-    limits = ceilings(account, operation)
+    limits = ceilings(account, f"{operation} {kind}".strip())
     if not limits:
         return None
     slack = account.switches.ceiling_slack
+    name = " ".join(filter(None, (operation, kind, address)))
     longest = timedelta(seconds=max(per for _, per in limits))
-    recent = [*(call for call in account.calls.get(operation, []) if at - call < longest), at]
-    account.calls[operation] = recent
+    recent = [*(call for call in account.calls.get(name, []) if at - call < longest), at]
+    account.calls[name] = recent
     for calls, per in limits:
         within = [call for call in recent if (at - call).total_seconds() < per - slack]
         if len(within) > calls:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from email.parser import BytesParser
 from typing import Any
 
@@ -19,6 +20,12 @@ from ops.sandbox.wire import Request
 
 HERE = "urn:mirakl"
 FORMATS = FormatChecker(formats=())
+TOLD = {  # where another operation's answer says that it is, the document has a placeholder
+    "OR15": "/api/orders/async-export/files/{tracking_id}/{number}",
+    "OF54": "/api/offers/export/async/files/{tracking_id}/{number}",
+    "TL05": "/api/sellerpayment/transactions_logs/async/files/{tracking_id}",
+}
+NULL_TAKES_AWAY = ("OR04",)  # "to remove the value for a field, send it with the null value", says its prose alone
 COMMA_LIMIT = 100  # values in a list that is one text
 
 
@@ -35,13 +42,21 @@ class Operation(Struct, frozen=True):
     pointer: str  # where it stands in the contract
 
 
+class File(Struct, frozen=True):
+    """A part of a form that came as a file."""
+
+    name: str
+    content: bytes
+
+
 class Asked(Struct, frozen=True):
     """A request that the contract accepts, its values with their types."""
 
     operation: Operation
     values: Mapping[str, Any]  # of parameters; lists for those that hold lists
     body: Any  # decoded JSON, or None
-    parts: Mapping[str, str]  # of a form
+    parts: Mapping[str, Any]  # of a form: texts, and what is an object by the contract decoded
+    files: Mapping[str, list[File]] = {}  # of a form, in their order
 
 
 class Contract:
@@ -50,22 +65,36 @@ class Contract:
         self._registry: Registry[Any] = Registry().with_resource(HERE, DRAFT202012.create_resource(self.document))
         self._validators: dict[str, Draft202012Validator] = {}
         self.operations = [
-            Operation(spec["operationId"], _pattern(path), method.upper(), spec, f"/paths/{_escaped(path)}/{method}")
+            Operation(
+                spec["operationId"],
+                _pattern(TOLD.get(spec["operationId"], path)),
+                method.upper(),
+                spec,
+                f"/paths/{escaped(path)}/{method}",
+            )
             for path, methods in self.document["paths"].items()
             for method, spec in methods.items()
         ]
-        self.operations.sort(key=lambda operation: "(?P" in operation.path.pattern)  # what is spelt out goes before what is filled in
+        self._spelt_out: dict[str, list[Operation]] = {}
+        for operation in self.operations:
+            if not operation.path.groups:
+                self._spelt_out.setdefault(operation.path.pattern.replace("\\", ""), []).append(operation)
+        self._filled_in = [operation for operation in self.operations if operation.path.groups]
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        there = [(operation, match) for operation in self.operations if (match := operation.path.fullmatch(path))]
+        for operation in self._spelt_out.get(path, ()):
+            if operation.method == method:
+                return operation, {}
+        there = [(operation, match) for operation in self._filled_in if (match := operation.path.fullmatch(path))]
         for operation, match in there:
             if operation.method == method:
                 return operation, match.groupdict()
-        raise RefusedError(405 if there else 404, "Method Not Allowed" if there else "Not Found")
+        other = there or path in self._spelt_out
+        raise RefusedError(405 if other else 404, "Method Not Allowed" if other else "Not Found")
 
     def check(self, operation: Operation, path: Mapping[str, str], request: Request) -> Asked:
         """Raises RefusedError with 400 or 415 and what is wrong."""
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(path)
         for n, parameter in enumerate(operation.spec["parameters"]):
             name = parameter["name"]
             given = [path[name]] if parameter["in"] == "path" else [value for key, value in request.query if key == name]
@@ -79,17 +108,33 @@ class Contract:
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind not in kinds:
             raise RefusedError(415, f"Content type '{kind}' not supported")
-        pointer = f"{operation.pointer}/requestBody/content/{_escaped(kind)}/schema"
+        pointer = f"{operation.pointer}/requestBody/content/{escaped(kind)}/schema"
         if kind == "multipart/form-data":
-            parts = form_parts(request)
-            self._validate(pointer, parts, "the form")
-            return Asked(operation, values, None, parts)
+            return self._form(operation, pointer, values, request)
         try:
-            body = json.loads(request.body)
+            body = json.loads(request.body, parse_float=Decimal, parse_constant=_no_number)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
-        self._validate(pointer, body, "the body")
+        self._validate(pointer, without_nulls(body) if operation.code in NULL_TAKES_AWAY else body, "the body")
         return Asked(operation, values, body, {})
+
+    def _form(self, operation: Operation, pointer: str, values: Mapping[str, Any], request: Request) -> Asked:
+        """Lists are of files; what the contract calls an object is JSON; all else is text."""
+        properties = self.resolved(operation.spec["requestBody"]["content"]["multipart/form-data"]["schema"])["properties"]
+        parts: dict[str, Any] = {}
+        files: dict[str, list[File]] = {}
+        for name, file in form_parts(request):
+            kind = self.resolved(properties.get(name, {})).get("type")
+            if kind == "array":
+                files.setdefault(name, []).append(file)
+                continue
+            try:
+                parts[name] = json.loads(file.content, parse_float=Decimal) if kind == "object" else file.content.decode()
+            except ValueError:
+                raise RefusedError(400, f"The part '{name}' is not {'readable JSON' if kind == 'object' else 'UTF-8'}") from None
+        names = {name: [file.name for file in there] for name, there in files.items()}  # their bytes are nobody's business here
+        self._validate(pointer, parts | names, "the form")
+        return Asked(operation, values, None, parts, files)
 
     def _value(self, operation: Operation, n: int, parameter: Mapping[str, Any], given: list[str]) -> Any:
         schema, name = parameter["schema"], parameter["name"]
@@ -98,6 +143,10 @@ class Contract:
             values = [value for text in given for value in text.split(",")]
             if len(values) > COMMA_LIMIT:
                 raise RefusedError(400, f"The parameter '{name}' holds more than {COMMA_LIMIT} values")
+            if schema.get("type") == "array":  # several times or with commas, as the caller likes
+                several = [_typed(schema["items"].get("type"), value) for value in values]
+                self._validate(pointer, several, f"the parameter '{name}'")
+                return several
             for value in values:
                 self._validate(pointer, value, f"the parameter '{name}'")
             return values
@@ -155,12 +204,21 @@ class Contract:
             schema = schema["properties"][name]["items"]
         return self.blank(schema)
 
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        while "$ref" in schema:
+            schema = self._at(schema["$ref"])
+        return schema
+
     def _at(self, ref: str) -> Mapping[str, Any]:
         node: Any = self.document
         for step in ref.removeprefix("#/").split("/"):
-            node = node[step]
+            node = node[step.replace("~1", "/").replace("~0", "~")]
         assert isinstance(node, dict)
         return node
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -168,8 +226,14 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def _escaped(step: str) -> str:
+def escaped(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _typed(kind: str | None, text: str) -> Any:
@@ -181,17 +245,14 @@ def _typed(kind: str | None, text: str) -> Any:
     return text
 
 
-def form_parts(request: Request) -> dict[str, str]:
-    """The parts of a multipart form by their names, as texts."""
+def form_parts(request: Request) -> list[tuple[str, File]]:
+    """The parts of a multipart form with their names, in their order."""
     head = b"Content-Type: " + request.header("content-type").encode() + b"\r\n\r\n"
     message = BytesParser(policy=email.policy.HTTP).parsebytes(head + request.body)
-    parts: dict[str, str] = {}
+    parts: list[tuple[str, File]] = []
     for part in message.iter_parts() if message.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(payload, bytes):
-            try:
-                parts[name] = payload.decode()
-            except UnicodeDecodeError:
-                raise RefusedError(400, f"The part '{name}' is not UTF-8") from None
+            parts.append((name, File(part.get_filename() or "", payload)))
     return parts

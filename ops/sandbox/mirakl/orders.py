@@ -1,129 +1,162 @@
-"""Orders on the marketplace: placed by buyers, accepted, tracked and shipped by the seller, debited, received and closed by themselves."""
+"""An order's way: checked, accepted, debited, shipped, received, closed; by the seller's word, the operator's, or by itself.
 
+Lines have states; the order's own sums them up.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from msgspec import convert
+from ops.sandbox.chance import digits, happens, whole
+from ops.sandbox.mirakl import carriers, ledger, offers
+from ops.sandbox.mirakl.registry import FIELDS, PICK_UP
+from ops.sandbox.mirakl.sale import Line, Order
+from ops.sandbox.mirakl.state import Account, RefusedError
 
-from ops.sandbox.chance import choose, happens, whole
-from ops.sandbox.mirakl.state import Account, Line, Order, RefusedError, Tax, Tracking
-from ops.sandbox.money import share, tax_within
-from ops.sandbox.people import Person
-
-SHIPPING_TYPES = {"STD": "Standard", "EXP": "Express"}
-SHIPPING_PRICES = (0, 0, 295, 350, 499, 599)
-TAX_RATES = (Decimal(20), Decimal(20), Decimal(20), Decimal(0), Decimal(5))  # percent; most of it standard rate
-COMMISSION, COMMISSION_TAX = Decimal("0.2"), Decimal("0.2")
-NUMBERINGS = ("{n:09d}", "ASOS-{n:06d}", "{n:04d}-XK-{n:05d}", "D{n:08d}")  # commercial ids can hold dashes themselves
-
-
-# ---------------------------------------------------------------------------------------------------------------- placing
+WAY = (  # a line's states, in the order in which it goes through them
+    *("STAGING", "WAITING_ACCEPTANCE", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT", "SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED"),
+    *("CLOSED", "REFUNDED"),
+)
+BEFORE_SHIPPING = ("WAITING_DEBIT", "WAITING_DEBIT_PAYMENT", "SHIPPING")
+LEFT = ("SHIPPED", "TO_COLLECT", "RECEIVED")
+DEBITED_LATER = ("PAY_ON_SHIPMENT", "PAY_ON_DELIVERY", "PAY_ON_DUE_DATE")
 
 
-def place(account: Account, lines: list[tuple[str, int]], buyer: dict[str, Any], at: datetime) -> str:
-    """A buyer has ordered these offers, each line its own SKU and quantity. Only what is shown can be bought."""
-    wanted: dict[str, int] = {}
-    for sku, quantity in lines:
-        wanted[sku] = wanted.get(sku, 0) + quantity
-    for sku, quantity in wanted.items():
-        if sku not in account.offers or account.offers[sku].quantity < quantity:
-            raise RefusedError(409, f"{quantity} of {sku} are not on offer")
-    account.last_order += 1
-    seed, number = account.seed, account.last_order
-    commercial = choose(seed, NUMBERINGS, "numbering", number).format(n=1000 + number)
-    order = Order(
-        id=f"{commercial}-A",
-        commercial_id=commercial,
-        number=number,
-        state="WAITING_ACCEPTANCE",
-        created_at=at,
-        updated_at=at,
-        shipping_deadline=at + timedelta(hours=account.switches.ship_hours),
-        currency=account.currency,
-        buyer=convert(buyer, Person),
-        lines=[],
-        shipping_type=choose(seed, list(SHIPPING_TYPES), "shipping type", number),
-    )
-    for index, (sku, quantity) in enumerate(lines, 1):
-        order.lines.append(_line(account, order, index, sku, quantity))
-    account.orders[order.id] = order
-    if account.switches.quantity_falls == "creation":
-        _lower(account, order)
-    if account.switches.acceptance == "AUTOMATIC":
-        _accepted(account, order, at)
-    else:
-        account.agenda.put(at + timedelta(hours=account.switches.acceptance_hours), "acceptance_timeout", order.id)
-    return order.id
-
-
-def _line(account: Account, order: Order, index: int, sku: str, quantity: int) -> Line:
-    seed, offer, n = account.seed, account.offers[sku], order.number
-    rate = choose(seed, TAX_RATES, "tax", n, index)
-    shipping = choose(seed, SHIPPING_PRICES, "shipping", n) if index == 1 else 0
-    price = offer.price * quantity
-    commission = share(price + shipping, COMMISSION)
-    long = happens(seed, 0.3, "line id", n)
-    return Line(
-        id=str(10**23 + n * 10**6 + index) if long else f"{order.id}-{index}",
-        index=index,
-        offer_id=offer.id,
-        offer_sku=sku,
-        product_sku=offer.product_sku,
-        title=offer.title,
-        category=offer.category,
-        quantity=quantity,
-        unit_price=offer.price,
-        price=price,
-        shipping_price=shipping,
-        taxes=_taxes(price, rate),
-        shipping_taxes=_taxes(shipping, rate),
-        commission=commission,
-        commission_tax=share(commission, COMMISSION_TAX),
-        commission_rate="20.0",
-        state=order.state,
-        created_at=order.created_at,
-        updated_at=order.created_at,
-    )
-
-
-def _taxes(price: int, rate: Decimal) -> list[Tax]:
-    return [Tax("GB-VAT", tax_within(price, rate / 100), f"{rate}")] if price and rate else []
-
-
-def _lower(account: Account, order: Order) -> None:
-    for line in order.lines:
-        if line.state != "REFUSED":
-            offer = account.offers[line.offer_sku]
-            line.lowered = min(line.quantity, offer.quantity)
-            offer.quantity -= line.lowered
-
-
-def _give_back(account: Account, line: Line) -> None:
-    if account.switches.quantity_returns:
-        account.offers[line.offer_sku].quantity += line.lowered
-    line.lowered = 0
-
-
-# ------------------------------------------------------------------------------------------------------- the seller's word
+# ------------------------------------------------------------------------------------------------------------- what is there
 
 
 def known(account: Account, order: str) -> Order:
-    if order not in account.orders:
+    found = account.orders.get(order)
+    if found is None or found.hidden or (found.state == "STAGING" and not account.switches.staging_shown):
         raise RefusedError(404, f"Order with identifier '{order}' not found")
-    return account.orders[order]
+    return found
 
 
-def _expect(order: Order, doing: str, *states: str) -> None:
+def known_line(account: Account, line: str) -> tuple[Order, Line]:
+    order = account.book.of_line.get(line)
+    if order is None or account.orders[order].hidden:
+        raise RefusedError(404, f"Order line with identifier '{line}' not found")
+    found = known(account, order)
+    return found, next(one for one in found.lines if one.id == line)
+
+
+def expect(order: Order, doing: str, *states: str) -> None:
     if order.state not in states:
         wanted = " or ".join(f"'{state}'" for state in states)
         raise RefusedError(400, f"Cannot {doing} the order with id '{order.id}'. Its status must be {wanted} but it is '{order.state}'.")
 
 
+def expect_ours(order: Order) -> None:
+    if not order.ours:
+        raise RefusedError(400, f"ORDER_FULFILLED_UNAUTHORIZED: the order with id '{order.id}' is fulfilled by '{order.centre}'")
+
+
+# ------------------------------------------------------------------------------------------------------------ moving along
+
+
+def move(lines: Iterable[Line], state: str, at: datetime, reason: str | None = None) -> None:
+    for line in lines:
+        line.state, line.reason, line.updated_at = state, reason or line.reason, at
+
+
+def settle(account: Account, order: Order, at: datetime) -> None:
+    """The order's state follows from its lines: that of the one which is furthest behind, the dead ones left out."""
+    alive = order.alive
+    if alive:
+        order_state = min((line.state for line in alive), key=WAY.index)
+        order_state = "CLOSED" if order_state == "REFUNDED" else order_state
+    else:
+        order_state = "CANCELED" if any(line.state == "CANCELED" for line in order.lines) else "REFUSED"
+        order.reason = next((line.reason for line in order.lines if line.state == order_state), None)
+    was = order.state
+    account.book.move(order, order_state)
+    account.book.touch(order, at)
+    if order_state != was:
+        _entered(account, order, at)
+        ledger.entered(account, order, at)
+
+
+def _entered(account: Account, order: Order, at: datetime) -> None:
+    """What follows by itself from the state that an order has just come to. Of several parcels, each is on its way for itself."""
+    switches, agenda = account.switches, account.agenda
+    match order.state:
+        case "SHIPPED" if not order.shipments:
+            if order.workflow == "PAY_ON_SHIPMENT" and order.debited_at is None:
+                ask_for_debit(account, order, at)
+            if order.shipping_type == PICK_UP:
+                agenda.put(at + timedelta(hours=switches.collect_hours), "collect", order.id)
+            agenda.put(at + timedelta(hours=switches.receive_hours), "receive", order.id)
+        case "RECEIVED":
+            if order.debited_at is None and order.workflow == "PAY_ON_DELIVERY":
+                ask_for_debit(account, order, at)
+            elif order.debited_at is None and order.workflow == "PAY_ON_DUE_DATE" and not switches.debits_stuck:
+                agenda.put(at + timedelta(days=switches.payment_days), "debit", order.id)
+            agenda.put(at + timedelta(hours=switches.close_hours), "close", order.id)
+
+
+def advance_all(account: Account, order: Order, state: str, at: datetime) -> None:
+    """Those of its lines that still live and are not further on already."""
+    move([line for line in order.alive if WAY.index(line.state) < WAY.index(state)], state, at)
+    settle(account, order, at)
+
+
+def lower(account: Account, order: Order, at: datetime) -> None:
+    for line in order.alive:
+        line.lowered = offers.take(account, line.offer_sku, line.quantity, at, f"order {order.id}")
+
+
+def give_back(account: Account, line: Line, units: int, at: datetime, *, wanted: bool) -> None:
+    """The offer rises again by what this line had lowered it, where the marketplace does that."""
+    back = min(units, line.lowered)
+    if wanted:
+        offers.give_back(account, line.offer_sku, back, at, f"line {line.id} given back")
+    line.lowered -= back
+
+
+# ------------------------------------------------------------------------------------------------- staging and acceptance
+
+
+def begin(account: Account, order: Order, at: datetime) -> None:
+    if account.switches.quantity_falls == "creation":
+        lower(account, order, at)
+    if order.state == "STAGING":
+        account.agenda.put(at + timedelta(seconds=account.switches.staging_seconds), "release", order.id)
+    else:
+        _wait_for_acceptance(account, order, at)
+
+
+def _wait_for_acceptance(account: Account, order: Order, at: datetime) -> None:
+    switches = account.switches
+    by_itself = switches.acceptance == "AUTOMATIC" or not order.ours
+    if switches.acceptance == "BOTH":
+        by_itself = by_itself or happens(account.seed, switches.automatic_share, "accepted automatically", order.number)
+    if by_itself:
+        accepted(account, order, at)
+    else:
+        account.agenda.put(at + timedelta(hours=switches.acceptance_hours), "acceptance_timeout", order.id)
+
+
+def release_staging(account: Account, order_id: str, at: datetime) -> None:
+    """The operator's check is passed."""
+    order = account.orders[order_id]
+    expect(order, "release", "STAGING")
+    advance_all(account, order, "WAITING_ACCEPTANCE", at)
+    _wait_for_acceptance(account, order, at)
+
+
+def refuse_staging(account: Account, order_id: str, at: datetime) -> None:
+    """The operator's check is not passed: the order never was."""
+    order = account.orders[order_id]
+    expect(order, "refuse", "STAGING")
+    cancel_all(account, order, "FRAUD", at)
+
+
 def accept(account: Account, order_id: str, decisions: list[dict[str, Any]], at: datetime) -> None:
     """OR21: a decision for each waiting line, all units of it or none."""
     order = known(account, order_id)
-    _expect(order, "accept or refuse lines of", "WAITING_ACCEPTANCE")
+    expect_ours(order)
+    if order.state != "WAITING_ACCEPTANCE":
+        raise RefusedError(400, f"ORDER_INVALID_STATE: the order with id '{order.id}' is '{order.state}'")
     decided = {decision["id"]: bool(decision["accepted"]) for decision in decisions}
     waiting = {line.id: line for line in order.lines if line.state == "WAITING_ACCEPTANCE"}
     if len(decided) != len(decisions):
@@ -135,105 +168,215 @@ def accept(account: Account, order_id: str, decisions: list[dict[str, Any]], at:
     if len(set(decided.values())) > 1 and not account.switches.partial_acceptance:
         raise RefusedError(400, "ORDER_PARTIAL_ACCEPTANCE_DISABLED: all lines must be accepted or refused together")
     order.accepted_at = at
-    account.agenda.drop("acceptance_timeout", order.id)
-    for number, line in waiting.items():
-        if not decided[number]:
-            _refuse(account, line, "REFUSED", at)
+    _refuse(account, [line for line in waiting.values() if not decided[line.id]], "REFUSED", at)
     if any(decided.values()):
-        _accepted(account, order, at)
+        accepted(account, order, at)
     else:
-        order.state, order.reason, order.updated_at = "REFUSED", "REFUSED", at
+        settle(account, order, at)
 
 
-def _refuse(account: Account, line: Line, reason: str, at: datetime) -> None:
-    line.state, line.reason, line.updated_at = "REFUSED", reason, at
-    _give_back(account, line)
+def _refuse(account: Account, lines: list[Line], reason: str, at: datetime) -> None:
+    move(lines, "REFUSED", at, reason)
+    for line in lines:
+        give_back(account, line, line.quantity, at, wanted=account.switches.quantity_returns)
 
 
-def _accepted(account: Account, order: Order, at: datetime) -> None:
+def accepted(account: Account, order: Order, at: datetime) -> None:
     if account.switches.quantity_falls == "acceptance":
-        _lower(account, order)
-    _move(order, "WAITING_DEBIT", at)
-    account.agenda.put(at + timedelta(seconds=account.switches.debit_delay), "debit", order.id)
+        lower(account, order, at)
+    if order.workflow == "PAY_ON_ACCEPTANCE":
+        advance_all(account, order, "WAITING_DEBIT", at)
+        ask_for_debit(account, order, at)
+    else:
+        _to_shipping(account, order, at)
 
 
-def _move(order: Order, state: str, at: datetime) -> None:
-    """The order and those of its lines that still live."""
-    order.state, order.updated_at = state, at
-    for line in order.lines:
-        if line.state not in ("REFUSED", "CANCELED"):
-            line.state, line.updated_at = state, at
+def _to_shipping(account: Account, order: Order, at: datetime) -> None:
+    order.shipping_at = at
+    advance_all(account, order, "SHIPPING", at)
+    if not order.ours:  # the operator's own warehouse sees to it
+        account.agenda.put(at + timedelta(hours=account.switches.ship_hours / 2), "centre_ships", order.id)
 
 
-def set_reference(account: Account, order_id: str, reference: str, at: datetime) -> None:
+# ------------------------------------------------------------------------------------------------------------ the debit
+
+
+def ask_for_debit(account: Account, order: Order, at: datetime) -> None:
+    if not account.switches.debits_stuck:
+        account.agenda.put(at + timedelta(seconds=account.switches.debit_delay), "debit", order.id)
+
+
+def refuse_debit(account: Account, order_id: str, at: datetime) -> None:
+    """The customer's bank says no: an order that has not left is cancelled."""
+    order = account.orders[order_id]
+    if order.debited_at is not None or order.workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION":
+        raise RefusedError(400, f"The order with id '{order.id}' has no debit under way")
+    account.agenda.drop("debit", order.id)
+    account.agenda.drop("pay", order.id)
+    order.refusals += 1
+    if order.state in BEFORE_SHIPPING and order.workflow == "PAY_ON_ACCEPTANCE":
+        cancel_all(account, order, "DEBIT_REFUSED", at)
+    else:
+        account.book.touch(order, at)
+
+
+def debited(account: Account, order: Order, at: datetime) -> None:
+    """The customer has paid for what is left of the order."""
+    seed = account.seed
+    order.debited_at = at + timedelta(milliseconds=whole(seed, 0, 999, "debited", order.number))
+    order.paid = sum(line.total for line in order.alive)
+    order.transaction = f"TX{digits(seed, 10, 'debit', order.number)}"
+    for line in order.alive:
+        line.debited_at = order.debited_at
+    account.book.paid(order)
+    ledger.debited(account, order, at)
+
+
+def confirm_debit(account: Account, order_id: str, at: datetime) -> None:
+    """The payment has come in, however long it was stuck."""
+    order = account.orders[order_id]
+    expect(order, "confirm the debit of", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT")
+    debited(account, order, at)
+    _to_shipping(account, order, at)
+
+
+# ---------------------------------------------------------------------------------------------------------- cancelation
+
+
+def cancel_all(account: Account, order: Order, reason: str, at: datetime) -> None:
+    """What has not left is not going to; prices and quantities stay as they were."""
+    lines = [line for line in order.alive if line.state not in LEFT and line.state != "CLOSED"]
+    move(lines, "CANCELED", at, reason)
+    for line in lines:
+        give_back(account, line, line.quantity, at, wanted=account.switches.quantity_returns)
+    settle(account, order, at)
+
+
+# ------------------------------------------------------------------------------------------------------- the seller's word
+
+
+def set_reference(account: Account, order_id: str, reference: str | None, at: datetime) -> None:
     """OR04: the seller's own number for the order."""
     order = known(account, order_id)
     if order.seller_reference != reference:
-        order.seller_reference, order.updated_at = reference, at
+        account.book.refer(order, reference)
+        account.book.touch(order, at)
+
+
+def set_fields(account: Account, order_id: str, fields: list[dict[str, Any]], lines: dict[str, list[dict[str, Any]]], at: datetime) -> None:
+    """OR31: the operator's own fields; null and nothing take one away. All of it or nothing."""
+    order = known(account, order_id)
+    by_id = {line.id: line for line in order.lines}
+    for line_id, of_line in lines.items():
+        if line_id not in by_id:
+            raise RefusedError(404, f"Order line with identifier '{line_id}' not found")
+        for field in of_line:
+            _check_field(field)
+    for field in fields:
+        _check_field(field)
+    for field in fields:
+        _put_field(order.fields, field)
+    for line_id, of_line in lines.items():
+        for field in of_line:
+            _put_field(by_id[line_id].fields, field)
+    account.book.touch(order, at)
+
+
+def _check_field(field: dict[str, Any]) -> None:
+    if field["code"] not in FIELDS:
+        raise RefusedError(400, f"The custom field with code '{field['code']}' does not exist")
+
+
+def _put_field(fields: dict[str, tuple[str, object]], field: dict[str, Any]) -> None:
+    value = field.get("value")
+    if value in (None, ""):
+        fields.pop(field["code"], None)
+    else:
+        fields[field["code"]] = (FIELDS[field["code"]], value if isinstance(value, list) else str(value))
 
 
 def track(account: Account, order_id: str, wanted: dict[str, Any], at: datetime) -> None:
     """OR23: who carries it and under which number. Changes no state."""
     order = known(account, order_id)
-    _expect(order, "update the tracking of", "SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED")
-    tracking = Tracking(
-        wanted.get("carrier_code"),
-        wanted.get("carrier_name"),
-        wanted.get("carrier_standard_code"),
-        wanted.get("carrier_url"),
-        wanted.get("tracking_number"),
-    )
-    if tracking.carrier_code:
-        carrier = next((carrier for carrier in account.carriers if carrier.code == tracking.carrier_code), None)
-        if carrier is None:
-            raise RefusedError(400, f"Carrier with code '{tracking.carrier_code}' not found")
-        if carrier.tracking_url and "{trackingId}" in carrier.tracking_url and not tracking.number:
-            raise RefusedError(400, f"The tracking number is mandatory for the carrier '{carrier.code}'")
-        tracking.carrier_name = carrier.label
-        tracking.url = carrier.tracking_url and carrier.tracking_url.replace("{trackingId}", tracking.number or "")
-    elif not tracking.carrier_name:
-        raise RefusedError(400, "Either the carrier code or the carrier name is mandatory")
-    elif not account.switches.alternative_carriers:
-        raise RefusedError(400, "The carrier must be one of the marketplace's")
-    order.tracking, order.updated_at = tracking, at
+    expect_ours(order)
+    expect(order, "update the tracking of", "SHIPPING", *LEFT)
+    order.tracking = carriers.read(account, wanted, url="carrier_url", is_one_of="the order")
+    account.book.touch(order, at)
 
 
-def ship(account: Account, order_id: str, at: datetime) -> None:
-    """OR24: the whole order has left, whatever was in the parcel."""
-    order = known(account, order_id)
-    _expect(order, "ship", "SHIPPING")
-    if account.switches.mandatory_tracking and not order.tracking.number:
-        raise RefusedError(400, f"Tracking information is mandatory to ship the order with id '{order.id}'")
-    _move(order, "SHIPPED", at)
-    for line in order.lines:
-        if line.state == "SHIPPED":
-            line.shipped_at = at
-    account.agenda.put(at + timedelta(hours=account.switches.receive_hours), "receive", order.id)
+def ship_all(account: Account, order: Order, at: datetime) -> None:
+    """All of it has left, in one parcel that nobody describes."""
+    for line in order.alive:
+        if line.state == "SHIPPING":
+            line.shipped += line.to_ship
+            line.shipped_at = line.shipped_at or at
+    advance_all(account, order, "SHIPPED", at)
+
+
+def receive(account: Account, order_id: str, at: datetime) -> None:
+    """The customer, the carrier or the operator says that all of it has arrived."""
+    order = account.orders[order_id]
+    expect(order, "receive", "SHIPPED", "TO_COLLECT")
+    for number in order.shipments:
+        shipment = account.shipments[number]
+        if shipment.state in ("SHIPPED", "TO_COLLECT"):
+            shipment.state, shipment.updated_at = "RECEIVED", at
+    for line in order.alive:
+        if line.state in ("SHIPPED", "TO_COLLECT"):
+            line.received_at = at
+    advance_all(account, order, "RECEIVED", at)
+
+
+def close(account: Account, order_id: str, at: datetime) -> None:
+    order = account.orders[order_id]
+    expect(order, "close", "RECEIVED")
+    advance_all(account, order, "CLOSED", at)
+    for number in order.shipments:
+        shipment = account.shipments[number]
+        if shipment.state == "RECEIVED":
+            shipment.state, shipment.updated_at = "CLOSED", at
+
+
+# ----------------------------------------------------------------------------------------------------------- seen or not
+
+
+def hide(account: Account, order_id: str, hidden: bool, at: datetime) -> None:
+    """A soft deletion, or the end of it: the order is gone from every answer, and comes back as if changed."""
+    order = account.orders[order_id]
+    account.book.hide(order, hidden)
+    account.book.touch(order, at)
 
 
 # ------------------------------------------------------------------------------------------------------ what falls due
 
 
-def fall_due(account: Account, what: str, order: Order, at: datetime) -> None:
+def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
+    """What was planned happens if it still can: nobody takes it off the agenda when the order goes another way."""
+    order, switches = account.orders[ref], account.switches
     match what, order.state:
+        case "release", "STAGING":
+            release_staging(account, order.id, at)
         case "acceptance_timeout", "WAITING_ACCEPTANCE":
-            for line in order.lines:
-                _refuse(account, line, "ACCEPTANCE_TIMEOUT", at)
-            order.state, order.reason, order.updated_at = "REFUSED", "ACCEPTANCE_TIMEOUT", at
-        case "debit", "WAITING_DEBIT":
-            _move(order, "WAITING_DEBIT_PAYMENT", at)
-            account.agenda.put(at + timedelta(seconds=account.switches.payment_delay), "pay", order.id)
-        case "pay", "WAITING_DEBIT_PAYMENT":
-            _move(order, "SHIPPING", at)
-            order.debited_at = at + timedelta(milliseconds=whole(account.seed, 0, 999, "debited", order.number))
-            for line in order.lines:
-                if line.state == "SHIPPING":
-                    line.debited_at = at
-        case "receive", "SHIPPED":
-            _move(order, "RECEIVED", at)
-            for line in order.lines:
-                if line.state == "RECEIVED":
-                    line.received_at = at
-            account.agenda.put(at + timedelta(hours=account.switches.close_hours), "close", order.id)
-        case "close", "RECEIVED":
-            _move(order, "CLOSED", at)
+            _refuse(account, order.alive, "ACCEPTANCE_TIMEOUT", at)
+            settle(account, order, at)
+        case "debit", _ if order.alive and order.debited_at is None:
+            if order.state == "WAITING_DEBIT":
+                advance_all(account, order, "WAITING_DEBIT_PAYMENT", at)
+            account.agenda.put(at + timedelta(seconds=switches.payment_delay), "pay", order.id)
+        case "pay", _ if order.alive and order.debited_at is None:
+            if happens(account.seed, switches.debits_refused, "debit refused", order.number):
+                refuse_debit(account, order.id, at)
+            elif order.state == "WAITING_DEBIT_PAYMENT":
+                debited(account, order, at)
+                _to_shipping(account, order, at)
+            else:
+                debited(account, order, at)
+                account.book.touch(order, at)
+        case "centre_ships", "SHIPPING":
+            ship_all(account, order, at)
+        case "collect", "SHIPPED":
+            advance_all(account, order, "TO_COLLECT", at)
+        case "receive", "SHIPPED" | "TO_COLLECT":
+            receive(account, order.id, at)
+        case "close", "RECEIVED" if not (switches.incident_holds and any(line.incident for line in order.lines)):
+            close(account, order.id, at)

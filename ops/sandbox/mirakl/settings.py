@@ -1,66 +1,15 @@
-"""The answers that hardly ever change: who the seller is, how the platform is set up, carriers, reasons, currencies."""
+"""How the platform is set up: PC01, SH12, SH21. It says truly what the switches are."""
 
 from typing import Any
 
 import msgspec
 
 from ops.sandbox.mirakl.contract import Contract
-from ops.sandbox.mirakl.orders import SHIPPING_TYPES
-from ops.sandbox.mirakl.shapes import moment
-from ops.sandbox.mirakl.state import Account, Carrier
+from ops.sandbox.mirakl.registry import BY_OPERATOR, PICK_UP, SHIPPING_TYPES, needs_tracking
+from ops.sandbox.mirakl.state import Account
+from ops.sandbox.money import SCALES
 
 VERSION = {"version": "3.412"}
-
-CARRIERS = [
-    Carrier("RM", "Royal Mail", "https://www.royalmail.com/track-your-item#/tracking-results/{trackingId}", "ROYAL_MAIL"),
-    Carrier("EVRI", "Evri", "https://www.evri.com/track/parcel/{trackingId}"),
-    Carrier("DPDUK", "DPD (UK)", "https://www.dpd.co.uk/apps/tracking/?reference={trackingId}", "DPD_UK"),
-    Carrier("ups-gb", "UPS (UK)", "https://www.ups.com/track?tracknum={trackingId}", "UPS"),
-    Carrier("UPS", "UPS", "https://www.ups.com/track?tracknum={trackingId}"),
-    Carrier("DHLX", "DHL Express", "https://www.dhl.com/gb-en/home/tracking.html?tracking-id={trackingId}", "DHL_EXPRESS"),
-    Carrier("YODEL", "Yodel", None),
-    Carrier("OTHER", "Other", None),
-]
-
-REASONS = [  # code, label, type, whether the seller may use it
-    ("15", "Out of stock", "REFUND", True),
-    ("17", "Item returned", "REFUND", True),
-    ("21", "Commercial gesture", "REFUND", False),
-    ("30", "Out of stock", "CANCELATION", True),
-    ("41", "Item not received", "INCIDENT_OPEN", False),
-    ("51", "Issue solved", "INCIDENT_CLOSE", True),
-]
-
-
-def account(contract: Contract, shop: Account) -> dict[str, Any]:
-    """A01. Balances are zero: this account has seen no payout yet."""
-    blank: dict[str, Any] = contract.blank_answer("A01")
-    return blank | {
-        "shop_id": shop.shop_id,
-        "shop_name": shop.shop_name,
-        "shop_state": "OPEN",
-        "currency_iso_code": shop.currency,
-        "date_created": moment(shop.created_at),
-        "last_updated_date": moment(shop.created_at),
-        "is_professional": True,
-        "offers_count": len(shop.offers),
-        "orders_count": len(shop.orders),
-        "domains": ["product"],
-        "shipping_types": list(SHIPPING_TYPES),
-        "shipping_zones": ["UK"],
-    }
-
-
-def statistics(shop: Account) -> dict[str, Any]:
-    """A21, as far as it can be told from the orders."""
-    refused = sum(order.state == "REFUSED" for order in shop.orders.values())
-    orders = len(shop.orders)
-    return {
-        "shop_id": shop.shop_id,
-        "orders_count": [{"period": "ALL_TIME", "value": orders}],
-        "offers_count": [{"period": "ALL_TIME", "value": len(shop.offers)}],
-        "approval_rate": [{"period": "ALL_TIME", "value": (orders - refused) * 100 // orders if orders else 100}],
-    }
 
 
 def platform(contract: Contract, shop: Account) -> dict[str, Any]:
@@ -70,21 +19,45 @@ def platform(contract: Contract, shop: Account) -> dict[str, Any]:
     features["order_workflows"] |= {
         "order_acceptance": switches.acceptance,
         "shipping_and_billing_details_before_acceptance": switches.addresses_before_acceptance,
+        "pay_on_shipment": switches.payment_workflow == "PAY_ON_SHIPMENT",
+        "pay_on_due_date": switches.payment_workflow == "PAY_ON_DUE_DATE",
+        "no_customer_payment_confirmation": switches.payment_workflow == "NO_CUSTOMER_PAYMENT_CONFIRMATION",
     }
     features["shipment"] |= {"multi_shipment": switches.multi_shipment}
-    features["returns"] |= {"marketplace": False}
-    features["pricing"] |= {"channel_pricing": "DISABLED"}
-    features["tax_collection"] |= {"activated": "NONE"}
+    features["returns"] |= {"marketplace": switches.returns}
+    features["tax_collection"] |= {
+        "activated": "YES" if switches.taxes_remitted_by_operator else "NO",
+        "tax_collection_by_operator": switches.taxes_remitted_by_operator,
+    }
+    features["promotion"] |= {"seller_promotion": switches.promotions > 0, "cart_promotion_campaign": switches.promotions > 0}
     features |= {
         "disable_seller_alternative_carrier": not switches.alternative_carriers,
+        "multi_currency": switches.currency != switches.platform_currency,
         "order_tax_mode": switches.tax_mode,
-        "offer_prices_decimals": "2",
-        "operator_csv_delimiter": "SEMICOLON",
+        "operator_csv_delimiter": "COMMA" if switches.report_delimiter == "," else "SEMICOLON",
         "lead_time_to_ship_by_sellers_enabled": "DISABLED",
     }
     answer["modules"] |= {"offer_management": True, "order_management": True}
     answer["platform_configuration"]["platform_model"] |= {"marketplace": True}
+    _offers_and_money(answer, shop)
     return answer | {"platform_name": "Sandbox", "tenant_name": "sandbox", "timezone": "Europe/London"}
+
+
+def _offers_and_money(answer: dict[str, Any], shop: Account) -> None:
+    switches, features = shop.switches, answer["features"]
+    features["pricing"] |= {
+        "channel_pricing": switches.channel_pricing,
+        "discount_period_required": switches.discount_period_required,
+        "scheduled_pricing": switches.scheduled_pricing,
+        "volume_pricing": switches.volume_pricing,
+        "volume_discount": switches.volume_pricing,
+    }
+    features["shop_tax_options"]["tax_identification_number"] |= {"mandatory": True}
+    features |= {
+        "offer_prices_decimals": str(SCALES.get(shop.currency, 2)),
+        "payment_confirmation": switches.payment_confirmation,
+        "kyc_status_per_seller": True,
+    }
 
 
 def carriers(shop: Account) -> dict[str, Any]:
@@ -98,15 +71,10 @@ def shipping_types(shop: Account) -> dict[str, Any]:
                 "code": code,
                 "label": label,
                 "description": None,
-                "click_and_collect": False,
-                "delivery_by_operator": False,
-                "mandatory_tracking": shop.switches.mandatory_tracking,
+                "click_and_collect": code == PICK_UP,
+                "delivery_by_operator": code == BY_OPERATOR,
+                "mandatory_tracking": needs_tracking(shop.switches, code),
             }
             for code, label in SHIPPING_TYPES.items()
         ]
     }
-
-
-def reasons() -> dict[str, Any]:
-    shown = [{"code": code, "label": label, "type": kind, "is_shop_right": ours} for code, label, kind, ours in REASONS]
-    return {"reasons": shown, "total_count": len(shown)}

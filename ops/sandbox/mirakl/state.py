@@ -1,105 +1,36 @@
 """What a seller account on a Mirakl marketplace holds. Amounts are minor units, tax included; times are UTC."""
 
+import uuid
 from datetime import datetime
-from typing import Literal
+from typing import Any
 
 from msgspec import Struct, field
 
 from ops.sandbox.agenda import Agenda
-from ops.sandbox.people import Person
+from ops.sandbox.mirakl.book import Book
+from ops.sandbox.mirakl.finance import Finance
+from ops.sandbox.mirakl.goods import Extract, Import, Offer, Shelf
+from ops.sandbox.mirakl.sale import Attachment, Document, Order, Return, Shipment, Thread
+from ops.sandbox.mirakl.switches import OrderSwitches
 from ops.sandbox.wire import RefusalError
 
-
-class Offer(Struct):
-    id: int
-    sku: str  # shop_sku: the seller's own
-    product_sku: str  # the operator's
-    title: str
-    category: str
-    ean: str
-    price: int
-    quantity: int
-    updated_at: datetime
+NAMESPACE = uuid.UUID("5d2f8b1e-0a6d-5c43-9f3c-2f6f5a1b7c90")
 
 
-class Tax(Struct):
-    code: str
-    amount: int
-    rate: str  # percent
+def identifier(seed: int, *what: object) -> str:
+    """A UUID that depends on the seed and on what it is for."""
+    return str(uuid.uuid5(NAMESPACE, ":".join(map(str, (seed, *what)))))
 
 
-class Line(Struct, kw_only=True):
-    id: str
-    index: int
-    offer_id: int
-    offer_sku: str
-    product_sku: str
-    title: str
-    category: str
-    quantity: int
-    unit_price: int
-    price: int  # of all units, without shipping
-    shipping_price: int
-    taxes: list[Tax]
-    shipping_taxes: list[Tax]
-    commission: int
-    commission_tax: int
-    commission_rate: str  # of the tax on it, percent
-    state: str
-    reason: str | None = None
-    created_at: datetime
-    updated_at: datetime
-    debited_at: datetime | None = None
-    shipped_at: datetime | None = None
-    received_at: datetime | None = None
-    lowered: int = 0  # units by which this line lowered its offer
-
-
-class Tracking(Struct):
-    carrier_code: str | None = None
-    carrier_name: str | None = None
-    carrier_standard_code: str | None = None
-    url: str | None = None
-    number: str | None = None
-
-
-class Order(Struct, kw_only=True):
-    id: str
-    commercial_id: str
-    number: int  # counts the orders of this account
-    state: str
-    reason: str | None = None
-    created_at: datetime
-    updated_at: datetime
-    accepted_at: datetime | None = None  # a decision by the seller; None where it was automatic
-    debited_at: datetime | None = None
-    shipping_deadline: datetime
-    currency: str
-    buyer: Person
-    lines: list[Line]
-    shipping_type: str
-    seller_reference: str | None = None
-    tracking: Tracking = field(default_factory=Tracking)
-
-
-class LineError(Struct, frozen=True):
-    number: int  # of the line in the file, the header being the first
-    message: str
-    text: str  # the line itself
-
-
-class Import(Struct):
-    """A stock file on its way. Counts are known when it is complete."""
+class Export(Struct, kw_only=True):
+    """Orders on their way into files: OR13."""
 
     id: str
     created_at: datetime
-    text: str
-    starts_at: datetime
-    status: Literal["WAITING", "RUNNING", "COMPLETE", "FAILED"] = "WAITING"
-    completed_at: datetime | None = None
-    applied: int = 0
-    errors: list[LineError] = []
-    header: str = ""
+    updated_at: datetime
+    asked: dict[str, Any]
+    status: str = "PENDING"
+    files: list[str] = []  # as they were when it was complete
 
 
 class Carrier(Struct, frozen=True):
@@ -118,32 +49,8 @@ class Violation(Struct, frozen=True):
     per: float  # seconds
 
 
-class Switches(Struct):
+class Switches(OrderSwitches):
     """What an operator configures, and what nobody documents."""
-
-    acceptance: Literal["NOT_AUTOMATIC", "AUTOMATIC"] = "NOT_AUTOMATIC"
-    partial_acceptance: bool = True
-    acceptance_hours: float = 48.0  # then a waiting order is refused by itself
-    addresses_before_acceptance: bool = False
-    multi_shipment: bool = False
-    alternative_carriers: bool = True
-    mandatory_tracking: bool = False
-    tax_mode: Literal["TAX_INCLUDED", "TAX_EXCLUDED"] = "TAX_INCLUDED"
-    debit_delay: float = 20.0  # seconds from acceptance to the debit being asked for
-    payment_delay: float = 40.0  # seconds from there to SHIPPING
-    receive_hours: float = 72.0
-    close_hours: float = 336.0
-    ship_hours: float = 48.0  # the promise: shipping_deadline
-    quantity_falls: Literal["creation", "acceptance", "never"] = "creation"
-    quantity_returns: bool = True  # when a line is refused after all
-    update_overlap: float = 300.0  # seconds that OR11 quietly takes off start_update_date
-    import_wait: float = 5.0  # seconds until a stock import starts
-    import_run: float = 5.0  # and until it is complete
-    imports_stuck: bool = False  # they wait for ever
-    enforce_ceilings: bool = False  # answer 429 as well as counting
-    ceiling_slack: float = 1.0  # seconds by which a call may come early: the wire's jitter is not the caller's fault
-    pages_count: bool = True  # whether every page of a list is a call of its own
-    external_partner: bool = False  # then OR11 may be called every 15 minutes only
 
 
 class Account(Struct, kw_only=True):
@@ -152,19 +59,44 @@ class Account(Struct, kw_only=True):
     seed: int
     shop_id: int = 2024
     shop_name: str = "Harbour & Thread"
-    currency: str = "GBP"
     created_at: datetime
     switches: Switches = field(default_factory=Switches)
     offers: dict[str, Offer] = {}
     orders: dict[str, Order] = {}  # in the order of their creation
+    book: Book = field(default_factory=Book)
+    shipments: dict[str, Shipment] = {}
+    returns: dict[str, Return] = {}
+    threads: dict[str, Thread] = {}
+    attachments: dict[str, Attachment] = {}
+    documents: dict[int, Document] = {}
+    exports: dict[str, Export] = {}
+    gone: dict[str, Offer] = {}  # offers deleted
+    shelf: Shelf = field(default_factory=Shelf)
+    shop_state: str = "OPEN"  # CLOSE, SUSPENDED or TERMINATED by the operator's hand
+    closed_from: datetime | None = None  # the seller's holidays
+    closed_until: datetime | None = None
     imports: dict[str, Import] = {}
+    extracts: dict[str, Extract] = {}  # of offers and of the ledger
+    finance: Finance = field(default_factory=Finance)
     carriers: list[Carrier] = []
     agenda: Agenda = field(default_factory=Agenda)
     calls: dict[str, list[datetime]] = {}  # operation -> its calls in the longest window
     called: dict[str, int] = {}  # operation -> calls ever
     violations: list[Violation] = []
+    moved: list[tuple[str, str]] = []  # offers whose quantity has moved since somebody last looked, and why
     last_order: int = 0
     last_import: int = 0
+    last_refund: int = 0
+    last_shipment: int = 0
+    last_return: int = 0
+    last_cancelation: int = 0
+    last_document: int = 0
+    last_message: int = 0
+    last_export: int = 0
+
+    @property
+    def currency(self) -> str:
+        return self.switches.currency
 
 
 class RefusedError(RefusalError):

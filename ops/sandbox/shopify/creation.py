@@ -67,14 +67,14 @@ def too_many_orders(shop: Shop, at: datetime) -> bool:
     return limit is not None and sum(at - when < timedelta(minutes=1) for when in shop.orders_created) >= limit
 
 
-def checkout(shop: Shop, lines: list[tuple[str, int]], address: Input, email: str, at: datetime) -> int | None:
+def checkout(shop: Shop, lines: list[tuple[str, int]], address: Input, email: str, at: datetime, *, test: bool = False) -> int | None:
     """A buyer on the shop's own website. None if something is not for sale any more."""
     variants = [(shop.variants[shop.skus[sku][0]], quantity) for sku, quantity in lines]
     if any(stock.available(shop, variant.item_id) < quantity for variant, quantity in variants):
         return None
     token = f"{shop.last_number:06x}{shop.last_id % 0xFFFFFF:06x}"  # an ordinary order has a source identifier too
     known = {"sourceName": "web", "sourceIdentifier": token, "email": email, "shippingAddress": address}
-    order = _blank(shop, known | {"taxesIncluded": shop.taxes_included}, at)
+    order = _blank(shop, known | {"taxesIncluded": shop.taxes_included, "test": test}, at)
     order.app_id = WEB_STORE_ID
     for variant, quantity in variants:
         price = Bag(variant.price, variant.price)

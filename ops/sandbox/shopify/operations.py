@@ -2,8 +2,9 @@
 
 What an app asks for, named as its GraphQL mutation (arguments as these take them), and what the world itself does:
 
-    checkout                lines [[sku, quantity]], address, email       a buyer on the website; answers the order's number or None
+    checkout                lines [[sku, quantity]], address, email, test?       a buyer on the website; answers the order's number or None
     webhookDelivered, webhookNotDelivered    delivery                     what came of a webhook
+    webhookHeld, webhookRepeated, webhookLost    delivery, seconds?, fresh?     what somebody on the way has done to one
 
 What people do in the admin, by number (`[[…, quantity]]` are pairs), each with what it answers; an argument with ? may be left out:
 
@@ -124,6 +125,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "webhookSubscriptionDelete": webhooks.unsubscribe,
     "webhookDelivered": webhooks.delivered,
     "webhookNotDelivered": webhooks.not_delivered,
+    "webhookHeld": webhooks.hold,
+    "webhookRepeated": webhooks.repeat,
+    "webhookLost": webhooks.lose,
     "checkout": creation.checkout,
     "stock": counting.stock_sku,
     "staffCancel": admin.cancel,

@@ -104,6 +104,7 @@ class Delivery(Struct):
     subject: tuple[int, ...]  # whose state the body shows
     body: str | None = None  # None until it is first sent, where the body is built only then
     attempts: int = 0
+    meddled: bool = False  # somebody on the way has done something to it already
 
 
 class KeyUse(Struct):
@@ -221,6 +222,7 @@ class Shop(Struct, kw_only=True):
     keys: dict[str, KeyUse] = {}
     agenda: Agenda = field(default_factory=Agenda)
     ready: list[int] = []  # fulfilment orders that nobody has looked at yet: the warehouse takes them from here
+    moved: list[int] = []  # items whose quantities have moved since somebody last looked
     event: int = 0  # counts the changes that webhooks tell of
     orders_created: list[datetime] = []  # through the API, in the last minute; for orders_per_minute
     webhooks_sent: int = 0

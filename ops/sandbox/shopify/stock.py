@@ -12,6 +12,7 @@ def add_level(shop: Shop, item: int, location: int, available: int, at: datetime
     """The item is stocked there from now on."""
     level = Level(shop.new_id(), item, location, created_at=at, updated_at=at, available=available)
     shop.levels.setdefault(item, {})[location] = level
+    shop.moved.append(item)
     shop.stocked.setdefault(location, {})[level.id] = item
     return level
 
@@ -55,6 +56,7 @@ def move(shop: Shop, level: Level, at: datetime, *, available: int = 0, committe
         assert name in OTHERS, name
         level.others[name] = level.others.get(name, 0) + units
     level.updated_at = at
+    shop.moved.append(level.item_id)
     if available:
         emit(shop, "inventory_levels/update", (level.item_id, level.location_id), at)
         _cross_zero(shop, level, before, at)

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 
-class Noise(Struct):
+class Noise(Struct, forbid_unknown_fields=True):
     """How badly webhooks travel. Probabilities for each delivery."""
 
     latency: float = 0.5  # seconds
@@ -17,7 +17,7 @@ class Noise(Struct):
     coalesce: float = 0.0  # melts into one that is still on its way about the same thing
 
 
-class Switches(Struct):
+class Switches(Struct, forbid_unknown_fields=True):
     # orders and who finds them
     duplicate_metafield: Literal["refuse", "create_without"] = "refuse"  # orderCreate with a taken unique id
     index_lag: float = 5.0  # seconds until the search index knows of a change

@@ -10,6 +10,7 @@ import hmac
 import uuid
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Container
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -209,6 +210,33 @@ def post(shop: Shop, delivery: Delivery, secret: str) -> tuple[str, bytes, dict[
     if subscription.name:
         headers["X-Shopify-Name"] = subscription.name
     return subscription.uri, body, headers
+
+
+def hold(shop: Shop, delivery: int, seconds: float, at: datetime) -> None:
+    """Somebody on the way keeps it for so long; once."""
+    if (held := _take(shop, delivery)) is not None:
+        held.due, held.meddled = at + timedelta(seconds=seconds), True
+        _put(shop, held)
+
+
+def repeat(shop: Shop, delivery: int, seconds: float, at: datetime, *, fresh: bool = False) -> None:
+    """The same is posted once more after so long, taken or not; under an id of its own if it is to look fresh."""
+    if (first := shop.deliveries.get(delivery)) is None:
+        return
+    first.meddled = True
+    number = shop.new_id()
+    again = copy(first)
+    again.id, again.due, again.attempts = number, at + timedelta(seconds=seconds), 0
+    if fresh:
+        again.webhook_id = str(uuid.uuid5(NAMESPACE, f"{shop.seed}:{number}"))
+    _put(shop, again)
+
+
+def lose(shop: Shop, delivery: int, at: datetime) -> None:
+    """It never arrives, and nobody at Shopify knows."""
+    if (lost := _take(shop, delivery)) is not None:
+        shop.webhooks_lost += 1
+        _bury(shop, lost.subscription_id)
 
 
 def delivered(shop: Shop, delivery: int, at: datetime) -> None:

@@ -22,6 +22,7 @@ from tests.loopback import NOW, OpenDoor, StillClock, loopback
 
 CONTRACT = Contract((CONTRACTS / "mirakl.openapi.json").read_text())
 SHOP = 2024
+FILES = "/api/files/"  # where an export of orders lies
 DATE = "Thu, 13 Aug 2026 09:00:00 GMT"
 
 
@@ -56,9 +57,22 @@ class Marketplace:
     def of(self, code: str) -> list[Asked]:
         return [each for each in self.asked if each.code == code]
 
+    async def _file(self, path: str) -> web.StreamResponse:
+        """What an export put there: asked for at its own address, which no contract names."""
+        it = Asked("OR15", {"file": path.removeprefix(FILES)}, {}, None, None)
+        self.asked.append(it)
+        waiting = self.answers["OR15"]
+        answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        reply = await answer(it) if callable(answer) else answer
+        if isinstance(reply, web.StreamResponse):
+            return reply
+        return web.Response(status=reply) if isinstance(reply, int) else web.json_response(reply)
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = tuple(request.query.items())
+        if request.path.startswith(FILES):
+            return await self._file(request.path)
         asked = Request(request.method, request.path, query, headers, await request.read())
         try:
             operation, path = CONTRACT.find(asked.method, asked.path)
@@ -68,12 +82,20 @@ class Marketplace:
             return web.Response(status=500)
         declared = {parameter["name"] for parameter in operation.spec["parameters"]}
         self.wrong += [f"{operation.code}: no parameter {name}" for name, _ in query if name not in declared]
-        self.wrong += [f"{operation.code}: {name} is given twice" for name in declared if [key for key, _ in query].count(name) > 1]
+        lists = {parameter["name"] for parameter in operation.spec["parameters"] if parameter["schema"].get("type") == "array"}
+        twice = sorted(name for name in declared - lists if [key for key, _ in query].count(name) > 1)
+        self.wrong += [f"{operation.code}: {name} is given twice" for name in twice]
         if dict(query).get("shop_id") != str(SHOP) or headers.get("authorization") != "the-key":
             self.wrong.append(f"{operation.code}: whose shop is it?")
         if asked.body and "requestBody" not in operation.spec:
             self.wrong.append(f"{operation.code}: a body where none is wanted")
-        it = Asked(operation.code, path, dict(query), checked.body, checked.parts.get("file"))
+        it = Asked(
+            operation.code,
+            path,
+            {name: ",".join(value for key, value in query if key == name) for name, _ in query},
+            checked.body,
+            checked.parts.get("file"),
+        )
         self.asked.append(it)
         waiting = self.answers[operation.code]
         answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
@@ -102,17 +124,20 @@ class Account:
         """What the performer of these commands answers; they are of one kind."""
         return await self.mirakl.performs[type(commands[0])].perform(self.mirakl.client, [task(command) for command in commands])
 
-    async def look(self, command: Any) -> Any:
+    async def look(self, command: Any, *, called: bool = False) -> Any:
         look = self.mirakl.performs[type(command)].look
         assert look is not None
-        return await look(self.mirakl.client, task(command))
+        return await look(self.mirakl.client, task(command, called=called))
+
+    def source(self, name: str) -> Any:
+        return next(source for source in self.mirakl.sources if source.name == f"mirakl:asos:{name}")
 
 
-def task(command: Any) -> Task[Any]:
+def task(command: Any, *, called: bool = False) -> Task[Any]:
     async def nothing_sealed(_kind: type[Any]) -> None:
         return None
 
-    return Task(command_id=UUID(int=7), command=command, attempt=1, called=False, issued_at=NOW, opened=nothing_sealed)
+    return Task(command_id=UUID(int=7), command=command, attempt=1, called=called, issued_at=NOW, opened=nothing_sealed)
 
 
 @asynccontextmanager
@@ -125,7 +150,8 @@ async def account(**changes: Any) -> AsyncIterator[Account]:
             "base_url": server.url,
             "api_key": Secret("the-key"),
             "shop_id": SHOP,
-            "carriers": {"Royal Mail": "RM", "DPD": "DPDUK"},
+            "carriers": {"Royal Mail": "RM", "DPD": "DPDUK", "Local Bike": "name:Local Bike Ltd"},
+            "reasons": {"refund": "17"},
         }
         mirakl = Mirakl(
             MiraklSettings(**fields | changes), tenant=TenantId("t"), net=TcpNet(), clock=clock, admission=door, metrics=metrics
@@ -148,8 +174,8 @@ def refusal(status: int, message: str) -> Answer:
     return answer
 
 
-def text(body: bytes, kind: str = "text/csv") -> Answer:
+def text(body: bytes, kind: str = "text/csv", *, status: int = 200) -> Answer:
     async def answer(_asked: Asked) -> web.StreamResponse:
-        return web.Response(body=body, headers={"Content-Type": kind})
+        return web.Response(body=body, headers={"Content-Type": kind}, status=status)
 
     return answer

@@ -171,6 +171,41 @@ CANCELED = {
     "taxes": [{"amount": 4.08, "code": "VAT"}],
 }
 
+REFUND = {
+    "amount": 20,
+    "commission_amount": 3.0,
+    "commission_taxes": [],
+    "commission_total_amount": 3.0,
+    "created_date": "2026-08-14T08:00:00Z",
+    "fees": [{"code": "GIFT", "amount": 1.5}],
+    "id": "1120",
+    "order_refund_id": "9",
+    "quantity": 1,
+    "reason_code": "16",
+    "refund_state": "WAITING_REFUND",
+    "shipping_amount": 0.2,
+    "shipping_taxes": [{"amount": 0.03, "code": "VAT"}],
+    "state": "WAITING_REFUND",
+    "taxes": [{"amount": 3.33, "code": "VAT"}],
+    "transaction_date": None,
+}
+
+RETURN = {
+    "id": "ret-1",
+    "order_id": "00012345-A",
+    "order_commercial_id": "00012345",
+    "state": "WAITING_ACCEPTANCE",
+    "reason_code": "RETURN_BROKEN_ITEM",
+    "return_lines": [
+        {"order_line_id": "00012345-A-1", "quantity": 1, "reason_code": "RETURN_PDNT_TOO_SMALL"},
+        {"order_line_id": "00012345-A-2", "quantity": 2, "reason_code": None},
+    ],
+    "rma": "RMA-1",
+    "tracking": {"carrier_code": "RM", "tracking_number": "RET1"},
+    "date_created": "2026-08-20T08:00:00Z",
+    "last_updated": "2026-08-20T09:00:00Z",
+}
+
 # What it is -> the payload, and the field that is refused; None: it is read.
 NASTY: dict[str, tuple[bytes, str | None]] = {
     "as it should be": (written(order()), None),
@@ -271,7 +306,14 @@ NASTY: dict[str, tuple[bytes, str | None]] = {
     "a tax without a code": (written(without("order_lines.0.taxes.0.code")), "order_lines[0].taxes.code"),
     "a tax of null": (written(having("order_lines.0.taxes", [None])), "order_lines[0].taxes[0]"),
     "a rate that is no number": (written(having("order_lines.0.taxes.0.rate", "twenty")), None),
-    "a fee": (written(having("order_lines.0.fees", [{"amount": 1.5, "code": "GIFT"}])), "order_lines[0].fees"),
+    "a fee": (written(having("order_lines.0.fees", [{"amount": 1.5, "code": "GIFT"}])), None),
+    "a fee without a code": (written(having("order_lines.0.fees", [{"amount": 1.5}])), "order_lines[0].fees.code"),
+    "a fee below zero": (written(having("order_lines.0.fees", [{"amount": -1.5, "code": "GIFT"}])), "order_lines[0].fees.amount"),
+    "a refund": (written(having("order_lines.0.refunds", [REFUND])), None),
+    "a refund without a number": (written(having("order_lines.0.refunds", [REFUND | {"id": None}])), "order_lines[0].refunds[0].id"),
+    "a total in words": (written(order(total_price="fifty")), "total_price"),
+    "a campaign that is a text": (written(having("order_lines.0.discount_campaign", "SALE")), "order_lines[0].discount_campaign"),
+    "a date of delivery without a zone": (written(order(delivery_date={"latest": "2026-08-18"})), "delivery_date.latest"),
     "a fee of nothing": (written(having("order_lines.0.fees", [{"amount": 0.0, "code": "GIFT"}])), None),
     "a cancelation": (written(order(line(quantity=1, price=24.5, cancelations=[CANCELED]))), None),
     "a cancelation without units": (

@@ -54,7 +54,7 @@ async def polled(it: Account, orders: Orders | None = None, cursor: str | None =
     """The orders that a poll heard of, and its cursor."""
     if orders is not None:
         it.marketplace.says("OR11", orders.answer)
-    sight = await it.mirakl.sources[0].poll(cursor)
+    sight = await it.source("orders").poll(cursor)
     placed = [each.fact.event for each in sight.heard if isinstance(each.fact.event, OrderPlaced)]
     return [int(event.commercial_id) for event in placed], sight.cursor
 
@@ -146,7 +146,7 @@ async def test_an_order_that_cannot_be_read_holds_up_no_other():
     async with account() as it:
         told = {"orders": [numbered(1), numbered(2) | {"currency_iso_code": None}, {}, numbered(3)], "total_count": 4}
         it.marketplace.says("OR11", told)
-        sight = await it.mirakl.sources[0].poll(None)
+        sight = await it.source("orders").poll(None)
         opened = [each for each in sight.heard if isinstance(each.fact.event, ExceptionOpened)]
         assert [each.stream for each in opened] == ["order-asos:00002-A", "channel-asos"]
         assert (await polled(it))[0] == [1, 3]
@@ -175,7 +175,7 @@ def answering(date: str | None) -> Callable[[Asked], Awaitable[web.Response]]:
 
 async def window(it: Account, cursor: str | None) -> tuple[str, str]:
     """From when a poll with that cursor asks, and the cursor it ends with. It asks for everything until now, however late now is."""
-    sight = await it.mirakl.sources[0].poll(cursor)
+    sight = await it.source("orders").poll(cursor)
     query = it.marketplace.asked[-1].query
     assert "end_update_date" not in query
     return query["start_update_date"], sight.cursor
@@ -226,12 +226,12 @@ async def test_a_poll_that_fails_moves_nothing():
     async with account() as it:
         it.marketplace.says("OR11", 503)
         with pytest.raises(UnavailableError):
-            await it.mirakl.sources[0].poll('{"until":"2026-08-13T08:00:00Z"}')
+            await it.source("orders").poll('{"until":"2026-08-13T08:00:00Z"}')
 
 
 async def test_how_often_is_a_setting_and_the_ceiling_is_the_keys():
     async with account(orders_every=900.0, orders_ceiling=900.0) as it:
-        [source] = it.mirakl.sources
+        source = it.source("orders")
         assert (source.name, source.target, source.every) == ("mirakl:asos:orders", "mirakl:asos", 900.0)
         assert (it.mirakl.client.list_orders.calls, it.mirakl.client.list_orders.per) == (1, 900.0)
     async with account(orders_ceiling=1.0) as it:

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from adapters.http import well_formed
-from adapters.mirakl.translate import Place, hear
-from adapters.mirakl.wire import KNOWN, strangers
+from adapters.mirakl.strangers import KNOWN, strangers
+from adapters.mirakl.translate.orders import hear
+from adapters.mirakl.translate.story import Place
 from engine.adapter import Heard
 from ops.trim_contracts import CONTRACTS
 from schemas.events import PERSONAL, AnyEvent, tag_of
 from schemas.events.exceptions import ExceptionOpened, RawPayload
-from schemas.events.orders import OrderPlaced
+from schemas.events.orders import OrderPlaced, OrderStateChanged, OrderTermsChanged
 from schemas.values import ChannelId, TenantId
 from tests.contract.mirakl.payloads import NASTY, order, written
 from tests.loopback import NOW
@@ -56,6 +57,8 @@ def holds(facts: list[Heard]) -> str | None:
     if not refused:
         assert isinstance(facts[0].fact.event, OrderPlaced)
         assert len({each.fact.event_id for each in facts}) == len(facts)
+        assert isinstance(facts[1].fact.event, OrderTermsChanged) and facts[1].fact.event.terms == facts[0].fact.event
+        assert isinstance(facts[-1].fact.event, OrderStateChanged)
         assert len({each.fact.correlation_id for each in facts}) == 1
         return None
     [opened] = refused

@@ -26,6 +26,7 @@ SOUND: dict[str, Any] = {
         }
     },
     "SH21": {"carriers": [{"code": "RM", "label": "Royal Mail"}, {"code": "DPDUK", "label": "DPD"}]},
+    "RE01": {"reasons": [{"code": "17", "type": "REFUND", "is_shop_right": True}, {"code": "9", "type": "REFUND", "is_shop_right": False}]},
 }
 
 
@@ -40,9 +41,10 @@ async def test_a_sound_account_has_no_findings_to_mend():
         found = await probed(it)
         assert all(finding.ok for finding in found.values())
         assert set(found) == {
-            "address", "clock", "key and shop", "shop state", "shipment", "acceptance", "tax mode", "carrier Royal Mail", "carrier DPD",
+            "address", "clock", "key and shop", "shop state", "shipment", "acceptance", "tax mode", "returns", "carrier Royal Mail",
+            "carrier DPD", "reason refund",
         }  # fmt: skip
-        assert [asked.code for asked in it.marketplace.asked] == ["V01", "A01", "PC01", "SH21"]
+        assert [asked.code for asked in it.marketplace.asked] == ["V01", "A01", "PC01", "SH21", "RE01"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,9 @@ async def test_a_sound_account_has_no_findings_to_mend():
         ("A01", refusal(401, "Unauthorized"), "key and shop", "role"),
         ("A01", 500, "key and shop", "base_url"),
         ("A01", {"shop_id": []}, "key and shop", "base_url"),
-        ("PC01", {"features": {"shipment": {"multi_shipment": True}}}, "shipment", "multi_shipment off"),
+        ("PC01", {"features": {"disable_seller_alternative_carrier": True}}, "carriers by name", "listed carriers"),
+        ("RE01", {"reasons": [{"code": "17", "type": "INCIDENT_OPEN", "is_shop_right": True}]}, "reason refund", "none"),
+        ("RE01", {"reasons": [{"code": "17", "type": "REFUND", "is_shop_right": False}]}, "reason refund", "none"),
         ("PC01", refusal(403, "no"), "platform", "role"),
         ("SH21", {"carriers": [{"code": "rm"}, {"code": "DPDUK"}]}, "carrier Royal Mail", "DPDUK, rm"),
         ("SH21", {"carriers": None}, "carrier DPD", "none"),
@@ -81,6 +85,22 @@ async def test_a_clock_that_differs_is_found():
         assert (await probed(it, V01=text(b"{}", "application/json")))["clock"].ok is False
 
 
+async def test_a_cancelation_has_reasons_of_its_own():
+    reasons = [{"code": "30", "type": "CANCELATION", "is_shop_right": True}, {"code": "17", "type": "REFUND", "is_shop_right": True}]
+    async with account(reasons={"cancelation": "30", "cancel": "30", "refund": "17"}) as it:
+        found = await probed(it, RE01={"reasons": reasons})
+    assert {name: finding.ok for name, finding in found.items() if name.startswith("reason")} == {
+        "reason cancel": False, "reason cancelation": True, "reason refund": True,
+    }  # fmt: skip
+
+
+async def test_both_ways_of_shipping_are_told():
+    async with account() as it:
+        several = await probed(it, PC01={"features": {"shipment": {"multi_shipment": True}, "returns": {"marketplace": True}}})
+        assert "ST01" in several["shipment"].detail and several["shipment"].ok and "RT11" in several["returns"].detail
+        assert "OR24" in (await probed(it))["shipment"].detail
+
+
 async def test_no_carriers_is_a_finding():
     async with account(carriers={}) as it:
         finding = (await probed(it))["carriers"]
@@ -94,7 +114,7 @@ async def test_a_check_does_not_wait_for_tomorrow(monkeypatch: pytest.MonkeyPatc
                 await anyio.Event().wait()
             await super().admit(endpoint)
 
-    monkeypatch.setattr("adapters.mirakl.PATIENCE", 0.01)
+    monkeypatch.setattr("adapters.mirakl.probe.PATIENCE", 0.01)
     async with account() as it:
         monkeypatch.setattr(it.mirakl.client.http, "_admission", Patient(it.door.admitted))
         found = await probed(it)

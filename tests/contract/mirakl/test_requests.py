@@ -4,28 +4,40 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 import pytest
 
 from adapters.mirakl import endpoints
 from adapters.mirakl.outbound import PERFORMS
 from engine.adapter import Done, Effect, Endpoint, NotYet, Refused
 from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
-from schemas.commands import AcceptOrder, Command, PublishStock, SetSellerReference, SettleStockImport, ShipOrder
+from schemas.commands import (
+    AcceptOrder,
+    AnswerReturn,
+    CancelOrder,
+    CancelUnits,
+    Command,
+    CorrectTracking,
+    LookFirst,
+    PublishStock,
+    RefundLines,
+    SetSellerReference,
+    SettleStockImport,
+    ShipOrder,
+    ShipParcel,
+    StateGuarded,
+)
 from schemas.events.inventory import StockImportFinished, StockImportStarted
-from schemas.events.orders import OrderAccepted, OrderShipped, SellerReferenceSet
-from schemas.values import ChannelId, LineId, OrderId, ShopId, Sku
-from tests.contract.mirakl.marketplace import CONTRACT, HANG_UP, Asked, account, refusal, text
+from schemas.events.orders import OrderAccepted, SellerReferenceSet
+from schemas.values import OrderId, Sku
+from tests.contract.mirakl.asking import ASOS, CANCEL, CORRECT, FIRST, GIVE_UP, ORDER, PARCEL, RECEIVED, REFUND, SECOND, SHIP
+from tests.contract.mirakl.marketplace import CONTRACT, HANG_UP, Account, Asked, account, refusal, text
 from tests.contract.mirakl.payloads import line, order, written
 
 pytestmark = pytest.mark.anyio
 
-ASOS, ORDER = ChannelId("asos"), OrderId("00012345-A")
-FIRST, SECOND = LineId("00012345-A-1"), LineId("00012345-A-2")
 ACCEPT = AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,))
 REFER = SetSellerReference(channel=ASOS, order_id=ORDER, reference="#1001")
-SHIP = ShipOrder(
-    channel=ASOS, order_id=ORDER, fulfilments=(ShopId("gid://shopify/Fulfillment/1"),), carrier=" royal MAIL", tracking_number="AB1"
-)
 STOCK = {Sku("TEE-RED-M"): 3, Sku('B;"x"'): 0}
 PUBLISH = PublishStock(channel=ASOS, quantities=STOCK, as_of=1)
 SETTLE = SettleStockImport(channel=ASOS, import_id="2001", quantities=STOCK)
@@ -33,13 +45,19 @@ WRITES: Mapping[type[Command], tuple[Any, str]] = {  # what is asked, and the ca
     AcceptOrder: (ACCEPT, "OR21"),
     SetSellerReference: (REFER, "OR04"),
     ShipOrder: (SHIP, "OR24"),
+    ShipParcel: (PARCEL, "ST01"),
+    CorrectTracking: (CORRECT, "ST23"),
+    CancelOrder: (CANCEL, "OR29"),
+    CancelUnits: (GIVE_UP, "OR30"),
+    RefundLines: (REFUND, "OR28"),
+    AnswerReturn: (RECEIVED, "RT25"),
     PublishStock: (PUBLISH, "STO01"),
 }
 
 
 def test_every_endpoint_is_one_of_the_contract():
     ours = [value for value in vars(endpoints).values() if isinstance(value, Endpoint)]
-    assert len(ours) == 12
+    assert len(ours) == 27
     theirs = {operation.code: (operation.method, path) for path, operation in _operations()}
     assert {each.code: (each.method, each.path) for each in ours} == {each.code: theirs[each.code] for each in ours}
     assert {each.code for each in ours if each.reads} == {each.code for each in ours if each.method == "GET"}
@@ -52,7 +70,9 @@ def _operations() -> list[tuple[str, Any]]:
 
 def test_every_command_for_a_marketplace_is_performed_and_tried_here():
     assert set(PERFORMS) == {*WRITES, SettleStockImport}
-    assert {kind for kind, performer in PERFORMS.items() if performer.look} == {AcceptOrder, ShipOrder}
+    look = {kind for kind, performer in PERFORMS.items() if performer.look}
+    assert look == {kind for kind in PERFORMS if issubclass(kind, StateGuarded | LookFirst)}
+    assert {kind for kind, performer in PERFORMS.items() if performer.quiet} == {kind for kind in look if issubclass(kind, LookFirst)}
 
 
 @pytest.mark.parametrize("kind", WRITES, ids=lambda kind: kind.__name__)
@@ -67,7 +87,7 @@ async def test_a_lost_answer_is_an_unknown_outcome_and_the_call_went_out_once(ki
 
 
 @pytest.mark.parametrize("kind", WRITES, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize(("status", "error"), [(401, AuthError), (429, ThrottledError), (400, RejectedError), (503, UnknownOutcomeError)])
+@pytest.mark.parametrize(("status", "error"), [(401, AuthError), (429, ThrottledError), (503, UnknownOutcomeError)])
 async def test_a_refusal_is_one_error_whatever_was_asked(kind: type[Command], status: int, error: type[Exception]):
     command, code = WRITES[kind]
     async with account() as it:
@@ -75,6 +95,19 @@ async def test_a_refusal_is_one_error_whatever_was_asked(kind: type[Command], st
         it.marketplace.says(code, refusal(status, "no"))
         with pytest.raises(error):
             await it.perform(command)
+
+
+@pytest.mark.parametrize("kind", WRITES, ids=lambda kind: kind.__name__)
+async def test_a_no_is_a_refusal_in_their_words(kind: type[Command]):
+    command, code = WRITES[kind]
+    async with account() as it:
+        it.marketplace.says("OR23", 204)
+        it.marketplace.says(code, refusal(400, "no, ask jo@example.com"))
+        try:
+            [answer] = await it.perform(command)
+        except RejectedError as error:
+            answer = Refused(error.detail)
+        assert answer == Refused("no, ask …")
 
 
 # ---------------------------------------------------------------- accept
@@ -88,6 +121,28 @@ async def test_an_order_is_accepted_line_by_line():
     assert asked.path == {"order_id": ORDER}
     assert asked.body == {"order_lines": [{"id": FIRST, "accepted": True}, {"id": SECOND, "accepted": False}]}
     assert done == Done((Effect(OrderAccepted(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,)), ORDER),))
+
+
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [
+        ("ORDER_PARTIAL_ACCEPTANCE_DISABLED", "partial_acceptance"),
+        ("ORDER_INVALID_STATE", "state"),
+        ("ORDER_FULFILLED_UNAUTHORIZED", "fulfilled_by"),
+        ("ORDER_LINE_ACCEPTANCE_DECISION_MISSING", "lines"),
+        ("ORDER_LINE_DUPLICATE_ID", "lines"),
+        ("ORDER_LINE_NOT_FOUND", "lines"),
+        ("ORDER_LINE_NULL_ELEMENT", "lines"),
+        ("ORDER_NOT_FOUND", "order_id"),
+        ("VALIDATION_ERROR", ""),
+    ],
+)
+async def test_every_published_refusal_says_where_to_look(code: str, field: str):
+    wrapped = {"errors": [{"code": code, "message": "no"}]}
+    async with account() as it:
+        for answer in (refusal(400, f"{code}: no"), text(json.dumps(wrapped).encode(), "application/json", status=400)):
+            it.marketplace.says("OR21", answer)
+            assert await it.perform(ACCEPT) == [Refused(f"{code}: no", field=field)]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +170,74 @@ async def test_whether_an_order_was_accepted_is_seen_by_its_lines(first: str | N
         assert it.marketplace.asked[0].query["order_ids"] == ORDER
     accepted = OrderAccepted(channel=ASOS, order_id=ORDER, accepted=(FIRST,), refused=(SECOND,))
     assert seen == (Done((Effect(accepted, ORDER),)) if found else None)
+
+
+async def test_what_the_last_poll_showed_is_not_asked_for_again():
+    async with account() as it:
+        done = order(line(1, order_line_state="WAITING_DEBIT"), line(2, order_line_state="REFUSED"))
+        it.marketplace.says("OR11", {"orders": [done], "total_count": 1})
+        await it.source("orders").poll(None)
+        assert isinstance(await it.look(ACCEPT), Done) and len(it.marketplace.asked) == 1
+        other = AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST, SECOND))
+        assert await it.look(other) is None and len(it.marketplace.asked) == 2, "that it is not so is only known from asking"
+
+
+def held_back(it: Account, monkeypatch: pytest.MonkeyPatch) -> anyio.Event:
+    """A limiter that lets nobody go before this is set."""
+    admit, gate = it.door.admit, anyio.Event()
+
+    async def wait(endpoint: Endpoint) -> None:
+        await gate.wait()
+        await admit(endpoint)
+
+    monkeypatch.setattr(it.door, "admit", wait)
+    return gate
+
+
+async def test_those_who_look_at_the_same_time_are_asked_for_together(monkeypatch: pytest.MonkeyPatch):
+    """The call leaves when the limiter lets it; whoever came until then is in it."""
+    ids = [f"{number:05}-A" for number in range(130)]
+
+    async def shown(asked: Asked) -> dict[str, Any]:
+        wanted = asked.query["order_ids"].split(",")
+        lines = [line(1, order_line_state="SHIPPING"), line(2, order_line_state="REFUSED")]
+        return {"orders": [order(*lines, order_id=each) for each in wanted if each != ids[7]], "total_count": len(wanted)}
+
+    async with account() as it:
+        gate = held_back(it, monkeypatch)
+        it.marketplace.says("OR11", shown)
+        found: dict[str, Any] = {}
+
+        async def look(order_id: str) -> None:
+            found[order_id] = await it.look(AcceptOrder(channel=ASOS, order_id=OrderId(order_id), accepted=(FIRST,), refused=(SECOND,)))
+
+        async with anyio.create_task_group() as group:
+            for each in ids:
+                group.start_soon(look, each)
+            await anyio.wait_all_tasks_blocked()
+            gate.set()
+        assert [len(asked.query["order_ids"].split(",")) for asked in it.marketplace.asked] == [100, 30]
+        assert [each for each in ids if found[each] is None] == [ids[7]]
+
+
+async def test_whoever_gives_up_looking_leaves_the_others_their_answer(monkeypatch: pytest.MonkeyPatch):
+    async with account() as it:
+        it.marketplace.says("OR11", {"orders": [order(line(1, order_line_state="SHIPPING"))], "total_count": 1})
+        gate, first = held_back(it, monkeypatch), anyio.CancelScope()
+        found: list[Any] = []
+
+        async def look(scope: anyio.CancelScope) -> None:
+            with scope:
+                found.append(await it.look(AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,))))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(look, first)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(look, anyio.CancelScope())
+            await anyio.wait_all_tasks_blocked()
+            first.cancel()
+            gate.set()
+        assert len(found) == 1 and isinstance(found[0], Done) and len(it.marketplace.asked) == 1
 
 
 async def test_an_order_that_is_not_there_was_not_accepted():
@@ -160,59 +283,6 @@ async def test_without_a_usable_reference_nothing_is_asked():
 def test_as_many_go_together_as_the_contract_allows():
     schema = CONTRACT.document["components"]["schemas"]["OR04_Request"]["properties"]["orders"]
     assert schema["maxItems"] == PERFORMS[SetSellerReference].endpoint.batch == 100
-
-
-# ---------------------------------------------------------------- ship
-
-
-async def test_an_order_is_tracked_and_then_shipped():
-    async with account() as it:
-        it.marketplace.says("OR23", 204)
-        it.marketplace.says("OR24", 204)
-        [done] = await it.perform(SHIP)
-        tracked, shipped = it.marketplace.asked
-    assert (tracked.code, tracked.body) == ("OR23", {"carrier_code": "RM", "tracking_number": "AB1"})
-    assert (shipped.code, shipped.body, shipped.path) == ("OR24", None, {"order_id": ORDER})
-    assert done == Done((Effect(OrderShipped(channel=ASOS, order_id=ORDER, carrier_code="RM", tracking_number="AB1"), ORDER),))
-
-
-async def test_what_is_not_tracked_is_not_shipped():
-    async with account() as it:
-        for answer, error in ((HANG_UP, UnknownOutcomeError), (refusal(400, "no such carrier"), RejectedError)):
-            it.marketplace.says("OR23", answer)
-            with pytest.raises(error):
-                await it.perform(SHIP)
-        assert it.marketplace.of("OR24") == []
-
-
-@pytest.mark.parametrize("carrier", ["Royal Mail Special", "RM", "", "  ", "jo@example.com"])
-async def test_a_carrier_is_never_guessed(carrier: str):
-    async with account() as it:
-        [answer] = await it.perform(ShipOrder(channel=ASOS, order_id=ORDER, fulfilments=(), carrier=carrier))
-        assert isinstance(answer, Refused) and answer.field == "carrier"
-        assert "carriers of asos" in answer.detail and "jo@" not in answer.detail
-        assert it.marketplace.asked == []
-
-
-@pytest.mark.parametrize(
-    ("state", "found"),
-    [
-        ("SHIPPED", True),
-        ("TO_COLLECT", True),
-        ("RECEIVED", True),
-        ("CLOSED", True),
-        ("SHIPPING", False),
-        ("CANCELED", False),
-        (None, False),
-    ],
-)
-async def test_whether_an_order_was_shipped_is_seen_by_its_state(state: str | None, found: bool):
-    async with account() as it:
-        there = order(order_state=state, shipping_carrier_code="RM", shipping_tracking="AB1")
-        it.marketplace.says("OR11", {"orders": [there], "total_count": 1})
-        seen = await it.look(SHIP)
-    event = OrderShipped(channel=ASOS, order_id=ORDER, carrier_code="RM", tracking_number="AB1")
-    assert seen == (Done((Effect(event, ORDER),)) if found else None)
 
 
 # ---------------------------------------------------------------- stock
@@ -313,7 +383,7 @@ async def test_the_tax_mode_is_always_asked_for_or_never():
         async with account(tax_mode=mode) as it:
             it.marketplace.says("OR11", nothing)
             await it.look(SHIP)
-            await it.mirakl.sources[0].poll(None)
+            await it.source("orders").poll(None)
             assert {asked.query.get("order_tax_mode", "") for asked in it.marketplace.asked} == {mode}
             assert not any("locale" in asked.query for asked in it.marketplace.asked)
 

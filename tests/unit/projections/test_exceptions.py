@@ -1,62 +1,141 @@
 """What waits for somebody, and when it no longer does (L2)."""
 
-from uuid import UUID
+from typing import Any
 
+from projections import inventory, mappings, tracking
 from projections.exceptions import exceptions
-from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from tests.examples import CHANNEL, ORDER, counted, import_finished, placed, state
+from projections.order_policy import policy
+from projections.orders import orders
+from projections.rules import Channel
+from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
+from schemas.events.people import MappingSet, Redriven
+from tests.examples import CHANNEL, NOON, ORDER, counted, fulfilled, import_finished, placed
 from tests.spec import spec
 
 SUBJECT = f"order-{CHANNEL}:{ORDER}"
-ID = UUID(int=1)
+KEY = f"X36:{SUBJECT}:ship_order"
+WORD = "carrier:asos:royal mail"
 
 
-def refused(command: str, field: str = "") -> CommandRefused:
-    return CommandRefused(command_id=ID, command=command, subject=SUBJECT, attempt=1, detail="no", field=field)
+def opened(**more: Any) -> ExceptionOpened:
+    fields: dict[str, Any] = {"key": KEY, "code": "X36", "subject": SUBJECT, "summary": "unmapped", "owner": "OPS", "severity": 1}
+    return ExceptionOpened(**fields | more)
 
 
-def test_a_refusal_names_who_must_act() -> None:
-    story = spec(exceptions).given(refused("ship_order", "carrier"), refused("create_shop_order", "lines.0.sku"))
-    story.then_row(f"ship_order:{SUBJECT}", open=True, code="X36", owner="OPS")
-    story.then_row(f"create_shop_order:{SUBJECT}", open=True, code="X01", owner="ECOM")
+CLOSED = ExceptionClosed(key=KEY, reason="its cause is gone", subject=SUBJECT)
 
 
-def test_a_later_confirmation_closes_it() -> None:
-    done = CommandConfirmed(command_id=ID, command="ship_order", subject=SUBJECT, attempt=2)
-    spec(exceptions).given(refused("ship_order")).when(done).then_row(f"ship_order:{SUBJECT}", open=False)
+def test_opened_brought_up_to_date_and_closed() -> None:
+    story = (
+        spec(exceptions).given(opened(), opened(summary="still unmapped")).then_row(KEY, open=True, summary="still unmapped", owner="OPS")
+    )
+    story.when(CLOSED).then_row(KEY, open=False, closed_because="its cause is gone")
+    story.when(opened()).then_row(KEY, open=True, closed_because="")
 
 
-def test_a_confirmation_of_nothing_in_trouble_leaves_no_row() -> None:
-    done = CommandConfirmed(command_id=ID, command="ship_order", subject=SUBJECT, attempt=1)
-    fresh = exceptions.initial("ship_order:x")
-    assert exceptions.evolve(fresh, done) is fresh
+def test_who_looks_after_it_stays_until_it_is_over() -> None:
+    mine = ExceptionAssigned(key=KEY, to="kim", reason="on it")
+    story = spec(exceptions).given(opened(), mine, opened(summary="again")).then_row(KEY, assigned_to="kim")
+    story.when(CLOSED, opened()).then_row(KEY, assigned_to="")
 
 
-def test_a_buried_command_is_urgent() -> None:
-    buried = CommandBuried(command_id=ID, command="ship_order", subject=SUBJECT, attempt=8, detail="HTTP 500")
-    spec(exceptions).given(buried).then_row(f"ship_order:{SUBJECT}", open=True, code="X84", severity=1)
+def test_what_people_do_is_counted_and_closes() -> None:
+    story = (
+        spec(exceptions).given(opened(), ExceptionRetried(key=KEY, subject=SUBJECT, reason="mended")).then_row(KEY, retried=1, open=True)
+    )
+    story.when(ExceptionResolved(key=KEY, subject=SUBJECT, reason="by hand")).then_row(KEY, open=False)
 
 
-def test_what_was_opened_by_hand_or_by_an_adapter_is_closed_by_its_key() -> None:
-    opened = ExceptionOpened(key="X79:a", code="X79", subject=SUBJECT, summary="price is missing", field="order_lines[0].price")
-    story = spec(exceptions).given(opened).then_row("X79:a", open=True, field="order_lines[0].price")
-    story.when(ExceptionClosed(key="X79:a", reason="read since")).then_row("X79:a", open=False, closed_because="read since")
+def test_a_closing_of_nothing_leaves_no_trace() -> None:
+    fresh = exceptions.initial(KEY)
+    assert exceptions.evolve(fresh, CLOSED) is fresh
 
 
-def test_a_refused_stock_line_is_open_until_the_channel_takes_it() -> None:
-    story = spec(exceptions).given(import_finished(5, refused={"TEE-RED-M": "unknown offer"}))
-    story.then_row("X10:asos:TEE-RED-M", open=True, code="X10", subject="stock-TEE-RED-M")
-    story.when(import_finished(4)).then_row("X10:asos:TEE-RED-M", open=False)
+# ---------------------------------------------------------------- words that others wait for
 
 
-def test_an_order_in_an_unknown_state_waits_for_somebody_until_it_leaves_it() -> None:
-    story = spec(exceptions).given(state("FROZEN")).then_row(f"X80:{SUBJECT}", open=True, code="X80", field="order_state")
-    story.when(state("SHIPPING")).then_row(f"X80:{SUBJECT}", open=False)
+def said(value: str, name: str = "Royal Mail ") -> MappingSet:
+    return MappingSet(channel=CHANNEL, kind="carrier", name=name, value=value)
 
 
-def test_what_could_not_be_read_or_counted_is_closed_once_it_can() -> None:
-    unreadable = ExceptionOpened(key=f"X79:{SUBJECT}", code="X79", subject=SUBJECT, summary="no price", field="order_lines[0].price")
-    ambiguous = ExceptionOpened(key="X02:TEE-RED-M", code="X02", subject="stock-TEE-RED-M", summary="two items")
-    story = spec(exceptions).given(unreadable, ambiguous).when(placed(), counted())
-    story.then_row(f"X79:{SUBJECT}", open=False).then_row("X02:TEE-RED-M", open=False)
+def waiting(number: int = 1) -> ExceptionOpened:
+    return opened(key=f"X36:order-asos:{number}:ship_order", subject=f"order-asos:{number}", waits_for="carrier:asos:ROYAL MAIL")
+
+
+def test_a_mapping_lets_everybody_go_on_who_waited_for_it() -> None:
+    story = spec(mappings.mappings, mappings.decide).given(*(waiting(number) for number in range(500))).when(said("RM"))
+    assert len(story.told) == 500
+    assert story.told[0] == Redriven(channel=CHANNEL, order_id="0", key="X36:order-asos:0:ship_order", because="carrier royal mail is RM")  # type: ignore[arg-type]
+    story.given().when(said("RM")).then_told()
+
+
+def test_another_value_lets_them_go_on_again_the_same_does_not() -> None:
+    story = spec(mappings.mappings, mappings.decide).given(waiting(), said("RM"), waiting()).when(waiting())
+    story.then_told()  # refused with that very word: nothing would change
+    story.when(said("ROYALMAIL"))
+    assert len(story.told) == 1
+
+
+def test_who_looked_just_before_the_word_was_said_goes_on_too() -> None:
+    story = spec(mappings.mappings, mappings.decide).given(said("RM")).when(waiting())
+    assert len(story.told) == 1
+
+
+def test_a_word_that_is_taken_back_lets_nobody_go_on() -> None:
+    spec(mappings.mappings, mappings.decide).given(waiting()).when(said("")).then_told().then_row(WORD, value="")
+
+
+def test_skus_are_compared_as_written() -> None:
+    assert mappings.key_of("sku", "asos", "Tee ") != mappings.key_of("sku", "asos", "tee")
+
+
+# ---------------------------------------------------------------- tracking numbers
+
+
+def test_one_number_on_two_orders_is_told_of_the_later_one() -> None:
+    story = spec(tracking.tracking, tracking.decide).given(fulfilled(tracking_number="AB 1")).when(fulfilled(tracking_number="ab1"))
+    assert story.told == []
+    story.when(fulfilled(tracking_number="AB1", order_id="other"))
+    [trouble] = story.told
+    assert isinstance(trouble, ExceptionOpened)
+    assert (trouble.code, trouble.subject, trouble.key) == ("X38", "order-asos:other", "X38:order-asos:other:ab1")
+
+
+def test_the_order_closes_it_once_it_has_another_number() -> None:
+    twice = ExceptionOpened(key=f"X38:{SUBJECT}:ab1", code="X38", subject=SUBJECT, summary="x")
+    story = spec(orders, policy(lambda _: Channel())).given(placed(), fulfilled(tracking_number="AB1"), twice)
+    story.when(fulfilled(tracking_number="AB1", updated_at=NOON.replace(hour=13))).then_told()
+    story.when(fulfilled(tracking_number="AB2", updated_at=NOON.replace(hour=14)))
+    assert story.told == [ExceptionClosed(key=twice.key, reason="another number since", subject=SUBJECT)]
+
+
+# ---------------------------------------------------------------- stock
+
+
+def test_what_a_channel_will_not_take_waits_until_it_takes_it() -> None:
+    story = spec(inventory.inventory, inventory.decide).given(counted(5)).when(import_finished(5, refused={"TEE-RED-M": "unknown offer"}))
+    [trouble] = story.told
+    assert isinstance(trouble, ExceptionOpened)
+    assert (trouble.code, trouble.key, trouble.summary) == (
+        "X10",
+        "X10:stock-TEE-RED-M:asos",
+        "asos does not take the stock of TEE-RED-M: unknown offer",
+    )
+    story.given().when(import_finished(6))
+    [closed] = story.told
+    assert isinstance(closed, ExceptionClosed) and closed.key == trouble.key
+
+
+def test_a_sku_that_nobody_could_count_is_over_once_it_is() -> None:
+    doubt = ExceptionOpened(key="X02:TEE-RED-M", code="X02", subject="stock-TEE-RED-M", summary="two items")
+    story = spec(inventory.inventory, inventory.decide).given(doubt).when(counted(5))
+    assert story.told == [ExceptionClosed(key="X02:TEE-RED-M", reason="counted since", subject="stock-TEE-RED-M")]
+    story.given().when(counted(5)).then_told()
+
+
+def test_a_file_that_came_to_nothing_waits_until_one_goes_through() -> None:
+    story = spec(inventory.publications, inventory.watch).when(import_finished(5, status="FAILED"))
+    [trouble] = story.told
+    assert isinstance(trouble, ExceptionOpened) and trouble.key == "X11:offers-asos"
+    story.given().when(import_finished(5))
+    assert [type(note) for note in story.told] == [ExceptionClosed]

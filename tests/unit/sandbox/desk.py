@@ -1,12 +1,16 @@
 """A desk to try the sandbox from: a world, a clock that is moved by hand, and both addresses without a network."""
 
+import functools
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ops.sandbox.face import API_KEY, TOKEN, Sandbox
+from ops.sandbox.mirakl import conformity
+from ops.sandbox.mirakl.contract import Contract
 from ops.sandbox.plan import Plan
 from ops.sandbox.shopify.state import Level, Order, Shop, number_of
 from ops.sandbox.wire import Reply, Request
@@ -39,6 +43,25 @@ SET = """mutation Set($input: InventorySetQuantitiesInput!, $key: String!) { inv
   inventoryAdjustmentGroup { id changes { name delta quantityAfterChange } } userErrors { code field message } } }"""
 
 DEFINITION = {"name": "Mirakl order id", "namespace": "$app", "key": "mirakl_order_id", "ownerType": "ORDER", "type": "id"}
+
+
+PUBLISHED = os.environ.get("CROSSDOCK_CONTRACTS", "")  # a folder with the full documents, which are not part of the project
+
+
+@functools.cache
+def published() -> Contract:
+    return Contract(Path(PUBLISHED, "mirakl-seller.openapi.json").read_text())
+
+
+def _part(name: str, file: str | None, content: bytes) -> bytes:
+    named = f'; filename="{file}"' if file is not None else ""
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content + b"\r\n"
+
+
+def _query(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in query.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            yield name, str(one).lower() if isinstance(one, bool) else str(one)
 
 
 class HandClock:
@@ -126,15 +149,37 @@ class Desk:
 
     # --------------------------------------------------------------------------------------------------------- Mirakl
 
-    def mirakl(self, method: str, path: str, body: Any = None, *, key: str = API_KEY, csv: str | None = None, **query: Any) -> Reply:
+    def mirakl(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = API_KEY,
+        csv: str | None = None,
+        form: Sequence[tuple[str, str | None, bytes]] = (),
+        **query: Any,
+    ) -> Reply:
+        """`form`: its parts, each with its name, its file's name if it is one, and its content. A list in the query is given several times.
+
+        Every answer is held against the contract, and against the published one too where it is there.
+        """
         headers, raw = {"authorization": key}, b""
         if csv is not None:
+            form = [("file", "s.csv", csv.encode())]
+        if form:
             headers["content-type"] = "multipart/form-data; boundary=x"
-            raw = f'--x\r\nContent-Disposition: form-data; name="file"; filename="s.csv"\r\n\r\n{csv}\r\n--x--\r\n'.encode()
+            raw = b"".join(_part(*part) for part in form) + b"--x--\r\n"
         elif body is not None:
             headers["content-type"] = "application/json"
             raw = json.dumps(body).encode()
-        return self.sandbox.mirakl(Request(method, path, tuple((name, str(value)) for name, value in query.items()), headers, raw))
+        asked = Request(method, path, tuple(_query(query)), headers, raw)
+        reply = self.sandbox.mirakl(asked)
+        if key == API_KEY and reply.status < 400:
+            for contract in (self.sandbox.api.contract, *([published()] if PUBLISHED else [])):
+                problems = conformity.problems(contract, asked, reply)
+                assert not problems, problems[:5]
+        return reply
 
     def asked(self, path: str, **query: Any) -> Any:
         reply = self.mirakl("GET", path, **query)

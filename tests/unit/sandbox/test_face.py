@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -202,6 +203,107 @@ async def test_the_levers_buy_count_and_ship() -> None:
         state = (await caller.lever("state", "GET"))[1]
         assert next(one for one in state["shopify"]["orders"] if one["id"] == order)["fulfillment_status"] == "FULFILLED"
         assert (await caller.lever("switches", shopify={"nonsense": 1}))[0] == 400
+
+
+async def test_people_can_do_by_hand_whatever_they_can() -> None:
+    async with served(speed=1.0) as caller:
+        number = (await caller.lever("buy"))[1]["order"]
+        line = caller.sandbox.world.account.orders[number].lines[0].id
+        assert (await caller.lever("act", system="mirakl", do="operator_cancel", order_id=number))[0] == 200
+        assert caller.sandbox.world.account.orders[number].state in ("CANCELED", "REFUSED")
+        assert (await caller.lever("act", system="mirakl", do="operator_refund", order_line_id=line))[0] == 409
+        for wrong in ({"order": 3}, {}, {"order_id": None}):
+            status, answer = await caller.lever("act", system="mirakl", do="operator_cancel", **wrong)
+            assert status == 409 and answer["error"]
+        assert (await caller.lever("act", system="ebay", do="operator_cancel"))[0] == 400
+        assert (await caller.lever("act", system="mirakl", do="dance"))[0] == 400
+        async with caller.session.get(f"{caller.sandbox.url}/sandbox/act") as reply:
+            assert "operator_cancel" in await reply.text()
+
+
+async def test_a_stranger_is_told_what_there_is() -> None:
+    async with served() as caller:
+        for path in ("/", "/sandbox", "/sandbox/"):
+            async with caller.session.get(caller.sandbox.url + path) as reply:
+                text = await reply.text()
+                assert reply.status == 200 and f"{caller.sandbox.mirakl_url}/api/" in text and "/sandbox/step" in text
+        for path in ("switches", "faults", "calls"):
+            assert (await caller.lever(path, "GET"))[0] == 200
+        order = (await caller.lever("buy"))[1]["order"]
+        lines = [{"id": line.id, "accepted": True} for line in caller.sandbox.world.account.orders[order].lines]
+        await caller.mirakl("PUT", f"/api/orders/{order}/accept", json={"order_lines": lines})
+        async with caller.session.get(f"{caller.sandbox.url}/sandbox/calls", params={"order": order}) as reply:
+            assert [call["operation"] for call in (await reply.json())["calls"]] == ["OR21"]
+        async with caller.session.get(f"{caller.sandbox.url}/sandbox/state", params={"since": "yesterday"}) as reply:
+            assert reply.status == 400
+
+
+# ---------------------------------------------------------------- connections that are as bad as they are called
+
+
+async def test_a_door_that_is_shut_refuses_connections_for_a_while() -> None:
+    async with served(speed=60.0) as caller:
+        await caller.lever("faults", operation="V01", action="refused")
+        with pytest.raises(aiohttp.ClientError):
+            await caller.mirakl("GET", "/api/version")
+        async with aiohttp.ClientSession() as fresh:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await fresh.get(caller.sandbox.url)
+            with anyio.fail_after(5):
+                while True:
+                    try:
+                        async with fresh.get(f"{caller.sandbox.url}/sandbox/") as reply:
+                            assert reply.status == 200
+                            break
+                    except aiohttp.ClientConnectorError:
+                        await anyio.sleep(0.02)
+
+
+async def test_a_black_hole_swallows_the_reply_and_the_connection() -> None:
+    async with served(speed=6000.0) as caller:
+        await caller.lever("faults", operation="V01", action="black_hole", count=None)  # a client may ask again by itself
+        before = caller.sandbox.clock.now()
+        with pytest.raises(aiohttp.ClientError):
+            await caller.mirakl("GET", "/api/version")
+        assert (caller.sandbox.clock.now() - before).total_seconds() >= 60
+
+
+async def test_a_trickle_comes_in_pieces_and_is_whole() -> None:
+    async with served(speed=6000.0) as caller:
+        await caller.lever("faults", operation="OF21", action="trickle")
+        before = caller.sandbox.clock.now()
+        status, body = await caller.mirakl("GET", "/api/offers")
+        assert status == 200 and json.loads(body)["total_count"] == 4
+        assert (caller.sandbox.clock.now() - before).total_seconds() >= 60
+
+
+async def test_a_flood_is_two_hundred_megabytes_for_whoever_reads_them_all() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="V01", action="huge_body")
+        async with caller.session.get(f"{caller.sandbox.mirakl_url}/api/version", headers={"Authorization": caller.sandbox.key}) as reply:
+            assert int(reply.headers["Content-Length"]) > 200 * 1024 * 1024 and await reply.content.read(10) == b" " * 10
+        assert (await caller.mirakl("GET", "/api/version"))[0] == 200
+
+
+async def test_a_connection_can_be_closed_after_the_reply_without_a_word() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="V01", action="keep_alive_closed")
+        for _ in range(3):
+            async with caller.session.get(
+                f"{caller.sandbox.mirakl_url}/api/version", headers={"Authorization": caller.sandbox.key}
+            ) as reply:
+                assert reply.status == 200 and reply.headers.get("Connection") != "close" and json.loads(await reply.read())
+
+
+async def test_a_bomb_and_another_date_reach_the_caller() -> None:
+    async with served() as caller:
+        await caller.lever("faults", operation="V01", action="gzip_bomb")
+        _, body = await caller.mirakl("GET", "/api/version")
+        assert len(body) > 64 * 1024 * 1024 and json.loads(body)["version"]
+        await caller.lever("faults", operation="V01", action="clock_behind")
+        async with caller.session.get(f"{caller.sandbox.mirakl_url}/api/version", headers={"Authorization": caller.sandbox.key}) as reply:
+            told = parsedate_to_datetime(reply.headers["Date"])
+        assert 500 < (caller.sandbox.clock.now() - told).total_seconds() < 1300
 
 
 async def test_a_stock_file_comes_in_as_a_form() -> None:

@@ -249,7 +249,7 @@ def test_a_misspelt_filter_means_all_orders() -> None:
         {"order_ids": ",".join(["x"] * 101)},
     ],
 )
-def test_parameters_that_do_not_fit_the_contract_are_400(query: dict[str, str]) -> None:
+def test_parameters_that_do_not_fit_the_contract_are_400(query: dict[str, Any]) -> None:
     assert Desk(OPEN).mirakl("GET", "/api/orders", **query).status == 400
 
 
@@ -283,24 +283,6 @@ def test_orders_are_as_varied_as_life() -> None:
     assert any(buyer.alpha_3 is None for buyer in buyers) and any(buyer.address_first_name is None for buyer in buyers)
     personal = ("customer_id", "first_name", "last_name", "street_1", "city", "email")
     assert all("PII-1-" in getattr(buyer, name) for buyer in buyers for name in personal)
-
-
-def test_our_own_answers_fit_the_contract_but_for_nulls() -> None:
-    desk = Desk(OPEN)
-    orders = [desk.bought() for _ in range(6)]
-    desk.accept(orders[0])
-    desk.later(120)
-    contract = desk.sandbox.api.contract
-    reads = {
-        "OR11": "/api/orders", "A01": "/api/account", "A21": "/api/account/statistics", "PC01": "/api/platform/configuration",
-        "SH21": "/api/shipping/carriers", "SH12": "/api/shipping/types", "RE01": "/api/reasons", "CH11": "/api/channels",
-        "CUR01": "/api/currencies", "OF21": "/api/offers",
-    }  # fmt: skip
-    for code, path in reads.items():
-        operation = next(one for one in contract.operations if one.code == code)
-        pointer = f"{operation.pointer}/responses/200/content/application~1json/schema"
-        wrong = [error for error in contract.errors(pointer, desk.asked(path)) if error.instance is not None]
-        assert wrong == [], code
 
 
 # ---------------------------------------------------------------- stock
@@ -432,7 +414,7 @@ def test_another_shop_is_not_ours_to_see() -> None:
         ("PUT", "/api/orders", None, 415),
         ("PUT", "/api/orders/x/accept", {"order_lines": [{"id": "x"}]}, 400),
         ("POST", "/api/offers/stock/imports", {"file": "text"}, 415),
-        ("PUT", "/api/orders/refund", {"refunds": []}, 501),
+        ("PUT", "/api/orders/refund", {"refunds": []}, 200),
         ("PUT", "/api/orders/refund", {"nonsense": []}, 400),
     ],
 )

@@ -17,7 +17,7 @@ from ops.sandbox.chance import choose, fraction, wait, whole
 from ops.sandbox.journal import Journal, read
 from ops.sandbox.mirakl.state import RefusedError
 from ops.sandbox.money import graph_text, minor, rest_text
-from ops.sandbox.plan import Plan, Warehouse
+from ops.sandbox.plan import Awkward, Plan, Warehouse
 from ops.sandbox.shopify.state import Noise, Switches, gid
 from ops.sandbox.truth import truth
 from ops.sandbox.world import World
@@ -113,8 +113,12 @@ def test_the_line_is_written_before_anything_changes(tmp_path: Path, monkeypatch
     path = tmp_path / "world.jsonl"
     desk = close(Desk(Plan(skus=2), journal=path))
 
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
+    perform = World._perform
+
+    def killed(world: World, op: str, arguments: dict[str, Any]) -> Any:
+        if op == "shopify.orderCreate":
+            raise KeyboardInterrupt
+        return perform(world, op, arguments)
 
     monkeypatch.setattr(World, "_perform", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -272,7 +276,7 @@ def test_switches_move_and_what_is_none_is_refused() -> None:
 
 
 def test_an_awkward_catalogue_has_what_real_ones_have() -> None:
-    desk = Desk(Plan(skus=2, awkward_catalogue=True))
+    desk = Desk(Plan(skus=2, awkward=Awkward(shared=1, nameless=1, untracked=1)))
     document = "query I($q: String!) { inventoryItems(first: 9, query: $q) { nodes { sku tracked duplicateSkuCount } } }"
     assert [item["duplicateSkuCount"] for item in desk.data(document, q="sku:HT-TWICE")["nodes"]] == [1, 1]
     assert desk.data(document, q="sku:ht-untracked")["nodes"] == [{"sku": "HT-UNTRACKED", "tracked": False, "duplicateSkuCount": 0}]

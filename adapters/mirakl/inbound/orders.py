@@ -1,6 +1,6 @@
 """Mirakl's orders into the log: polled by the date of their last change, all pages, with overlap."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -8,9 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from adapters.mirakl import wire
-from adapters.mirakl.endpoints import Client
-from adapters.mirakl.translate import hear
-from engine.adapter import Sight
+from adapters.mirakl.client import Client
+from adapters.mirakl.strangers import strangers
+from adapters.mirakl.translate.orders import hear
+from engine.adapter import Heard, Sight
 from engine.errors import UnavailableError
 from engine.ports import Clock
 from schemas.events.exceptions import ExceptionOpened
@@ -34,6 +35,7 @@ class OrdersSource:
     def __init__(self, client: Client, clock: Clock, *, every: float, overlap: float, first_look_days: int) -> None:
         self.name, self.target = f"mirakl:{client.place.channel}:orders", f"mirakl:{client.place.channel}"
         self.every = every
+        self.last_poll: float | None = None  # monotonic, when it ended; None: not yet
         self._client, self._clock = client, clock
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
@@ -44,20 +46,16 @@ class OrdersSource:
         orders, answered_at = await self._list(start)
         now = self._clock.now()
         until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
-        heard = []
-        for raw in orders.values():
-            facts = hear(raw, self._client.place, now)
-            unreadable = any(isinstance(each.fact.event, ExceptionOpened) and each.fact.event.code == "X79" for each in facts)
-            self._count(raw, unreadable=unreadable)
-            heard += facts
-        return Sight(heard, msgspec.json.encode(Cursor(until)).decode())
+        self._client.sightings.polled(orders, start, asked_at)
+        self.last_poll = self._clock.monotonic()
+        return Sight(heard_of(self._client, orders.values(), now), msgspec.json.encode(Cursor(until)).decode())
 
     async def _list(self, start: Instant) -> tuple[Mapping[str, bytes], Instant | None]:
         """Every order changed since, and their clock when they began to answer. Raises UnavailableError if the list never holds still.
 
         The window has no end: a call may have waited a minute for the limiter, and would not hear what happened meanwhile.
         """
-        query = (("start_update_date", _written(start)),)
+        query = (("start_update_date", written(start)),)
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
         for _ in range(PASSES):
@@ -92,13 +90,24 @@ class OrdersSource:
             shared = min(SHARED, len(page.orders) - 1)
             offset += len(page.orders) - shared
 
-    def _count(self, raw: bytes, *, unreadable: bool) -> None:
-        fields, values = wire.strangers(raw)
-        metrics, labels = self._client.metrics, ("mirakl", "OR11")
+
+def heard_of(client: Client, orders: Iterable[bytes], now: Instant, code: str = "OR11") -> list[Heard]:
+    """The facts of these orders; what is new to us or cannot be read is counted. `code` is the operation that showed them."""
+    heard: list[Heard] = []
+    metrics, labels = client.metrics, ("mirakl", code)
+    for raw in orders:
+        facts = hear(raw, client.place, now)
+        fields, values = strangers(raw)
         metrics.schema_unknown_fields.labels(*labels).inc(fields)
         metrics.schema_unknown_enum.labels(*labels).inc(values)
-        metrics.quarantined.labels(*labels).inc(int(unreadable))
+        metrics.quarantined.labels(*labels).inc(int(any(_is_unreadable(each) for each in facts)))
+        heard += facts
+    return heard
 
 
-def _written(moment: datetime) -> str:
+def _is_unreadable(heard: Heard) -> bool:
+    return isinstance(heard.fact.event, ExceptionOpened) and heard.fact.event.code == "X79"
+
+
+def written(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""What Mirakl shows, into the log."""

@@ -1,0 +1,71 @@
+"""Quantities: STO01, and what became of a file: STO02, STO03."""
+
+from collections.abc import Mapping, Sequence
+
+import aiohttp
+
+from adapters.http import scrub
+from adapters.mirakl import answers
+from adapters.mirakl.client import Client
+from adapters.mirakl.endpoints import IMPORT_ERRORS, IMPORT_STATUS, IMPORT_STOCK
+from adapters.mirakl.translate.stock import error_report, stock_file, unwritable
+from adapters.mirakl.translate.values import UnreadableError
+from engine.adapter import Answer, Done, Effect, NotYet, Task
+from engine.errors import UnavailableError, UnknownOutcomeError
+from schemas.commands import PublishStock, SettleStockImport
+from schemas.events.inventory import StockImportFinished, StockImportStarted
+from schemas.values import Sku
+
+AT_WORK = frozenset({"WAITING", "RUNNING", "QUEUED", "PENDING"})  # on a stock file; the last two: an SDK's, and other operations'
+
+
+async def publish_stock(client: Client, tasks: Sequence[Task[PublishStock]]) -> Sequence[Answer]:
+    """STO01 touches quantities and nothing else. Taken is not done: `settle_stock_import` follows the file to its end."""
+    [task] = tasks
+    command, file = task.command, stock_file(task.command.quantities)
+
+    def form() -> aiohttp.FormData:
+        data = aiohttp.FormData()
+        data.add_field("file", file, filename="stock.csv", content_type="text/csv")
+        return data
+
+    reply = await client.send(IMPORT_STOCK, form=form, expect="json")
+    import_id = str(client.read(IMPORT_STOCK, reply, answers.ImportAccepted).import_id or "")
+    if not import_id:
+        raise UnknownOutcomeError("a file was taken without an import_id", target=client.http.target, endpoint=IMPORT_STOCK.code)
+    event = StockImportStarted(channel=command.channel, import_id=import_id, quantities=command.quantities)
+    return [Done((Effect(event, import_id),))]
+
+
+async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockImport]]) -> Sequence[Answer]:
+    """COMPLETE with lines in error is normal: success is per line. A status we do not know is an end, and kept as it is."""
+    [task] = tasks
+    command, path = task.command, {"import_id": task.command.import_id}
+    reply = await client.send(IMPORT_STATUS, path=path, expect="json")
+    told = client.read(IMPORT_STATUS, reply, answers.ImportStatus)
+    if not told.status:
+        raise UnavailableError("an import without a status", target=client.http.target, endpoint=IMPORT_STATUS.code, field="status")
+    if told.status in AT_WORK:
+        return [NotYet(client.settle_every)]
+    if told.status not in ("COMPLETE", "FAILED"):
+        client.metrics.schema_unknown_enum.labels("mirakl", "STO02").inc()
+    refused = unwritable(command.quantities)  # these were left out of the file
+    if told.has_error_report:
+        refused |= await _refused_lines(client, path)
+    event = StockImportFinished(
+        channel=command.channel,
+        import_id=command.import_id,
+        status=told.status,
+        quantities=command.quantities,
+        refused=refused,
+    )
+    return [Done((Effect(event, command.import_id),))]
+
+
+async def _refused_lines(client: Client, path: Mapping[str, str]) -> dict[Sku, str]:
+    report = await client.send(IMPORT_ERRORS, path=path, expect="text")
+    try:
+        refused = error_report(report.body)
+    except UnreadableError as error:
+        raise UnavailableError(str(error), target=client.http.target, endpoint=IMPORT_ERRORS.code) from None
+    return {sku: scrub(reason) or "no reason given" for sku, reason in refused.items()}

@@ -1,0 +1,141 @@
+"""The rules by which policies decide and the words that adapters look up: from the settings, from people, from a platform's own showing."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+from msgspec.structs import replace
+
+from engine.inbox import own_fact
+from engine.log import Append, Log
+from engine.ports import Clock
+from ops.settings import ChannelSection, Settings
+from projections.inventory import Stock
+from projections.mappings import Word, key_of
+from projections.orders import Order, row_of
+from projections.rules import Channel, Platform
+from schemas.events import Event
+from schemas.events.channels import PlatformSeen, RulesApplied
+from schemas.events.people import MappingSet
+from schemas.streams import SETTINGS, channel_stream, map_stream
+from schemas.values import ChannelId, OrderId, OrderLine, Sku
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
+TICK = 1.0  # seconds of the event loop, should the wake-up go astray
+FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
+FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
+REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
+
+_word, _order, _stock = msgspec.json.Decoder(Word), msgspec.json.Decoder(Order), msgspec.json.Decoder(Stock)
+
+
+class Book:
+    """One tenant's. Policies ask it as `projections.rules.Channels`, adapters as `engine.adapter.Maps`."""
+
+    def __init__(self, pool: Pool, log: Log, settings: Settings) -> None:
+        self._pool, self._log = pool, log
+        self._channels = {ChannelId(section.id): Channel(rules=section.rules) for section in settings.channel}
+
+    def __call__(self, channel: ChannelId) -> Channel:
+        """The rules of a channel as they are at this moment; of one that the settings no longer name, the careful ones."""
+        return self._channels.get(channel, Channel())
+
+    async def find(self, channel: ChannelId, kind: str, name: str) -> str | None:
+        document = await self._pool.fetchval(FIND_WORD, self._log.tenant, key_of(kind, channel, name))
+        return (_word.decode(document).value or None) if document else None
+
+    async def waiting(self, channel: ChannelId, order_id: OrderId) -> Sequence[OrderLine] | None:
+        """The lines of an order that waits for acceptance; None: it does not."""
+        row = await self._order(row_of(channel, order_id))
+        return row.wanted if row is not None and row.waits_for_acceptance else None
+
+    async def promised(self, channel: ChannelId, order_id: OrderId, skus: Sequence[Sku]) -> Mapping[Sku, int]:
+        """Units of each SKU that earlier orders, of any channel, hold and that Shopify does not show as claimed yet."""
+        mine = row_of(channel, order_id)
+        found: dict[Sku, int] = {}
+        this = await self._order(mine)
+        for row in await self._pool.fetch(FIND_STOCKS, self._log.tenant, list(skus)):
+            stock = _stock.decode(row["document"])
+            for key, lines in stock.reserved.items():
+                other = await self._order(key) if key != mine else None
+                if other is not None and other.terms is not None and _is_before(other, this, key, mine):
+                    found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
+        return found
+
+    async def _order(self, key: str) -> Order | None:
+        document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)
+        return _order.decode(document) if document else None
+
+    async def refresh(self) -> bool:
+        """Learn how the platforms were seen last. True once each of them has been."""
+        seen = await self._log.last([(channel_stream(channel), "") for channel in self._channels], PlatformSeen)
+        for envelope in seen.values():
+            event = envelope.event
+            if isinstance(event, PlatformSeen) and event.channel in self._channels:
+                self._channels[event.channel] = replace(self._channels[event.channel], platform=_platform(event))
+        return len(seen) == len(self._channels)
+
+    async def known(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin a work once each platform has been seen, be that long ago: what is asked of it depends on how it is configured."""
+        async with self._log.listen() as wake:
+            while not await self.refresh():
+                await wake(TICK)
+        await work()
+
+    async def follow(self, clock: Clock) -> None:
+        """Refresh until cancelled."""
+        while True:
+            await clock.sleep(REFRESH)
+            await self.refresh()
+
+
+def _is_before(other: Order, this: Order | None, key: str, mine: str) -> bool:
+    """Who bought first is served first; at the same moment, whose number is smaller."""
+    if this is None or this.terms is None or other.terms is None:
+        return True
+    return (other.terms.placed_at, key) < (this.terms.placed_at, mine)
+
+
+def _platform(seen: PlatformSeen) -> Platform:
+    return Platform(
+        multi_shipment=seen.multi_shipment,
+        automatic=seen.acceptance == "AUTOMATIC",
+        returns=seen.returns,
+        tracked_methods=frozenset(seen.tracked_methods),
+    )
+
+
+# ---------------------------------------------------------------- what the settings say, as events
+
+
+async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock) -> None:
+    """Record the rules if they are others than before, and each mapping that the settings name, unless a person has set another one."""
+    now = clock.now()
+    rules = msgspec.json.encode({section.id: section.rules for section in settings.channel}, order="sorted").decode()
+    digest = hashlib.sha256(rules.encode()).hexdigest()
+    last = (await log.last([(SETTINGS, "")], RulesApplied)).get((SETTINGS, ""))
+    if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != digest:
+        await _append(log, SETTINGS, RulesApplied(digest=digest, rules=rules), f"{digest}@{now.isoformat()}", now)
+    for section in settings.channel:
+        for kind, words in _words(section).items():
+            for name, value in words.items():
+                document = await pool.fetchval(FIND_WORD, log.tenant, key_of(kind, section.id, name))
+                known = _word.decode(document) if document else None
+                if known is None or not known.value or (known.from_settings and known.value != value):
+                    event = MappingSet(
+                        channel=ChannelId(section.id), kind=kind, name=name, value=value, reason="the settings", from_settings=True
+                    )
+                    stream = map_stream(event.channel, kind)
+                    await _append(log, stream, event, f"{key_of(kind, section.id, name)}={value}@{now.isoformat()}", now)
+
+
+def _words(section: ChannelSection) -> Mapping[str, Mapping[str, str]]:
+    return {"carrier": section.carriers, "method": section.methods, "reason": section.reasons, "sku": section.skus}
+
+
+async def _append(log: Log, stream: str, event: Event, external_id: str, now: Any) -> None:
+    await log.append(Append(stream=stream, facts=(own_fact(log.tenant, event, external_id, now),)))

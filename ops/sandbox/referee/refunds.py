@@ -1,0 +1,68 @@
+"""Money that goes back to a buyer: once on each side, never more than was paid, and never there and back again.
+
+Refunds of a pair are compared by what they come to: a connector may tell one refund of three lines as three, or three as one.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from ops.sandbox.referee.case import Case, Finding, Row, amount, described
+
+OPS = ("mirakl.OR28",)
+REFUNDABLE = ("SHIPPED", "RECEIVED", "TO_COLLECT")  # without a question, whatever the platform's switches are
+
+
+def no_more_than_was_paid(case: Case) -> Iterator[Finding]:
+    """R2: of no line more is paid back than it came to."""
+    for order in case.orders:
+        for line in order["lines"]:
+            back = sum((amount(refund["total"]) for refund in line["refunds"]), Decimal(0))
+            paid = _came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), Decimal(0))
+            if back > paid:
+                calls = case.effective(order["order_id"], *OPS) or case.effective(line["order_line_id"], *OPS)
+                says = f"{back} of {paid} {order['currency']} were paid back for line {line['order_line_id']}"
+                yield Finding(rule="R2", subject=order["order_id"], says=says, call=described(calls[-1] if calls else None))
+
+
+def once_and_never_back(case: Case) -> Iterator[Finding]:
+    """R1: what Shopify pays back is told once. R3: what the marketplace pays back is noted once, and never told to it. R4: all is told."""
+    for order, copy in case.pairs():
+        if copy["currency"] != order["currency"]:
+            continue
+        ours, theirs = _by(order, seller=True), _by(order, seller=False)
+        staff, app = _shopify(copy, by_app=False), _shopify(copy, by_app=True)
+        calls = [call for line in order["lines"] for call in case.effective(line["order_line_id"], *OPS)]
+        last = described(calls[-1] if calls else None)
+        told, name = f"{ours} told, {staff} paid back in Shopify", order["order_id"]
+        if ours > staff:
+            echoed = theirs and app and ours - staff == theirs
+            yield Finding(rule="R3" if echoed else "R1", subject=name, says=told + (", the rest an echo" if echoed else ""), call=last)
+        if app > theirs:
+            yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", call=_noted(case, copy))
+        if case.told.settled:
+            if ours < staff:
+                sure = any(line["state"] in REFUNDABLE for line in order["lines"])
+                yield Finding(rule="R4", subject=name, says=told, level="broken" if sure else "open", call=last)
+            if app < theirs and not copy["cancelled_at"]:
+                yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", level="open")
+
+
+def _came_to(line: Row) -> Decimal:
+    return amount(line["price"]) + amount(line["shipping_price"]) + sum((amount(fee["amount"]) for fee in line["fees"]), Decimal(0))
+
+
+def _by(order: Row, *, seller: bool) -> Decimal:
+    refunds = (refund for line in order["lines"] for refund in line["refunds"])
+    return sum((amount(refund["total"]) for refund in refunds if (refund["origin"] == "seller") == seller), Decimal(0))
+
+
+def _shopify(copy: Row, *, by_app: bool) -> Decimal:
+    return sum((amount(refund["total"]) for refund in copy["refunds"] if (refund["by"] == "app") == by_app), Decimal(0))
+
+
+def _noted(case: Case, copy: Row) -> str | None:
+    calls = case.effective(copy["id"], "shopify.refundCreate")
+    return described(calls[-1] if calls else None)
+
+
+RULES = (no_more_than_was_paid, once_and_never_back)

@@ -1,0 +1,234 @@
+"""What the cancelations, refunds and returns of an order call for at any moment: on the other side, once, and never back."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from projections.aftercare import Aftercare, Gone, ShopRefund
+from projections.allocation import everything, share
+from projections.levels import step_of
+from projections.orders import DEAD, GONE
+from projections.rules import Channel, hours
+from schemas.commands import AnswerReturn, CancelOrder, CancelUnits, Command, LineRefund, RecordShopRefund, RecordShopReturn, RefundLines
+from schemas.events.aftercare import RefundsMatched, ShopRefundSeen
+from schemas.values import Instant, LineId, Money, ShopId
+
+CANCEL = "cancel"  # what begins a refund of everything: the Shopify order was cancelled
+WAITING = "WAITING_REFUND"  # how the states begin in which money is on its way
+COMING_BACK = frozenset({"IN_PROGRESS", "ACCEPTED"})
+OVER = frozenset({"CLOSED", "CANCELED", "REFUSED", "DECLINED", "NO_RECEPTION"})
+
+
+def wants(row: Aftercare, channel: Channel) -> dict[str, Command]:
+    """Step -> the command for it."""
+    return {row.steps.name(step_of(command)): command for command in wanted(row, channel)}
+
+
+def wanted(row: Aftercare, channel: Channel) -> Iterator[Command]:
+    """The commands for all steps that are called for."""
+    if row.terms is None or row.shop_order is None or row.state in DEAD:
+        return
+    matched = matches(row)
+    yield from _cancelled_in_the_shop(row, channel)
+    for refund in to_push(row):
+        if refund.seen.refund not in matched:
+            yield from _push(row, channel, refund)
+    if not row.under_way:  # what is new on the marketplace may be our own doing
+        paired = {one for pair in matched.values() for one in pair}
+        for name, gone in to_record(row).items():
+            if name not in paired:
+                yield _record(row, name, gone)
+    yield from _returns(row, channel)
+
+
+# ---------------------------------------------------------------- from Shopify to the marketplace
+
+
+def to_push(row: Aftercare) -> list[ShopRefund]:
+    """Shopify refunds of which the marketplace knows nothing yet; without those that are the cancelation's own."""
+    cancelled = row.shop_cancelled_at is not None
+    return [
+        refund
+        for _, refund in sorted(row.shop_refunds.items())
+        if not refund.pushed and not (cancelled and all(unit.restock == "CANCEL" for unit in refund.seen.lines))
+    ]
+
+
+def paid(row: Aftercare) -> bool:
+    """Whether money was taken that can go back: it is given back then, not canceled."""
+    workflow = row.terms.payment_workflow if row.terms else ""
+    return row.debited or row.state in GONE or (row.state == "SHIPPING" and workflow in ("", "PAY_ON_ACCEPTANCE"))
+
+
+def _cancelled_in_the_shop(row: Aftercare, channel: Channel) -> Iterator[Command]:
+    if row.shop_cancelled_at is None or row.cancelled_by_us or row.state in GONE or row.market_cancelled:
+        return
+    if not paid(row) and "cancel_order" not in row.steps.refused:
+        yield CancelOrder(channel=row.channel, order_id=row.order_id)
+        return
+    lines = everything(row)
+    if lines and not any(step.startswith("refund_lines:") for step in row.under_way - {f"refund_lines:{CANCEL}"}):
+        yield _refund(row, CANCEL, "cancel", lines, not_to_ship=True)
+
+
+def _push(row: Aftercare, channel: Channel, refund: ShopRefund) -> Iterator[Command]:
+    shared = share(row, refund.seen)
+    if shared.code or refund.seen.moved_money:
+        return
+    if not shared.lines:
+        return
+    unshipped = all(unit.restock == "CANCEL" for unit in refund.seen.lines) and bool(refund.seen.lines) and row.state not in GONE
+    reason = refund.seen.reason or ("cancel" if unshipped else "refund")
+    if paid(row):
+        yield _refund(row, refund.seen.refund, reason, shared.lines, not_to_ship=unshipped)
+    elif shared.lines == everything(row):
+        yield CancelOrder(channel=row.channel, order_id=row.order_id)
+    elif channel.rules.partial_cancelation:
+        yield CancelUnits(**_money_back(row, refund.seen.refund, reason, shared.lines), known=tuple(sorted(row.cancelations)))
+
+
+def _refund(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...], *, not_to_ship: bool) -> RefundLines:
+    return RefundLines(**_money_back(row, began, reason, lines), known=tuple(sorted(row.refunds)), not_to_ship=not_to_ship)
+
+
+def _money_back(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...]) -> dict[str, Any]:
+    assert row.terms is not None
+    return {
+        "channel": row.channel,
+        "order_id": row.order_id,
+        "refund": began,
+        "reason": reason,
+        "taxes_included": row.terms.taxes_included,
+        "lines": lines,
+    }
+
+
+# ---------------------------------------------------------------- from the marketplace to Shopify
+
+
+def to_record(row: Aftercare) -> dict[str, Gone]:
+    """What the marketplace took back or off by itself, and Shopify does not know. A cancelled Shopify order needs no such record."""
+    if row.shop_cancelled_at is not None or row.cancelled_by_us:
+        return {}
+    return {
+        name: gone
+        for name, gone in sorted({**row.cancelations, **row.refunds}.items())
+        if not gone.ours and not gone.recorded and not (name in row.cancelations and row.market_cancelled)
+    }
+
+
+def _record(row: Aftercare, name: str, gone: Gone) -> RecordShopRefund:
+    assert row.shop_order is not None
+    sold = row.sold.get(gone.line)
+    unpacked = (sold.quantity if sold else 0) - row.packed.get(gone.line, 0)
+    in_the_house = gone.quantity > 0 and unpacked >= gone.quantity
+    return RecordShopRefund(
+        channel=row.channel,
+        order_id=row.order_id,
+        shop_order=row.shop_order,
+        mirrors=name,
+        lines={gone.line: gone.quantity} if gone.quantity > 0 else {},
+        restock="CANCEL" if in_the_house else "NO_RESTOCK",
+        amount=worth(row, gone),
+        shipping=_with_taxes(row, gone.shipping, gone.shipping_taxes),
+    )
+
+
+def worth(row: Aftercare, gone: Gone) -> Money:
+    """What the buyer gets back of it in all."""
+    return _with_taxes(row, gone.amount, gone.taxes) + _with_taxes(row, gone.shipping, gone.shipping_taxes)
+
+
+def _with_taxes(row: Aftercare, amount: Money, taxes: Any) -> Money:
+    if row.terms is not None and not row.terms.taxes_included:
+        for tax in taxes:
+            amount = amount + tax.amount
+    return amount
+
+
+# ---------------------------------------------------------------- both at once
+
+
+def matches(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
+    """Shopify refunds that the marketplace's own people made too: the same units of the same line, or the same sum, neither told across."""
+    free = to_record(row) if not row.under_way else {}
+    found: dict[ShopId, tuple[str, ...]] = {}
+    for refund in to_push(row):
+        twin = next((name for name, gone in free.items() if _same(row, refund.seen, gone)), None)
+        if twin is not None:
+            found[refund.seen.refund] = (twin,)
+            del free[twin]
+    return found
+
+
+def _same(row: Aftercare, seen: ShopRefundSeen, gone: Gone) -> bool:
+    if seen.lines and {unit.line_id for unit in seen.lines} != {gone.line}:
+        return False
+    total = seen.shipping + seen.other
+    for unit in seen.lines:
+        total = total + unit.amount
+    if row.terms is not None and not row.terms.taxes_included:
+        total = total + seen.shipping_tax
+        for unit in seen.lines:
+            total = total + unit.tax
+    return total == worth(row, gone)
+
+
+def notes(was: Aftercare, now: Aftercare) -> Iterator[RefundsMatched]:
+    if now.state in DEAD:
+        return
+    before = matches(was)
+    for refund, twins in matches(now).items():
+        if before.get(refund) != twins:
+            yield RefundsMatched(channel=now.channel, order_id=now.order_id, refund=refund, refunds=twins)
+
+
+# ---------------------------------------------------------------- goods that come back
+
+
+def _returns(row: Aftercare, channel: Channel) -> Iterator[Command]:
+    assert row.shop_order is not None
+    for name, back in sorted(row.returns.items()):
+        if back.recorded is None and back.state in COMING_BACK and row.packed and back.lines:
+            units: dict[LineId, int] = {}
+            for line in back.lines:
+                units[line.line_id] = units.get(line.line_id, 0) + line.quantity
+            yield RecordShopReturn(
+                channel=row.channel,
+                order_id=row.order_id,
+                shop_order=row.shop_order,
+                mirrors=name,
+                lines=units,
+                reason=next((line.reason for line in back.lines if line.reason), ""),
+            )
+        if back.recorded is not None and back.state in COMING_BACK and "received" not in back.answered and _is_back(row, name):
+            yield AnswerReturn(channel=row.channel, order_id=row.order_id, return_id=name, answer="received")
+        if "received" in back.answered and "compliant" not in back.answered and back.state not in OVER:
+            yield AnswerReturn(channel=row.channel, order_id=row.order_id, return_id=name, answer="compliant")
+
+
+def _is_back(row: Aftercare, name: str) -> bool:
+    """Every unit of it was put away, or at least looked at."""
+    back = row.returns[name]
+    record = row.shop_returns.get(back.recorded) if back.recorded else None
+    return record is not None and all(record.received.get(line.line_id, 0) >= line.quantity for line in back.lines)
+
+
+# ---------------------------------------------------------------- when to look again
+
+
+def deadlines(row: Aftercare, channel: Channel) -> Iterator[Instant]:
+    yield from stuck(row, channel).values()
+    yield from overdue(row, channel).values()
+
+
+def stuck(row: Aftercare, channel: Channel) -> dict[str, Instant]:
+    """When each refund that is on its way should have arrived."""
+    patience = hours(channel.rules.refund_hours)
+    return {name: gone.at + patience for name, gone in row.refunds.items() if gone.at is not None and gone.state.startswith(WAITING)}
+
+
+def overdue(row: Aftercare, channel: Channel) -> dict[str, Instant]:
+    """When the goods of each return should be back."""
+    patience = timedelta(days=channel.rules.return_days)
+    return {name: back.at + patience for name, back in row.returns.items() if back.at is not None and back.state in COMING_BACK}

@@ -1,0 +1,23 @@
+"""Two hundred worlds with a little of everything wrong in each: every class of faults is met, and a seed is one world."""
+
+import pytest
+
+from ops.sandbox import soak
+from ops.sandbox.faults import KINDS
+
+
+def test_every_class_of_faults_is_met_in_two_hundred_seeds() -> None:
+    result = soak.soak(range(1, 201))
+    assert result.problems == []
+    assert set(result.met) == set(KINDS) and result.seeds == 200 and result.calls > 20_000
+    print("\n".join(f"{name:24} {result.met[name]}" for name in KINDS))  # noqa: T201 - the table, for whoever asks with -s
+
+
+def test_a_class_that_is_never_met_is_told() -> None:
+    assert any(problem.startswith("never met: ") for problem in soak.soak([1]).problems)
+
+
+def test_a_seed_that_comes_out_in_two_ways_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = iter([soak.lived(1), soak.lived(2)])
+    monkeypatch.setattr(soak, "lived", lambda _seed: next(worlds))
+    assert "seed 1 came out in two ways" in soak.soak([1]).problems
