@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,20 +61,21 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--orders", default=50, show_default=True, type=click.IntRange(1, 5000), help="Marketplace orders to be bought.")
+@click.option("--orders", type=click.IntRange(1, 5000), help="Marketplace orders to be bought.  [default: the scenario's, 50]")
+@click.option("--scenario", default="demo", show_default=True, metavar="NAME|FILE", help="What happens: see `crossdock sandbox --list`.")
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 60]")
+@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
-def demo(orders: int, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
-    """Play a morning's trade, and prove the end state.
+def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+    """Play a day's trade, and prove the end state.
 
     A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
     """
-    from ops.demo import DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
+    from ops.demo import SPEED, DemoOptions, play  # noqa: PLC0415 - each command loads what it needs
 
-    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or 60.0, as_json=as_json)))
+    run(play(DemoOptions(orders=orders, seed=seed, data=data, database=database, speed=speed or SPEED, as_json=as_json, scenario=scenario)))
 
 
 @main.command()
@@ -339,6 +341,7 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, 100_000), help="How many times as fast as real time.")
 @click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
+@click.option("--start", default="", metavar="TIME", help="When it is there at first.  [default: now; with --step 2026-11-27T08:00:00Z]")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
 @click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
 @click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
@@ -351,6 +354,7 @@ def sandbox(
     data: Path | None,
     speed: float,
     stepped: bool,
+    start: str,
     orders: int | None,
     offers: str | None,
     soak: int,
@@ -364,7 +368,14 @@ def sandbox(
         sys.exit(alone.soak_all(range(seed, seed + soak)))
     if stepped and speed != 1.0:
         raise click.UsageError("--step and --speed exclude each other")
-    run(alone.stand_alone(alone.planned(scenario, orders, offers), port=port, seed=seed, data=data, speed=None if stepped else speed))
+    plan = alone.planned(scenario, orders, offers)
+    try:
+        begins = datetime.fromisoformat(start) if start else None
+    except ValueError:
+        begins = None
+    if start and (begins is None or begins.tzinfo is None):
+        raise click.UsageError("--start is a moment with its offset, such as 2026-11-27T08:00:00Z")
+    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=None if stepped else speed, start=begins))
 
 
 @main.command()

@@ -7,7 +7,7 @@ from projections import aftercare_steps as steps
 from projections.aftercare import Aftercare
 from projections.allocation import everything, share
 from projections.kinds import opened
-from projections.levels import Levels, Refusal
+from projections.levels import Levels, Refusal, step_of
 from projections.orders import DEAD, GONE
 from projections.rules import Channel, Channels
 from schemas.events.exceptions import ExceptionOpened
@@ -40,15 +40,17 @@ def policy(channels: Channels) -> Policy[Aftercare]:
 
 def troubles(row: Aftercare, channel: Channel) -> dict[str, ExceptionOpened]:
     """Key -> exception; without those that a person has settled elsewhere."""
-    found = (*_of_steps(row), *_of_refunds(row, channel), *_of_returns(row, channel))
+    found = (*_of_steps(row, channel), *_of_refunds(row, channel), *_of_returns(row, channel))
     return {trouble.key: trouble for trouble in found if trouble.key not in row.steps.settled}
 
 
-def _of_steps(row: Aftercare) -> Iterator[ExceptionOpened]:
+def _of_steps(row: Aftercare, channel: Channel) -> Iterator[ExceptionOpened]:
+    """Steps that were refused and are called for all the same."""
+    called_for = {step_of(command) for command in steps.wanted(row, channel)}
     for step, refusal in row.steps.refused.items():
         tag = step.partition(":")[0]
-        if tag == "cancel_order" and not refusal.buried:
-            continue  # the money is given back instead
+        if step not in called_for:
+            continue
         code, kind = _sorted(tag, refusal)
         yield opened(
             code,
@@ -67,7 +69,7 @@ def _sorted(tag: str, refusal: Refusal) -> tuple[str, str]:
 def _of_refunds(row: Aftercare, channel: Channel) -> Iterator[ExceptionOpened]:
     if row.terms is None:
         return
-    if row.shop_cancelled_at is not None and not row.cancelled_by_us and row.state in GONE:
+    if row.shop_cancelled_at is not None and not row.cancelled_by_us and row.state in GONE and everything(row):
         yield opened("X48", row.stream, f"order {row.order_id} was cancelled in Shopify after it had left")
     matched = steps.matches(row)
     for refund in steps.to_push(row) if row.state not in DEAD else ():

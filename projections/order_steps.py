@@ -29,7 +29,7 @@ ASSESS_EVERY = timedelta(minutes=15)  # what waits for a change in Shopify of wh
 
 def wants(order: Order, channel: Channel) -> dict[str, Command]:
     """Step -> the command for it. A step that was refused stays called for: it is asked again once it is let go on."""
-    return {_name(order, command): command for command in _wanted(order, channel)}
+    return {_name(order, command): command for command in wanted(order, channel)}
 
 
 def _name(order: Order, command: Command) -> str:
@@ -40,7 +40,8 @@ def _name(order: Order, command: Command) -> str:
     return name
 
 
-def _wanted(order: Order, channel: Channel) -> Iterator[Command]:
+def wanted(order: Order, channel: Channel) -> Iterator[Command]:
+    """The commands for all steps that are called for."""
     identity: dict[str, Any] = {"channel": order.channel, "order_id": order.order_id}
     decided = decision(order, channel)
     if decided is not None and decided.outcome != "hold":
@@ -231,7 +232,8 @@ def _spokesman(parcels: dict[ShopId, Parcel]) -> tuple[ShopId, Parcel] | None:
 
 
 def _correction(order: Order, fulfilment: ShopId, parcel: Parcel) -> Iterator[Command]:
-    if parcel.tracking_number and parcel.tracking != parcel.told_tracking:
+    open_ = order.state in ("SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED")  # beyond, the marketplace takes no news of a parcel
+    if open_ and parcel.tracking_number and parcel.tracking != parcel.told_tracking:
         yield CorrectTracking(
             channel=order.channel,
             order_id=order.order_id,

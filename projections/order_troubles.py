@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from projections.acceptance import accept_by, decision
 from projections.kinds import opened
-from projections.levels import Refusal
+from projections.levels import Refusal, step_of
 from projections.order_steps import (
     confirmed,
     debit_late,
@@ -18,6 +18,7 @@ from projections.order_steps import (
     unanswered,
     unreceived,
     untracked_since,
+    wanted,
     withheld,
 )
 from projections.orders import GONE, Order
@@ -65,11 +66,15 @@ def troubles(order: Order, channel: Channel) -> dict[str, ExceptionOpened]:
         *_of_the_parcel(order, channel),
         *_of_the_state(order, channel),
     )
-    return {trouble.key: trouble for trouble in (*found, *_of_steps(order)) if trouble.key not in order.steps.settled}
+    return {trouble.key: trouble for trouble in (*found, *_of_steps(order, channel)) if trouble.key not in order.steps.settled}
 
 
-def _of_steps(order: Order) -> Iterator[ExceptionOpened]:
+def _of_steps(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
+    """Steps that were refused and are called for all the same."""
+    called_for = {step_of(command) for command in wanted(order, channel)}
     for step, refusal in order.steps.refused.items():
+        if step not in called_for:
+            continue
         tag = step.partition(":")[0]
         code, kind = _sorted(tag, refusal)
         yield opened(

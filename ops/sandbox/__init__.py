@@ -11,7 +11,7 @@ The rooms, from the inside out:
     calls.py, history.py             who called for what; what quantities were of late
     truth.py, referee/               the whole of both as plain data, and the judge who reads it
     wire.py, systems.py              requests and replies as values; both systems behind their addresses
-    faults.py, distort.py            what goes wrong, by name, and what it makes of a reply
+    faults.py                        what goes wrong, by name; distort.py, what it makes of a reply, and retell.py, of what a reply says
     face.py, server.py, levers.py    aiohttp: the rooms with a network; steps.py, a clock that is moved by hand
     soak.py                          many small worlds, to see that all of it holds
 

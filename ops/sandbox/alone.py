@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,8 @@ from ops.sandbox.soak import soak
 from ops.sandbox.steps import SteppedClock
 from ops.sandbox.world import World
 
+BEGINNING = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)  # of a world whose time is stepped: so that it is the same one tomorrow
+
 
 def planned(scenario: str, orders: int | None, offers: str | None) -> Plan:
     """The scenario, with what was asked for beside it. StartupError as read_scenario."""
@@ -30,10 +32,10 @@ def planned(scenario: str, orders: int | None, offers: str | None) -> Plan:
     return plan
 
 
-async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, speed: float | None) -> int:
-    """`speed` None: time stands still until it is stepped."""
+async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, speed: float | None, start: datetime | None = None) -> int:
+    """`speed` None: time stands still until it is stepped. `start` None: now; where time stands still, always the same moment."""
     console = Console(highlight=False, soft_wrap=True)
-    now = SystemClock().now()
+    now = start or (BEGINNING if speed is None else SystemClock().now())
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         world = World.open(data / "sandbox.journal", plan, seed, now)
@@ -42,7 +44,7 @@ async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, sp
     clock: Clock = SystemClock()
     if speed is None:
         clock = SteppedClock(max(world.now, now))
-    elif speed != 1.0 or world.now > now + timedelta(seconds=1):
+    elif speed != 1.0 or start is not None or world.now > now + timedelta(seconds=1):
         clock = AcceleratedClock(max(world.now, now), speed)
     async with serve_sandbox(world, clock, TcpNet(), port=port) as sandbox:
         told = world.actors.plan  # of the journal, if there was one

@@ -5,12 +5,12 @@ Faults come on demand (POST /sandbox/faults) or at a rate from the scenario, dra
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from ops.sandbox import distort
+from ops.sandbox import distort, retell
 from ops.sandbox.chance import fraction, happens
 from ops.sandbox.distort import Scene, Spoil, Spoilt
 from ops.sandbox.wire import Reply, Request
@@ -36,11 +36,10 @@ class Kind(Struct, frozen=True):
 
 
 def _said(how: Callable[[Scene, Any], Any]) -> Spoil:
-    return distort.said(how)
+    return retell.said(how)
 
 
 _PAGED = "OR11 OF21 OR30 OR72 RT11 ST11 ST12 TL02 IV01 SBC11"
-_JUMP = timedelta(minutes=10)
 
 KINDS: Mapping[str, Kind] = {
     # the connection
@@ -92,31 +91,31 @@ KINDS: Mapping[str, Kind] = {
     "deep_nesting": Kind("100,000 brackets", distort.rewritten(distort.nested)),
     "duplicate_keys": Kind("one key stands there twice", distort.rewritten(distort.doubled_key)),
     # what is said
-    "new_field": Kind("a field that was introduced last week, in every object", _said(distort.new_field), "mirakl"),
-    "removed_field": Kind("what is null is left out", _said(distort.without_nulls), "mirakl"),
-    "reordered_fields": Kind("every object the other way round", _said(distort.reordered)),
-    "unknown_value": Kind("a state that nobody has heard of", _said(distort.unknown_value), hits="read"),
+    "new_field": Kind("a field that was introduced last week, in every object", _said(retell.new_field), "mirakl"),
+    "removed_field": Kind("what is null is left out", _said(retell.without_nulls), "mirakl"),
+    "reordered_fields": Kind("every object the other way round", _said(retell.reordered)),
+    "unknown_value": Kind("a state that nobody has heard of", _said(retell.unknown_value), hits="read"),
     "version_retired": Kind("answered by an older version, which the header admits", distort.version_retired, "shopify"),
     "deprecated": Kind("a header says that this ends in 60 days", distort.deprecated),
     # pages and polls
     "page_shift": Kind("something came or went before this page", None, "mirakl", "read", _PAGED, request=distort.shift_page),
-    "clock_behind": Kind("every time in it is ten minutes early", distort.clock(-_JUMP), "mirakl", "read"),
-    "clock_ahead": Kind("every time in it is ten minutes late", distort.clock(_JUMP), "mirakl", "read"),
-    "stale_read": Kind("what was shown before is shown as it was then", _said(distort.stale), hits="read"),
-    "missing_newest": Kind("the newest of a list is not on it yet", _said(distort.missing_newest), hits="read"),
-    "vanished": Kind("one of a list is not on it this time", _said(distort.vanished), hits="read"),
-    "empty_page": Kind("an empty page that says how much there is", _said(distort.empty_page), hits="read"),
-    "total_lies": Kind("a total that is not", _said(distort.total_lies), "mirakl", "read"),
-    "next_loops": Kind("the next page is this one", distort.next_loops, hits="read"),
+    "clock_behind": Kind("every time in it is ten minutes early", retell.clock(-retell.JUMP), "mirakl", "read"),
+    "clock_ahead": Kind("every time in it is ten minutes late", retell.clock(retell.JUMP), "mirakl", "read"),
+    "stale_read": Kind("what was shown before is shown as it was then", _said(retell.stale), hits="read"),
+    "missing_newest": Kind("the newest of a list is not on it yet", _said(retell.missing_newest), hits="read"),
+    "vanished": Kind("one of a list is not on it this time", _said(retell.vanished), hits="read"),
+    "empty_page": Kind("an empty page that says how much there is", _said(retell.empty_page), hits="read"),
+    "total_lies": Kind("a total that is not", _said(retell.total_lies), "mirakl", "read"),
+    "next_loops": Kind("the next page is this one", retell.next_loops, hits="read"),
     # stock imports
     "import_line_errors": Kind("a row is spoilt on the way", None, "mirakl", only="STO01", request=distort.spoil_rows),
     "import_refused": Kind(
         "the header is spoilt on the way", None, "mirakl", only="STO01", request=lambda r, _s, _n: distort.spoil_header(r)
     ),
-    "import_stuck": Kind("an import runs and runs", _said(distort.import_says("RUNNING")), "mirakl", only="STO02", sticks=True),
-    "import_again": Kind("an import that was complete is not, for once", _said(distort.import_says("WAITING")), "mirakl", only="STO02"),
+    "import_stuck": Kind("an import runs and runs", _said(retell.import_says("RUNNING")), "mirakl", only="STO02", sticks=True),
+    "import_again": Kind("an import that was complete is not, for once", _said(retell.import_says("WAITING")), "mirakl", only="STO02"),
     "report_missing": Kind("there is no error report", distort.refused(404, "No error report"), "mirakl", only="STO03"),
-    "report_in_latin": Kind("the error report is in another language and charset", distort.report_in_latin, "mirakl", only="STO03"),
+    "report_in_latin": Kind("the error report is in another language and charset", retell.report_in_latin, "mirakl", only="STO03"),
     # webhooks
     "webhook_twice": Kind("posted twice, all the same", where="webhook"),
     "webhook_new_id": Kind("posted twice, the second time under another id", where="webhook"),
@@ -233,9 +232,9 @@ class Faults:
     def remember(self, reply: Reply) -> None:
         """Keeps what a list showed, for whoever is shown it again when it has changed."""
         if any(name == "stale_read" for name in (*self.rates, *(fault.action for fault, _ in self._waiting))):
-            for element in distort.elements(reply):
-                self.shown.pop(distort.ident(element), None)
-                self.shown[distort.ident(element)] = element
+            for element in retell.elements(reply):
+                self.shown.pop(retell.ident(element), None)
+                self.shown[retell.ident(element)] = element
             while len(self.shown) > REMEMBERED:
                 del self.shown[next(iter(self.shown))]
 

@@ -16,14 +16,7 @@ from schemas.events import Event
 from schemas.events.shop import ShopNotified
 
 OVERLAP = timedelta(minutes=10)  # outlasts the search index's lag and the two clocks' difference
-PARTS = (  # of an order, and able to name it
-    "Fulfillment",
-    "FulfillmentOrder",
-    "Refund",
-    "Return",
-    "OrderTransaction",
-    "ReverseFulfillmentOrder",
-)
+PARTS = ("Fulfillment", "FulfillmentOrder", "Refund", "Return", "ReverseFulfillmentOrder")  # of an order, and able to name it
 NAMELESS = "returns/process"  # its body names no return
 
 

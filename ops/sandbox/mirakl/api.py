@@ -45,7 +45,7 @@ class Api:
                 raise RefusedError(501, f"{code} is not simulated")
             reply = answers(Call(self.contract, account, asked, at, change=change, base=request.base, rendered=self._rendered))
         except RefusedError as refused:
-            errors = problem_code(code, request.body, refused) if account.switches.refusal_codes == "in_errors" else None
+            errors = problem_code(code, refused) if account.switches.refusal_codes == "in_errors" else None
             return refusal(refused.status, str(refused), headers, errors)
         return Reply(reply.status, reply.body, {**headers, **reply.headers}, reply.kind)
 

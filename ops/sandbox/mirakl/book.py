@@ -20,6 +20,8 @@ class Book(Struct):
     by_state: dict[str, list[int]] = {}
     by_update: list[tuple[datetime, int]] = []
     by_reference: dict[str, list[int]] = {}  # the seller's
+    in_trouble: list[int] = []  # with an open incident, hidden or not
+    debited: list[int] = []  # hidden or not
     by_commercial_id: dict[str, list[str]] = {}
     of_line: dict[str, str] = {}  # order line -> order
 
@@ -57,6 +59,17 @@ class Book(Struct):
         elif order.hidden and not hidden:
             self._enter(order)
         order.hidden = hidden
+
+    def trouble(self, order: Order) -> None:
+        """An incident was opened on it, or is over."""
+        is_, was = any(line.incident for line in order.lines), order.number in self.in_trouble
+        if is_ and not was:
+            insort(self.in_trouble, order.number)
+        elif was and not is_:
+            _remove(self.in_trouble, order.number)
+
+    def paid(self, order: Order) -> None:
+        insort(self.debited, order.number)
 
     def refer(self, order: Order, reference: str | None) -> None:
         if order.seller_reference:

@@ -176,6 +176,3 @@ def _after(account: Account, order: Order, at: datetime) -> None:
         if line.state == "SHIPPING" and line.shipped and not line.to_ship and not line.prepared:
             orders.move([line], "SHIPPED", at)
     orders.settle(account, order, at)
-    if order.state == "CANCELED":
-        for what in ("release", "acceptance_timeout", "debit", "pay"):
-            account.agenda.drop(what, order.id)

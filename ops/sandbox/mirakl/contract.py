@@ -25,6 +25,7 @@ TOLD = {  # where another operation's answer says that it is, the document has a
     "OF54": "/api/offers/export/async/files/{tracking_id}/{number}",
     "TL05": "/api/sellerpayment/transactions_logs/async/files/{tracking_id}",
 }
+NULL_TAKES_AWAY = ("OR04",)  # "to remove the value for a field, send it with the null value", says its prose alone
 COMMA_LIMIT = 100  # values in a list that is one text
 
 
@@ -114,7 +115,7 @@ class Contract:
             body = json.loads(request.body, parse_float=Decimal, parse_constant=_no_number)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
-        self._validate(pointer, body, "the body")
+        self._validate(pointer, without_nulls(body) if operation.code in NULL_TAKES_AWAY else body, "the body")
         return Asked(operation, values, body, {})
 
     def _form(self, operation: Operation, pointer: str, values: Mapping[str, Any], request: Request) -> Asked:
@@ -227,6 +228,12 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 def escaped(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _typed(kind: str | None, text: str) -> Any:

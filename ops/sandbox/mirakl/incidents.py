@@ -16,6 +16,7 @@ def open_incident(account: Account, order_line_id: str, at: datetime, by: Origin
         raise RefusedError(400, f"The order line with id '{line.id}' has an open incident already")
     check_reason(reason, "INCIDENT_OPEN", shop=False)
     line.incidents.append(Incident(reason, by, at))
+    account.book.trouble(order)
     line.updated_at = at
     account.book.touch(order, at)
 
@@ -31,6 +32,7 @@ def resolve(account: Account, order_id: str, line_id: str, reason_code: str, *, 
         raise RefusedError(400, f"The order line with id '{line_id}' has no open incident")
     check_reason(reason_code, "INCIDENT_CLOSE", shop=by == "seller")
     incident.closed_at, incident.closed_by, incident.resolution = at, by, reason_code
+    account.book.trouble(order)
     line.updated_at = at
     account.book.touch(order, at)
     ledger.resolved(account, order, at)

@@ -140,7 +140,6 @@ def release_staging(account: Account, order_id: str, at: datetime) -> None:
     """The operator's check is passed."""
     order = account.orders[order_id]
     expect(order, "release", "STAGING")
-    account.agenda.drop("release", order.id)
     advance_all(account, order, "WAITING_ACCEPTANCE", at)
     _wait_for_acceptance(account, order, at)
 
@@ -169,7 +168,6 @@ def accept(account: Account, order_id: str, decisions: list[dict[str, Any]], at:
     if len(set(decided.values())) > 1 and not account.switches.partial_acceptance:
         raise RefusedError(400, "ORDER_PARTIAL_ACCEPTANCE_DISABLED: all lines must be accepted or refused together")
     order.accepted_at = at
-    account.agenda.drop("acceptance_timeout", order.id)
     _refuse(account, [line for line in waiting.values() if not decided[line.id]], "REFUSED", at)
     if any(decided.values()):
         accepted(account, order, at)
@@ -230,6 +228,7 @@ def debited(account: Account, order: Order, at: datetime) -> None:
     order.transaction = f"TX{digits(seed, 10, 'debit', order.number)}"
     for line in order.alive:
         line.debited_at = order.debited_at
+    account.book.paid(order)
     ledger.debited(account, order, at)
 
 
@@ -237,8 +236,6 @@ def confirm_debit(account: Account, order_id: str, at: datetime) -> None:
     """The payment has come in, however long it was stuck."""
     order = account.orders[order_id]
     expect(order, "confirm the debit of", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT")
-    account.agenda.drop("debit", order.id)
-    account.agenda.drop("pay", order.id)
     debited(account, order, at)
     _to_shipping(account, order, at)
 
@@ -252,8 +249,6 @@ def cancel_all(account: Account, order: Order, reason: str, at: datetime) -> Non
     move(lines, "CANCELED", at, reason)
     for line in lines:
         give_back(account, line, line.quantity, at, wanted=account.switches.quantity_returns)
-    for what in ("release", "acceptance_timeout", "debit", "pay", "centre_ships"):
-        account.agenda.drop(what, order.id)
     settle(account, order, at)
 
 
@@ -322,8 +317,6 @@ def receive(account: Account, order_id: str, at: datetime) -> None:
     """The customer, the carrier or the operator says that all of it has arrived."""
     order = account.orders[order_id]
     expect(order, "receive", "SHIPPED", "TO_COLLECT")
-    for what in ("collect", "receive"):
-        account.agenda.drop(what, order.id)
     for number in order.shipments:
         shipment = account.shipments[number]
         if shipment.state in ("SHIPPED", "TO_COLLECT"):
@@ -337,7 +330,6 @@ def receive(account: Account, order_id: str, at: datetime) -> None:
 def close(account: Account, order_id: str, at: datetime) -> None:
     order = account.orders[order_id]
     expect(order, "close", "RECEIVED")
-    account.agenda.drop("close", order.id)
     advance_all(account, order, "CLOSED", at)
     for number in order.shipments:
         shipment = account.shipments[number]
@@ -359,6 +351,7 @@ def hide(account: Account, order_id: str, hidden: bool, at: datetime) -> None:
 
 
 def fall_due(account: Account, what: str, ref: str, at: datetime) -> None:
+    """What was planned happens if it still can: nobody takes it off the agenda when the order goes another way."""
     order, switches = account.orders[ref], account.switches
     match what, order.state:
         case "release", "STAGING":

@@ -16,6 +16,8 @@ def find(account: Account, asked: Mapping[str, Any]) -> list[int]:
     base, tests = _base(account, asked)
     tests += _tests(account, asked)
     base = _created(account, base, asked)
+    if left_out := _left_out(account, asked):
+        base = [number for number in base if number not in left_out]
     if tests:
         orders, ids = account.orders, account.book.ids
         base = [number for number in base if all(test(orders[ids[number - 1]]) for test in tests)]
@@ -46,6 +48,10 @@ def _base(account: Account, asked: Mapping[str, Any]) -> tuple[list[int], list[T
         return book.updated(since, until), tests
     if states is not None:
         return book.in_states(states), tests
+    if asked.get("customer_debited"):
+        return [number for number in book.debited if not account.orders[book.ids[number - 1]].hidden], tests
+    if asked.get("has_incident"):
+        return [number for number in book.in_trouble if not account.orders[book.ids[number - 1]].hidden], tests
     return book.shown, tests
 
 
@@ -65,11 +71,17 @@ def _tests(account: Account, asked: Mapping[str, Any]) -> list[Test]:
         tests.append(lambda order: order.centre in wanted)
     if (workflow := asked.get("payment_workflow")) is not None:
         tests.append(lambda order: order.workflow == workflow)
-    if (incident := asked.get("has_incident")) is not None:
-        tests.append(lambda order: any(line.incident for line in order.lines) == incident)
-    if (debited := asked.get("customer_debited")) is not None:
-        tests.append(lambda order: (order.debited_at is not None) == debited)
+    if asked.get("has_incident"):
+        tests.append(lambda order: any(line.incident for line in order.lines))
+    if asked.get("customer_debited"):
+        tests.append(lambda order: order.debited_at is not None)
     return tests
+
+
+def _left_out(account: Account, asked: Mapping[str, Any]) -> set[int]:
+    """Few or many, and known by number."""
+    left_out = set(account.book.in_trouble) if asked.get("has_incident") is False else set()
+    return left_out | set(account.book.debited) if asked.get("customer_debited") is False else left_out
 
 
 def _created(account: Account, numbers: list[int], asked: Mapping[str, Any]) -> list[int]:

@@ -224,8 +224,9 @@ def _debited(account: Account, order: Order, shipment: Shipment, at: datetime) -
         if line.state in (*orders.LEFT, "CLOSED") and line.debited_at is None and all_paid:
             line.debited_at = at
     order.paid = sum(line.total for line in order.alive if line.debited_at)
-    if all(line.debited_at for line in order.alive):
+    if order.debited_at is None and all(line.debited_at for line in order.alive):
         order.debited_at = at
+        account.book.paid(order)
     ledger.debited(account, order, at)
     account.book.touch(order, at)
 

@@ -57,7 +57,7 @@ def _by(order: Row, *, seller: bool) -> Decimal:
 
 
 def _shopify(copy: Row, *, by_app: bool) -> Decimal:
-    return sum((amount(refund["total"]) for refund in copy["refunds"] if refund["by_app"] == by_app), Decimal(0))
+    return sum((amount(refund["total"]) for refund in copy["refunds"] if (refund["by"] == "app") == by_app), Decimal(0))
 
 
 def _noted(case: Case, copy: Row) -> str | None:

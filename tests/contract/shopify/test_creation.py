@@ -5,36 +5,18 @@ from typing import Any
 
 import pytest
 
-from engine.adapter import Answer, Done, Refused
+from engine.adapter import Done, Refused
 from engine.errors import AuthError, RejectedError, ThrottledError, UnknownOutcomeError
-from schemas.commands import CreateShopOrder
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.orders import ShopOrderCreated
 from schemas.values import ChannelId, ShopId, Tax
-from tests.contract.shopify.shopfront import Shopfront, command, gbp, order_line, shopfront, stock, task
+from tests.contract.shopify.shopfront import Shopfront, command, events, gbp, look, order_line, perform, shopfront, stock
 
 pytestmark = pytest.mark.anyio
 
 
-async def perform(front: Shopfront, asked: CreateShopOrder, attempt: int = 1, **more: Any) -> Any:
-    performer = front.adapter.performs[CreateShopOrder]
-    [answer] = await performer.perform(front.adapter.client, [task(asked, attempt, **more)])
-    return answer
-
-
-async def look(front: Shopfront, asked: CreateShopOrder, attempt: int = 2) -> Done | Refused | None:
-    performer = front.adapter.performs[CreateShopOrder]
-    assert performer.look is not None
-    return await performer.look(front.adapter.client, task(asked, attempt))
-
-
 def live(front: Shopfront) -> list[int]:
     return [order.id for order in front.shop.orders.values() if order.cancelled_at is None]
-
-
-def events(answer: Answer | None) -> list[Any]:
-    assert isinstance(answer, Done)
-    return [effect.event for effect in answer.effects]
 
 
 async def test_an_order_arrives_with_everything_that_a_default_would_spoil():

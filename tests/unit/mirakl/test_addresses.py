@@ -40,7 +40,7 @@ def test_an_address_is_sealed_and_only_its_country_is_said():
         (None, "DEU", "DE"),
         ("FR", "Deutschland", "FR"),
         (None, "France", "FR"),
-        (None, "UK", ""),
+        (None, "UK", "GB"),
         ("XXX", None, ""),
         (None, None, ""),
         ("ZZZ", "IRL", "IE"),

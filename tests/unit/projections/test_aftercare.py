@@ -136,6 +136,7 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("and that is refused, since it was paid meanwhile: refunded", [*UNPAID, CANCELLED], refused("cancel_order"), ["refund_lines"], []),
     ("cancelled in Shopify after it left: CX", LEFT, CANCELLED, [], ["X48"]),
     ("cancelled by us because the marketplace did: nothing", [*PAID, STOPPED], CANCELLED, [], []),
+    ("cancelled in Shopify, and all of it is refunded there by now", [*PAID, CANCELLED, market_refund(4900, quantity=2)], state("CLOSED"), [], []),
     ("the cancelation's own refund in Shopify is not a second one", [*PAID, CANCELLED], shop_refund(2, 4900, restock="CANCEL"), [], []),
     ("units taken off before the payment, where sellers may not", UNPAID, shop_refund(restock="CANCEL"), [], ["X48"]),
     ("and then it is paid: refunded", [*UNPAID, shop_refund(restock="CANCEL")], OrderDebited(at=NOON, **OF), ["refund_lines"], ["-X48"]),

@@ -376,7 +376,7 @@ def test_r3_what_the_marketplace_pays_back_is_noted_once_and_never_told_to_it() 
     back = line.refunds[0].total
 
     def note(state: State) -> None:
-        refund = {"id": "gid://shopify/Refund/1", "by_app": True, "total": rest_text(back, "GBP")}
+        refund = {"id": "gid://shopify/Refund/1", "by": "app", "total": rest_text(back, "GBP")}
         state["shopify"]["orders"][0]["refunds"].append(refund)
 
     def note_twice(state: State) -> None:

@@ -70,6 +70,7 @@ def test_the_command_lists_scenarios_and_faults() -> None:
     assert faults.exit_code == 0 and all(name in faults.output for name in KINDS)
     assert CliRunner().invoke(main, ["sandbox", "--step", "--speed", "3"]).exit_code == 2
     assert CliRunner().invoke(main, ["sandbox", "--scenario", "sunday"]).exit_code == 3
+    assert CliRunner().invoke(main, ["sandbox", "--start", "2026-11-27T08:00:00"]).exit_code == 2, "without an offset it is no moment"
 
 
 def test_the_bad_day_has_every_fault_there_is() -> None:

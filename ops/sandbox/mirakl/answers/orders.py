@@ -33,13 +33,15 @@ def _accept(call: Call) -> Reply:
     return nothing()
 
 
-def problem_code(operation: str, body: bytes, refused: RefusedError) -> list[Mapping[str, str]] | None:
+def problem_code(operation: str, refused: RefusedError) -> list[Mapping[str, str]] | None:
     """The published codes of OR21, as a list beside the message: in which envelope they come is not documented. None elsewhere."""
     if operation != "OR21":
         return None
     code, found, text = str(refused).partition(": ")
     if not (found and re.fullmatch(r"[A-Z_]+", code)):
-        code, text = "ORDER_NOT_FOUND" if refused.status == 404 else "VALIDATION_ERROR", str(refused)
+        null = "]: None is not" in str(refused)  # an element, not a field of one
+        invalid = "ORDER_LINE_NULL_ELEMENT" if null else "VALIDATION_ERROR"
+        code, text = "ORDER_NOT_FOUND" if refused.status == 404 else invalid, str(refused)
     return [{"code": code, "field": "order_lines", "message": text}]
 
 

@@ -15,6 +15,7 @@ from ops.sandbox.shopify.search import Term
 from ops.sandbox.shopify.state import APP_NAMESPACE, Order, Shelf, Shop
 
 LAST_ID = 2**80  # above every id
+FEW = 200  # so many are sorted at once; among more, a page is soon found in the order of changes
 INDEXED = ("name", "tag", "source_identifier", "sku")  # besides metafields: fields whose every word the index knows
 
 Known = tuple[Order, Shelf]
@@ -35,7 +36,7 @@ def found_orders(_: Any, call: Call, asked: dict[str, Any]) -> Any:
         order = shop.orders.get(number)
         return order is not None and access.visible(shop, order, call.at) and (holds is None or holds((order, shop.index.known[number])))
 
-    if scans_changes and not words:
+    if scans_changes and len(candidates) > FEW:
         return _by_change(shop, terms, shown, asked)
     if asked["sortKey"] in ("ID", "ORDER_NUMBER"):
         return browse(candidates, shop.orders.get, asked, lambda order: order is not None and shown(order.id))

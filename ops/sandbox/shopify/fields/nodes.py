@@ -16,6 +16,7 @@ from ops.sandbox.shopify.state import (
     Product,
     Refund,
     Return,
+    ReverseOrder,
     Shop,
     Subscription,
     Variant,
@@ -34,6 +35,7 @@ KINDS: Mapping[str, tuple[type, Callable[[Shop], Mapping[int, Any]]]] = {
     "ProductVariant": (Variant, lambda shop: shop.variants),
     "Refund": (Refund, lambda shop: shop.refunds),
     "Return": (Return, lambda shop: shop.returns),
+    "ReverseFulfillmentOrder": (ReverseOrder, lambda shop: shop.reverse_orders),
     "WebhookSubscription": (Subscription, lambda shop: shop.subscriptions),
 }
 

@@ -37,6 +37,7 @@ def _shipping_lines(refund: Refund, call: Call, asked: dict[str, Any]) -> Any:
     order = _order_of(refund, call)
     shown = {
         "id": gid("RefundShippingLine", refund.shipping_id),
+        "shippingLine": (order, order.shipping_lines[0]),
         "subtotalAmountSet": money(order, refund.shipping),
         "taxAmountSet": money(order, refund.shipping_tax),
     }

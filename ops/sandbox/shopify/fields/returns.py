@@ -85,6 +85,7 @@ plain(
 fields(
     "ReverseFulfillmentOrder",
     lineItems=lambda back, call, asked: page({line.id: (back, line) for line in back.lines}, asked),
+    order=lambda back, call, asked: visible_order(call, call.shop.returns[back.return_id].order_id),
 )
 
 
@@ -127,6 +128,12 @@ def _returnable(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     return page(rows, asked)
 
 
+def _returnable_parcel(_: Any, call: Call, asked: dict[str, Any]) -> Any:
+    parcel = call.shop.fulfillments.get(number_of(asked["id"], "ReturnableFulfillment"))
+    order = visible_order(call, parcel.order_id) if parcel else None
+    return (order, parcel) if order is not None and parcel is not None and _left(order, parcel) else None
+
+
 def _left(order: Order, parcel: Fulfillment) -> list[tuple[Fulfillment, FulfillmentLine, int]]:
     found = [(parcel, line, returns.returnable(order, parcel, line)) for line in parcel.lines]
     return [row for row in found if row[2]]
@@ -160,7 +167,14 @@ def _return(_: Any, call: Call, asked: dict[str, Any]) -> Any:
     return found if found is not None and visible_order(call, found.order_id) is not None else None
 
 
-fields("QueryRoot", returnableFulfillments=_returnable, returnReasonDefinitions=_reasons, **{"return": _return})
+fields(
+    "QueryRoot",
+    returnableFulfillment=_returnable_parcel,
+    returnableFulfillments=_returnable,
+    returnReasonDefinitions=_reasons,
+    reverseFulfillmentOrder=lambda _, call, asked: call.shop.reverse_orders.get(number_of(asked["id"], "ReverseFulfillmentOrder")),
+    **{"return": _return},
+)
 
 
 # ------------------------------------------------------------------------------------------------------------------ asked
