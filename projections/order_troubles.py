@@ -206,7 +206,7 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
         yield opened(
             "X47",
             order.stream,
-            f"order {order.order_id} was given up on the marketplace, and parcels of it are packed",
+            f"order {order.order_id} was given up on the marketplace, and is packed",
             at_stake=order.total,
         )
     due = unreceived(order, channel)
