@@ -25,7 +25,7 @@ ALPHA_2 = dict(pair.split(":") for pair in _PAIRS.split())
 CODES = frozenset(ALPHA_2.values())
 
 # The languages of the sites that asos and its like run. A name is looked up in all of them: nobody says in which it was written.
-LANGUAGES = "en cs da de es fi fr it nl no pl pt sv".split()
+LANGUAGES = ["en", "cs", "da", "de", "es", "fi", "fr", "it", "nl", "no", "pl", "pt", "sv"]
 COMMON = {
     "uk": "GB",
     "england": "GB",
