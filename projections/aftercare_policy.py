@@ -69,7 +69,7 @@ def _sorted(tag: str, refusal: Refusal) -> tuple[str, str]:
 def _of_refunds(row: Aftercare, channel: Channel) -> Iterator[ExceptionOpened]:
     if row.terms is None:
         return
-    if row.shop_cancelled_at is not None and not row.cancelled_by_us and row.state in GONE:
+    if row.shop_cancelled_at is not None and not row.cancelled_by_us and row.state in GONE and everything(row):
         yield opened("X48", row.stream, f"order {row.order_id} was cancelled in Shopify after it had left")
     matched = steps.matches(row)
     for refund in steps.to_push(row) if row.state not in DEAD else ():

@@ -13,6 +13,7 @@ from schemas.commands import AnswerReturn, CancelOrder, CancelUnits, Command, Li
 from schemas.events.aftercare import RefundsMatched, ShopRefundSeen
 from schemas.values import Instant, LineId, Money, ShopId
 
+OF_THE_CANCELATION = timedelta(minutes=1)
 CANCEL = "cancel"  # what begins a refund of everything: the Shopify order was cancelled
 WAITING = "WAITING_REFUND"  # how the states begin in which money is on its way
 COMING_BACK = frozenset({"IN_PROGRESS", "ACCEPTED"})
@@ -46,12 +47,12 @@ def wanted(row: Aftercare, channel: Channel) -> Iterator[Command]:
 
 def to_push(row: Aftercare) -> list[ShopRefund]:
     """Shopify refunds of which the marketplace knows nothing yet; without those that are the cancelation's own."""
-    cancelled = row.shop_cancelled_at is not None
-    return [
-        refund
-        for _, refund in sorted(row.shop_refunds.items())
-        if not refund.pushed and not (cancelled and all(unit.restock == "CANCEL" for unit in refund.seen.lines))
-    ]
+    return [refund for _, refund in sorted(row.shop_refunds.items()) if not refund.pushed and not _is_of_the_cancelation(row, refund.seen)]
+
+
+def _is_of_the_cancelation(row: Aftercare, seen: ShopRefundSeen) -> bool:
+    """Whoever cancels an order in Shopify makes a refund by that, a moment before the order is cancelled."""
+    return row.shop_cancelled_at is not None and seen.created_at >= row.shop_cancelled_at - OF_THE_CANCELATION
 
 
 def paid(row: Aftercare) -> bool:

@@ -232,7 +232,8 @@ def _spokesman(parcels: dict[ShopId, Parcel]) -> tuple[ShopId, Parcel] | None:
 
 
 def _correction(order: Order, fulfilment: ShopId, parcel: Parcel) -> Iterator[Command]:
-    if parcel.tracking_number and parcel.tracking != parcel.told_tracking:
+    open_ = order.state in ("SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED")  # beyond, the marketplace takes no news of a parcel
+    if open_ and parcel.tracking_number and parcel.tracking != parcel.told_tracking:
         yield CorrectTracking(
             channel=order.channel,
             order_id=order.order_id,

@@ -206,6 +206,12 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         return self.state in DEAD or (self.terms is not None and bool(self.lines) and not self.wanted)
 
     @property
+    def called_off(self) -> bool:
+        """Dead, or paid back line by line before the marketplace was told of any parcel."""
+        given_back = bool(self.lines) and all(state in DEAD or state == "REFUNDED" for state in self.lines.values())
+        return self.dead or (given_back and not self.shipped and not any(parcel.told for parcel in self.parcels.values()))
+
+    @property
     def packed(self) -> dict[LineId, int]:
         """Units in fulfilments that Shopify confirms."""
         units: dict[LineId, int] = {}

@@ -6,6 +6,7 @@ from adapters.mirakl import answers
 from adapters.mirakl.client import Client
 from adapters.mirakl.endpoints import CANCEL_ORDER, CANCEL_UNITS
 from adapters.mirakl.outbound.money import given, item, judged, lines_of, reason_of, tax_mode
+from adapters.mirakl.translate.story import SEPARATOR
 from engine.adapter import Answer, Done, Effect, Refused, Task
 from engine.errors import UnknownOutcomeError
 from schemas.commands import CancelOrder, CancelUnits
@@ -57,4 +58,4 @@ async def look_given_up(client: Client, task: Task[CancelUnits]) -> Done | Refus
 
 def _given_up(command: CancelUnits, cancelations: tuple[str, ...]) -> Done:
     event = UnitsGivenUp(channel=command.channel, order_id=command.order_id, refund=command.refund, cancelations=cancelations)
-    return Done((Effect(event, command.refund),))
+    return Done((Effect(event, f"{command.order_id}{SEPARATOR}{command.refund}"),))

@@ -6,6 +6,7 @@ from adapters.mirakl import answers, wire
 from adapters.mirakl.client import Client
 from adapters.mirakl.endpoints import REFUND_LINES
 from adapters.mirakl.outbound.money import given, item, judged, lines_of, reason_of, takes_the_rest, tax_mode
+from adapters.mirakl.translate.story import SEPARATOR
 from engine.adapter import Answer, Done, Effect, Refused, Task
 from engine.errors import UnknownOutcomeError
 from schemas.commands import RefundLines
@@ -59,4 +60,4 @@ async def look_refunded(client: Client, task: Task[RefundLines]) -> Done | Refus
 
 def _pushed(command: RefundLines, refunds: tuple[str, ...]) -> Done:
     event = RefundPushed(channel=command.channel, order_id=command.order_id, refund=command.refund, refunds=refunds)
-    return Done((Effect(event, command.refund),))
+    return Done((Effect(event, f"{command.order_id}{SEPARATOR}{command.refund}"),))

@@ -55,9 +55,11 @@ def _differences(order: Row, lines: list[Row], copy: Row) -> Iterator[str]:
     }
     yield from (f"{what}: {sums[what]} there, {here[what]} here" for what in sums if sums[what] != here[what])
     buyer, address = order["buyer"], copy["shipping_address"] or {}
-    for theirs, ours in (("zip_code", "zip"), ("city", "city"), ("last_name", "lastName")):
+    for theirs, ours in (("zip_code", "zip"), ("city", "city")):
         if _plain(buyer[theirs]) != _plain(address.get(ours)):
             yield f"{ours} of the address differs"  # what it is belongs into no report
+    if _plain(buyer["last_name"]) not in _plain(f"{address.get('firstName')} {address.get('lastName')}"):  # a whole name may be parted
+        yield "the name of the address differs"
 
 
 def _plain(text: str | None) -> str:

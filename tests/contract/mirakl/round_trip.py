@@ -53,7 +53,8 @@ class Round:
         return [each.fact.event for each in sight.heard]
 
     async def of(self, kind: type, order_id: str = "", name: str = "orders", **after: float) -> list[Any]:
-        heard = await self.poll(name, **after)
+        self.clock.time += timedelta(**after)
+        heard = await self.poll(name)
         return [event for event in heard if isinstance(event, kind) and order_id in ("", event.order_id)]  # type: ignore[attr-defined]
 
     async def state(self, **after: float) -> str:

@@ -89,7 +89,7 @@ async def test_amounts_are_written_exactly_in_any_currency(currency: str, writte
 async def test_a_reason_is_never_guessed(command: Any):
     async with account() as it:
         [answer] = await it.perform(msgspec.structs.replace(command, reason="DEFECTIVE"))
-        assert isinstance(answer, Refused) and answer.field == "reason" and "DEFECTIVE" in answer.detail
+        assert isinstance(answer, Refused) and answer.field == "reason" and answer.word == "DEFECTIVE" in answer.detail
         assert it.marketplace.asked == []
 
 

@@ -1,0 +1,111 @@
+"""The marketplace's configuration: read once a day, kept over a restart, told when it is another."""
+
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from engine.adapter import Endpoint, Sight
+from engine.errors import UnavailableError
+from schemas.events.channels import PlatformSeen
+from tests.contract.mirakl.marketplace import Account, account
+from tests.loopback import OpenDoor
+
+pytestmark = pytest.mark.anyio
+
+ANSWERS: dict[str, Any] = {
+    "PC01": {
+        "features": {
+            "shipment": {"multi_shipment": True},
+            "order_workflows": {"order_acceptance": "BOTH"},
+            "order_tax_mode": "TAX_EXCLUDED",
+            "returns": {"marketplace": True},
+            "disable_seller_alternative_carrier": True,
+        }
+    },
+    "RE01": {
+        "reasons": [
+            {"code": "17", "type": "REFUND", "is_shop_right": True},
+            {"code": 15, "type": "REFUND", "is_shop_right": True},
+            {"code": "9", "type": "REFUND", "is_shop_right": False},
+            {"code": "30", "type": "CANCELATION", "is_shop_right": True},
+        ]
+    },
+    "SH21": {"carriers": [{"code": "RM"}, {"code": "DPDUK"}, {"code": None}]},
+    "SH12": {"shipping_types": [{"code": "STD", "mandatory_tracking": False}, {"code": "EXP", "mandatory_tracking": True}]},
+}
+SEEN = PlatformSeen(
+    channel="asos",  # type: ignore[arg-type]
+    multi_shipment=True,
+    acceptance="BOTH",
+    tax_mode="TAX_EXCLUDED",
+    returns=True,
+    own_carriers=False,
+    carriers=("DPDUK", "RM"),
+    tracked_methods=("EXP",),
+    methods=("EXP", "STD"),
+    refund_reasons=("15", "17"),
+)
+
+
+async def read(it: Account, cursor: str | None = None, **answers: Any) -> Sight:
+    for code, answer in (ANSWERS | answers).items():
+        it.marketplace.says(code, answer)
+    sight: Sight = await it.source("platform").poll(cursor)
+    return sight
+
+
+async def test_what_decides_the_flow_of_orders_is_told():
+    async with account() as it:
+        sight = await read(it)
+        [told] = sight.heard
+        assert told.fact.event == SEEN == it.mirakl.client.platform and told.stream == "channel-asos"
+        assert told.same is not None and told.same(SEEN)
+        assert it.source("platform").every == 86400.0
+        assert [asked.code for asked in it.marketplace.asked] == ["PC01", "RE01", "SH21", "SH12"]
+
+
+async def test_it_is_read_once_a_day_and_known_again_after_a_restart():
+    async with account() as it:
+        cursor = (await read(it)).cursor
+        it.mirakl.client.platform = None
+        it.clock.time += timedelta(hours=20)
+        sight = await read(it, cursor)
+        assert (sight.heard, sight.cursor, len(it.marketplace.asked)) == ((), cursor, 4)
+        assert it.mirakl.client.platform == SEEN and it.source("platform").every == 4 * 3600.0
+        it.clock.time += timedelta(hours=4)
+        await read(it, cursor)
+        assert len(it.marketplace.asked) == 8
+
+
+async def test_nothing_said_is_nothing_assumed():
+    async with account() as it:
+        sight = await read(it, PC01={"features": {}}, RE01={}, SH21={"carriers": None}, SH12={})
+        assert sight.heard[0].fact.event == PlatformSeen(channel=SEEN.channel, multi_shipment=False)
+        with pytest.raises(UnavailableError):
+            await read(it, PC01=503)
+
+
+async def test_a_list_that_may_not_be_asked_for_again_today_is_as_it_was(monkeypatch: pytest.MonkeyPatch):
+    class Patient(OpenDoor):
+        async def admit(self, endpoint: Endpoint) -> None:
+            if endpoint.per > 60:
+                await anyio.Event().wait()
+            await super().admit(endpoint)
+
+    monkeypatch.setattr("adapters.mirakl.inbound.platform.PATIENCE", 0.01)
+    async with account() as it:
+        cursor = (await read(it)).cursor
+        it.clock.time += timedelta(days=1)
+        monkeypatch.setattr(it.mirakl.client.http, "_admission", Patient(it.door.admitted))
+        sight = await read(it, cursor, RE01={"reasons": []})
+        event = sight.heard[0].fact.event
+        assert isinstance(event, PlatformSeen)
+        assert (event.carriers, event.methods, event.refund_reasons) == (SEEN.carriers, SEEN.methods, ())
+        assert it.source("platform").every == 3600.0, "and asked for again soon"
+        it.clock.time += timedelta(minutes=59)
+        assert (await read(it, sight.cursor)).heard == () and len(it.marketplace.of("PC01")) == 2
+        it.clock.time += timedelta(minutes=1)
+        await read(it, sight.cursor)
+        assert len(it.marketplace.of("PC01")) == 3
