@@ -58,7 +58,7 @@ class Round:
         return [event for event in heard if isinstance(event, kind) and order_id in ("", event.order_id)]  # type: ignore[attr-defined]
 
     async def state(self, **after: float) -> str:
-        return next(event.state for event in await self.poll(**after) if isinstance(event, OrderStateChanged))
+        return next(event.state for event in await self.of(OrderStateChanged, **after))
 
     async def perform(self, command: Any) -> Any:
         [answer] = await self.mirakl.performs[type(command)].perform(self.mirakl.client, [task(command)])
