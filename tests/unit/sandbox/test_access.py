@@ -71,7 +71,7 @@ def test_the_debug_header_tells_what_each_field_costs() -> None:
 
 
 def grant(shop: Storefront, **asked: str) -> Reply:
-    given = {"client_id": CLIENT_ID, "client_secret": shop.sandbox.secret} | asked
+    given = {"client_id": CLIENT_ID, "client_secret": shop.sandbox.systems.secret} | asked
     body = "&".join(f"{name}={value}" for name, value in given.items()).encode()
     headers = {"content-type": "application/x-www-form-urlencoded"}
     return shop.sandbox.shopify(Request("POST", "/admin/oauth/access_token", headers=headers, body=body))
