@@ -37,7 +37,7 @@ async def ship_order(client: Client, tasks: Sequence[Task[ShipOrder]]) -> Sequen
 
 
 async def look_shipped(client: Client, task: Task[ShipOrder]) -> Done | None:
-    order = await client.once(task.command.order_id, lambda order: order.order_state in LEFT)
+    order = await client.once(task.command.order_id, task.command_id, lambda order: order.order_state in LEFT)
     return None if order is None else _found_shipped(task.command, order)
 
 
