@@ -344,6 +344,12 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
 @click.option("--start", default="", metavar="TIME", help="When it is there at first.  [default: now; with --step 2026-11-27T08:00:00Z]")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
 @click.option("--offers", type=click.Choice(["zero", "stock"]), help="What Mirakl offers before the first file: nothing, or what there is.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Serve https, with the certificate and the key in this PEM file: for clients that know nothing else.",
+)
+@click.option("--measure", "measuring", is_flag=True, help="Serve nothing: print how fast a large world starts and answers here.")
 @click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
 def sandbox(
     scenario: str,
@@ -357,6 +363,8 @@ def sandbox(
     start: str,
     orders: int | None,
     offers: str | None,
+    certificate: Path | None,
+    measuring: bool,
     soak: int,
 ) -> None:
     """A Shopify and a Mirakl to try things on, and to go wrong on demand. GET /sandbox/ tells what can be done with it."""
@@ -366,6 +374,10 @@ def sandbox(
         sys.exit(alone.print_scenarios() if listing else alone.print_faults())
     if soak:
         sys.exit(alone.soak_all(range(seed, seed + soak)))
+    if measuring:
+        from ops.sandbox.measure import measure  # noqa: PLC0415
+
+        run(measure())
     if stepped and speed != 1.0:
         raise click.UsageError("--step and --speed exclude each other")
     plan = alone.planned(scenario, orders, offers)
@@ -375,7 +387,8 @@ def sandbox(
         begins = None
     if start and (begins is None or begins.tzinfo is None):
         raise click.UsageError("--start is a moment with its offset, such as 2026-11-27T08:00:00Z")
-    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=None if stepped else speed, start=begins))
+    pace = None if stepped else speed
+    run(alone.stand_alone(plan, port=port, seed=seed, data=data, speed=pace, start=begins, certificate=certificate))
 
 
 @main.command()

@@ -19,7 +19,7 @@ from engine.log import Append, Log
 from engine.outbox import revive
 from engine.ports import RandomIds
 from ops.database import open_log
-from ops.report import Environment, print_json
+from ops.report import Environment, paper, print_json
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
 from projections.exceptions import Trouble
@@ -173,7 +173,7 @@ async def show_list(desk: Desk, *, owner: str, code: str, closed: bool, as_json:
     if as_json:
         print_json(found)
     else:
-        print_troubles(Console(highlight=False), found)
+        print_troubles(paper(), found)
     return 1 if any(trouble.open for trouble in found) else 0
 
 
@@ -198,7 +198,7 @@ async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:
     if as_json:
         print_json(trouble)
         return 0
-    console = Console(highlight=False)
+    console = paper()
     kind, state = KINDS.get(trouble.code), "open" if trouble.open else f"closed: {trouble.closed_because}"
     console.print(f"[bold]{trouble.code}[/] {kind.title if kind else ''}   {state}")
     facts: Mapping[str, Any] = {
@@ -231,5 +231,5 @@ async def show_words(desk: Desk, *, as_json: bool) -> int:
     for word in found:
         said = ("settings" if word.from_settings else "a person") if word.value else "[red]nobody[/]"
         table.add_row(word.kind, word.channel, word.name, word.value, said, str(len(word.waiting) or "") if not word.value else "")
-    Console(highlight=False).print(table if found else "No word of one side has been given a meaning on the other.")
+    paper().print(table if found else "No word of one side has been given a meaning on the other.")
     return 0

@@ -21,6 +21,7 @@ from ops.trace import print_story, story
 from projections.exceptions import Trouble
 
 Environment = Mapping[str, str]
+WIDE = 200  # characters
 
 CHECKPOINTS = "SELECT name, position FROM crossdock.checkpoints WHERE tenant = $1 ORDER BY name"
 QUEUE = "SELECT target, class, state, count(*) AS depth FROM crossdock.outbox WHERE tenant = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
@@ -31,7 +32,13 @@ OPEN = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND docume
 
 def out(as_json: bool) -> Console:
     """People read tables; programs get JSON on standard output and nothing else."""
-    return Console(stderr=as_json, highlight=False)
+    return paper(stderr=as_json)
+
+
+def paper(*, stderr: bool = False) -> Console:
+    """Where people read. What goes to a file or a pipe is not folded to the width of a terminal that is not there."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
 
 
 def print_json(value: Any) -> None:
@@ -45,7 +52,7 @@ async def trace(name: str, path: Path, url: str, environment: Environment, *, as
     if as_json:
         print_json({"name": name, "steps": steps})
     elif steps:
-        print_story(Console(highlight=False), name, steps)
+        print_story(paper(), name, steps)
     else:
         Console(stderr=True).print(
             f"Nothing in the log is called {name}. Give an order number of either side, a Shopify order's name, or a SKU."
@@ -74,7 +81,7 @@ async def status(path: Path, url: str, environment: Environment, *, as_json: boo
     if as_json:
         print_json(report)
     else:
-        _print_status(Console(highlight=False), report, troubles)
+        _print_status(paper(), report, troubles)
     return 1 if troubles else 0
 
 
@@ -129,7 +136,7 @@ async def check(path: Path, url: str, environment: Environment, *, as_json: bool
     if as_json:
         print_json({"ok": holds, "findings": found})
         return 0 if holds else 1
-    console = Console(highlight=False)
+    console = paper()
     for target, findings in found.items():
         console.print(f"[bold]{target}[/]")
         for finding in findings:

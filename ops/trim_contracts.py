@@ -46,7 +46,7 @@ KEPT_OPERATIONS = (
     "ST0* ST1* ST2* ST3* STO* RT* OF21 OF26 OF52 OF53 OF54 PRI* SH* TL* SBC11 IV01 IV02 M*"
 )
 
-INTEGER, TEXT, TOKEN = {"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "string", "minLength": 1}
+INTEGER, TEXT, TOKEN = {"type": "integer", "format": "int64", "minimum": 0}, {"type": "string"}, {"type": "string", "minLength": 1}
 OFFSET_PAGES = {
     "max": {"type": "integer", "minimum": 1, "maximum": 100},
     "offset": INTEGER,

@@ -187,7 +187,7 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
     if late(order, channel):
         yield opened("X41", order.stream, f"order {order.order_id} has not left", deadline=ship_by, at_stake=order.total)
     by_hand = order.state in GONE and order.shop_order is not None and not order.shipped
-    if by_hand and not order.left_the_house and not any(parcel.told for parcel in order.parcels.values()):
+    if by_hand and not order.called_off and not order.left_the_house and not any(parcel.told for parcel in order.parcels.values()):
         if order.shop_cancelled_at is None:
             yield opened("X42", order.stream, f"order {order.order_id} left, says the marketplace; {order.shop_name} is open in Shopify")
     elif too_many := overpacked(order):
@@ -202,9 +202,12 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
                 f"a parcel of {order.shop_name} was cancelled in Shopify; the channel knows it as sent",
                 part=fulfilment,
             )
-    if order.dead and confirmed(order) and order.shop_cancelled_at is None:
+    if order.called_off and confirmed(order) and order.shop_cancelled_at is None:
         yield opened(
-            "X47", order.stream, f"order {order.order_id} is {order.state.lower()}, and parcels of it are packed", at_stake=order.total
+            "X47",
+            order.stream,
+            f"order {order.order_id} was given up on the marketplace, and is packed",
+            at_stake=order.total,
         )
     due = unreceived(order, channel)
     if due is not None and reached(order, due):

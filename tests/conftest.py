@@ -17,8 +17,13 @@ import asyncpg
 import pytest
 
 from ops.postgres import ENGINE, EmbeddedPostgres
+from tests.contract.clients.install import INSTALLERS
 
-PACKAGES = {"promtool": "prometheus"}  # program: the Debian package it comes in
+PACKAGES = {  # program: the Debian packages it comes in
+    "promtool": "prometheus",
+    "node-clients": "nodejs npm",  # and the npm registry, once
+    "python-clients": "python3-venv",  # and the Python package index, once
+}
 
 
 # ---------------------------------------------------------------- the event loop
@@ -123,9 +128,12 @@ not_run = pytest.StashKey[dict[str, list[str]]]()  # program: the tests left out
 
 
 def programs(item: pytest.Item) -> list[str]:
-    """The programs that a test needs and this machine lacks."""
-    needed = [str(mark.kwargs["program"]) for mark in item.iter_markers("needs")]
-    return [program for program in needed if shutil.which(program) is None]
+    """The programs that a test needs and this machine lacks; and what it needs installed that cannot be."""
+    marks = list(item.iter_markers("needs"))
+    missing = [str(mark.kwargs["program"]) for mark in marks if "program" in mark.kwargs and shutil.which(mark.kwargs["program"]) is None]
+    return missing + [
+        mark.kwargs["installed"] for mark in marks if "installed" in mark.kwargs and not INSTALLERS[mark.kwargs["installed"]]()
+    ]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,9 +16,10 @@ from engine.log import Log
 from engine.metrics import Metrics
 from engine.ports import AcceleratedClock, PostgresDb, RandomIds, SeededRng, SystemClock, TcpNet
 from engine.vault import Vault
-from ops.demo import configure, marketplace_id
+from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.plan import Plan, Warehouse
+from ops.sandbox.referee.case import Case, Conventions
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
@@ -70,10 +71,8 @@ class House:
 
     def copies(self) -> Counter[str]:
         """Live Shopify orders by their marketplace order: each should be there once."""
-        orders = self.sandbox.truth()["shopify"]["orders"]
-        return Counter(
-            order["source_identifier"] or marketplace_id(order) for order in orders if order["by_app"] and not order["cancelled_at"]
-        )
+        copies = Case(self.sandbox.truth(), Conventions()).copies
+        return Counter(name for name, found in copies.items() for copy in found if not copy["cancelled_at"])
 
     async def until(self, holds: Callable[[], Any], what: str) -> None:
         """Wait, in real time, for the world to come to be so."""
@@ -85,7 +84,7 @@ class House:
     async def until_answered(self) -> None:
         """Until the outbox is empty: every command has an outcome."""
         with anyio.move_on_after(PATIENCE) as scope:
-            while await self.pool.fetchval("SELECT count(*) FROM crossdock.outbox WHERE tenant = $1", self.tenant):
+            while await self.pool.fetchval("SELECT count(*) FROM crossdock.outbox WHERE tenant = $1 AND target <> 'clock'", self.tenant):
                 await anyio.sleep(0.02)
         assert not scope.cancelled_caught, f"commands not answered for within {PATIENCE:.0f} s"
 

@@ -47,7 +47,7 @@ def decide(scene: Scene, due: Due) -> dict[str, Any]:
             website = buyers.goes_to_website(actors, int(due.ref))
             return {"n": due.ref, "basket": buyers.basket(scene, int(due.ref), due.at, website=website)}
         case "restock":
-            sku = choose(actors.seed, list(scene.account.offers), "restock", due.ref)
+            sku = choose(actors.seed, scene.skus(), "restock", due.ref)
             if not shop.skus.get(sku):
                 return {"n": due.ref, "sku": None, "available": 0}  # renamed, or gone
             level = next(iter(shop.levels[shop.variants[shop.skus[sku][0]].item_id].values()))

@@ -1,6 +1,6 @@
 """What falls due when: a queue that is data, in the order in which things happen."""
 
-import heapq
+from bisect import bisect_left, insort
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,12 +14,15 @@ class Due(Struct, order=True, frozen=True):
 
 
 class Agenda(Struct):
-    entries: list[Due] = []  # a heap
+    entries: list[Due] = []  # in their order: moving a few thousand pointers along costs less than keeping a heap
     seq: int = 0
+    named: dict[str, list[Due]] = {}  # the same by what and ref, since most of what is taken off was not the first, or not there
 
     def put(self, at: datetime, what: str, ref: int | str) -> None:
         self.seq += 1
-        heapq.heappush(self.entries, Due(at, self.seq, what, ref))
+        due = Due(at, self.seq, what, ref)
+        insort(self.entries, due)
+        insort(self.named.setdefault(f"{what} {ref}", []), due)
 
     @property
     def next_at(self) -> datetime | None:
@@ -27,14 +30,16 @@ class Agenda(Struct):
 
     def pop(self, until: datetime) -> Due | None:
         """The first entry that is due by then, taken off; None if there is none."""
-        return heapq.heappop(self.entries) if self.entries and self.entries[0].at <= until else None
+        if not self.entries or self.entries[0].at > until:
+            return None
+        due = self.entries[0]
+        self.drop(due.what, due.ref)
+        return due
 
     def drop(self, what: str, ref: int | str) -> None:
-        """Takes off the earliest entry of that name, if there is one: mostly it is the very first."""
-        if self.entries and (self.entries[0].what, self.entries[0].ref) == (what, ref):
-            heapq.heappop(self.entries)
-            return
-        found = min((entry for entry in self.entries if entry.what == what and entry.ref == ref), default=None)
-        if found is not None:
-            self.entries.remove(found)
-            heapq.heapify(self.entries)
+        """Takes off the earliest entry of that name, if there is one."""
+        name = f"{what} {ref}"
+        if (found := self.named.get(name)) is not None:
+            del self.entries[bisect_left(self.entries, found.pop(0))]
+            if not found:
+                del self.named[name]

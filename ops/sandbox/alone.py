@@ -1,6 +1,8 @@
 """`crossdock sandbox`: both systems on loopback, until Ctrl-C; and what there is to know before."""
 
+import gc
 import signal
+import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,21 +34,37 @@ def planned(scenario: str, orders: int | None, offers: str | None) -> Plan:
     return plan
 
 
-async def stand_alone(plan: Plan, *, port: int, seed: int, data: Path | None, speed: float | None, start: datetime | None = None) -> int:
+async def stand_alone(
+    plan: Plan,
+    *,
+    port: int,
+    seed: int,
+    data: Path | None,
+    speed: float | None,
+    start: datetime | None = None,
+    certificate: Path | None = None,
+) -> int:
     """`speed` None: time stands still until it is stepped. `start` None: now; where time stands still, always the same moment."""
     console = Console(highlight=False, soft_wrap=True)
     now = start or (BEGINNING if speed is None else SystemClock().now())
+    gc.disable()  # a world is made of a million things, and not one of them is rubbish
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         world = World.open(data / "sandbox.journal", plan, seed, now)
     else:
         world = World(plan, seed, now)
+    gc.freeze()
+    gc.enable()
     clock: Clock = SystemClock()
     if speed is None:
         clock = SteppedClock(max(world.now, now))
     elif speed != 1.0 or start is not None or world.now > now + timedelta(seconds=1):
         clock = AcceleratedClock(max(world.now, now), speed)
-    async with serve_sandbox(world, clock, TcpNet(), port=port) as sandbox:
+    tls = None
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    async with serve_sandbox(world, clock, TcpNet(), port=port, tls=tls) as sandbox:
         told = world.actors.plan  # of the journal, if there was one
         console.print(f"[bold]{told.about or 'Nothing happens here by itself.'}[/]  seed {world.shop.seed}, {told.skus} SKUs")
         console.print(f"Shopify  {sandbox.shopify_url}   token {TOKEN}, webhook secret {WEBHOOK_SECRET}, shop {world.shop.domain}")

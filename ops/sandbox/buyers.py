@@ -62,9 +62,8 @@ def basket(scene: Scene, n: int, at: datetime, *, website: bool, sku: str | None
     else:
         size = HUGE if happens(seed, habits.huge, "huge", n) else choose(seed, habits.lines, "lines", n)
         taken: dict[str, int] = {}
-        skus = list(offers)
         for index in range(size):
-            chosen = _browse(scene, skus, shown, n, index)
+            chosen = _browse(scene, scene.skus(), shown, n, index)
             if chosen is None:
                 break
             if lines and happens(seed, habits.same_sku, "same again", n, index):

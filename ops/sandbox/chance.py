@@ -4,9 +4,9 @@ The answer depends on the seed and the question alone, never on what was asked b
 fate as the first one, and a question added later changes no other answer.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ T = TypeVar("T")
 def fraction(seed: int, *question: object) -> float:
     """At least 0, below 1."""
     asked = ":".join(map(str, (seed, *question)))
-    return int.from_bytes(hashlib.blake2b(asked.encode(), digest_size=6).digest(), "big") / 2**48
+    return int.from_bytes(blake2b(asked.encode(), digest_size=6).digest(), "big") / 2**48
 
 
 def happens(seed: int, probability: float, *question: object) -> bool:
@@ -28,7 +28,7 @@ def whole(seed: int, low: int, high: int, *question: object) -> int:
 
 
 def choose(seed: int, options: Sequence[T], *question: object) -> T:
-    return options[whole(seed, 0, len(options) - 1, *question)]
+    return options[int(fraction(seed, *question) * len(options))]
 
 
 def wait(seed: int, mean: float, *question: object) -> float:

@@ -1,6 +1,7 @@
 """The sandbox as an HTTP server on loopback: both systems, and webhooks that are posted when they fall due."""
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -33,12 +34,21 @@ POSTING_AT_ONCE = 20
 class Sandbox:
     """A world, its clock and its addresses."""
 
-    def __init__(self, world: World, clock: Clock, *, token: str = TOKEN, secret: str = WEBHOOK_SECRET, key: str = API_KEY) -> None:
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        *,
+        token: str = TOKEN,
+        secret: str = WEBHOOK_SECRET,
+        key: str = API_KEY,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.world, self.clock = world, clock
         self.systems = Systems(world, token=token, secret=secret, key=key)
         self.token, self.key, self.faults = token, key, self.systems.faults
         self.url = ""
-        self.door = Door()
+        self.door = Door(tls)
         self._posting: set[int] = set()
         self._changed = anyio.Event()
         self._session: aiohttp.ClientSession | None = None
@@ -168,9 +178,10 @@ async def serve_sandbox(
     token: str = TOKEN,
     secret: str = WEBHOOK_SECRET,
     key: str = API_KEY,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Serves a world until the block is left; its address is in `url`. Port 0 takes a free one."""
-    sandbox = Sandbox(world, clock, token=token, secret=secret, key=key)
+    sandbox = Sandbox(world, clock, token=token, secret=secret, key=key, tls=tls)
     runner = web.AppRunner(application(sandbox), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

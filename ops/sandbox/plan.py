@@ -33,6 +33,13 @@ class Burst(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     factor: Annotated[float, Meta(gt=0)]
 
 
+class Past(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happened before the world begins, without a connector: the warehouse and a clerk at the back office did all of it."""
+
+    orders: Count = 0  # on both sides together, as far as there was something to buy
+    days: Annotated[float, Meta(gt=0)] = 30.0  # over which they came
+
+
 class Basket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What buyers put into it. Of a list each entry is as likely as any other."""
 
@@ -106,6 +113,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     marketplace_orders: Count = 0  # how many buyers place before they stop
     buyer_gap: Mean = 60.0  # between buyers, on both sides together
     d2c_share: Annotated[float, Meta(ge=0, le=0.95)] = 0.3  # of buyers, who go to the shop's own website
+    past: Past = field(default_factory=Past)
     restocks: Count = 0
     restock_gap: Mean = 900.0  # between them
     awkward: Awkward = field(default_factory=Awkward)

@@ -43,6 +43,12 @@ class Scene(Struct):
     actors: Actors
     shop: Shop
     account: Account
+    on_offer: list[str] = []  # what the marketplace shows, to choose from: never less than it was
+
+    def skus(self) -> list[str]:
+        if len(self.on_offer) != len(self.account.offers):
+            self.on_offer = list(self.account.offers)
+        return self.on_offer
 
     def shopify(self, op: str, arguments: Mapping[str, Any], at: datetime) -> Any:
         """What people are refused they leave be; it is counted. Then None is returned."""

@@ -1,5 +1,6 @@
 """How answers go out over a real connection, the bad ones included. With levers.py the one place that knows aiohttp's server."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import format_datetime
@@ -20,17 +21,18 @@ MIB = b" " * (1 << 20)
 class Door:
     """Where the server listens. It can be shut for a while: then connections are refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._site: web.TCPSite | None = None
         self._runner: web.AppRunner | None = None
         self._place = ("", 0)
 
     async def open(self, runner: web.AppRunner, host: str, port: int) -> str:
         self._runner = runner
-        self._site = web.TCPSite(runner, host, port)
+        self._site = web.TCPSite(runner, host, port, ssl_context=self._tls)
         await self._site.start()
         self._place = (host, int(runner.addresses[0][1]))
-        return f"http://{host}:{self._place[1]}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self._place[1]}"
 
     async def shut(self, clock: Clock, seconds: float) -> None:
         if self._site is None or self._runner is None:
@@ -44,19 +46,21 @@ class Door:
 
 
 def add_systems(app: web.Application, answers: Answers, now: Callable[[], datetime], clock: Clock, door: Door) -> None:
-    for system in ("shopify", "mirakl"):
-        app.router.add_route("*", f"/{system}{{path:/.*}}", _system(system, answers, now, clock, door))
+    """Each under its name; and under the paths that both really have, for a client that can be told a host and nothing more."""
+    for system, root in (("shopify", "admin"), ("mirakl", "api")):
+        for prefix, path in ((f"/{system}", "{path:/.*}"), ("", f"/{{path:{root}/.*}}")):
+            app.router.add_route("*", prefix + path, _system(system, answers, now, clock, door, prefix=prefix))
 
 
-def _system(system: str, answers: Answers, now: Callable[[], datetime], clock: Clock, door: Door) -> Handler:
+def _system(system: str, answers: Answers, now: Callable[[], datetime], clock: Clock, door: Door, *, prefix: str) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         asked = Request(
             request.method,
-            request.match_info["path"],
+            request.path.removeprefix(prefix),
             tuple(request.query.items()),
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
-            base=f"{request.scheme}://{request.host}/{system}",
+            base=f"{request.scheme}://{request.host}{prefix}",
         )
         out = answers(system, asked)
         response = _response(out.reply, now())

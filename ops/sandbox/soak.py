@@ -1,7 +1,7 @@
 """Many small worlds in memory, each with its own faults and a simple client: is every class of faults met, is a seed one world only?"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from ops.sandbox.chance import choose, happens, whole
 from ops.sandbox.faults import KINDS
 from ops.sandbox.plan import Awkward, Merchandise, Operator, Plan, Service, Warehouse
+from ops.sandbox.referee.rules import judge
 from ops.sandbox.systems import API_KEY, TOKEN, Systems
+from ops.sandbox.truth import truth
 from ops.sandbox.wire import Reply, Request
 from ops.sandbox.world import World
 
@@ -32,6 +34,9 @@ RECENT = """query Recent($after: String) { orders(first: 50, after: $after, sort
 VARIANTS = "query Variants { productVariants(first: 50) { nodes { id sku } } }"
 
 
+WORLD_RULES = ("R2", "L1", "L2", "L3", "L4")  # of the referee's, those that no connector can break
+
+
 class Result(Struct):
     seeds: int = 0
     calls: int = 0
@@ -47,6 +52,7 @@ def soak(seeds: Iterable[int]) -> Result:
         world = lived(seed)
         if world.digest() != lived(seed).digest():
             result.problems.append(f"seed {seed} came out in two ways")
+        result.problems += [f"seed {seed}: {problem}" for problem in contradictions(world)]
         result.seeds += 1
         result.calls += world.calls.last
         result.orders += len(world.account.orders) + len(world.shop.orders)
@@ -54,6 +60,25 @@ def soak(seeds: Iterable[int]) -> Result:
             result.met[name] = result.met.get(name, 0) + times
     result.problems += [f"never met: {name}" for name in KINDS if not result.met.get(name)]
     return result
+
+
+def contradictions(world: World) -> Iterator[str]:
+    """What cannot be in a world, whatever went wrong on the wire and whatever the client did."""
+    promised: dict[int | None, int] = {}
+    for order in world.shop.orders.values():
+        for line in order.lines:
+            promised[line.item_id] = promised.get(line.item_id, 0) + line.claimed
+            if line.claimed < 0 or line.fulfilled < 0 or line.fulfilled + line.cancelled > line.quantity:
+                yield f"{order.name} has a line of {line.quantity}, {line.fulfilled} sent, {line.cancelled} cancelled, {line.claimed} held"
+    for item, levels in world.shop.levels.items():
+        committed = sum(level.committed for level in levels.values())
+        if committed != promised.get(item, 0):
+            yield f"{committed} of item {item} are committed, and orders claim {promised.get(item, 0)}"
+    for sold in world.account.orders.values():
+        for part in sold.lines:
+            if part.shipped + part.prepared + part.excluded > part.quantity:
+                yield f"{sold.id} has a line of {part.quantity}, {part.shipped} shipped, {part.prepared} packed, {part.excluded} given up"
+    yield from (f"{finding.rule} {finding.subject}: {finding.says}" for finding in judge(truth(world)) if finding.rule in WORLD_RULES)
 
 
 def lived(seed: int) -> World:

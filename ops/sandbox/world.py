@@ -7,14 +7,14 @@ do is decided once, journalled with all its particulars, and on a rebuild only c
 import contextlib
 import hashlib
 from collections.abc import Container, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ops.sandbox import actors as people
-from ops.sandbox import buyers, catalogue
+from ops.sandbox import buyers, catalogue, past
 from ops.sandbox.calls import Ledger
 from ops.sandbox.history import History
 from ops.sandbox.journal import Entry, Journal, read
@@ -34,16 +34,18 @@ class World:
 
     def __init__(self, plan: Plan, seed: int, at: datetime, journal: Journal | None = None) -> None:
         plan = msgspec.convert(msgspec.to_builtins(plan), Plan)  # a copy: switches can be moved, each world's its own
-        self.now = at
+        self.now = begun = at - timedelta(days=plan.past.days if plan.past.orders else 0)
         self._journal: Journal | None = None
-        self.shop = Shop(seed=seed, created_at=at, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
-        self.account = Account(seed=seed, created_at=at, switches=plan.mirakl)
+        self.shop = Shop(seed=seed, created_at=begun, switches=plan.shopify, currency=plan.currency, taxes_included=plan.taxes_included)
+        self.account = Account(seed=seed, created_at=begun, switches=plan.mirakl)
         self.actors = people.Actors(seed=seed, plan=plan, began=at)
         self.calls = Ledger()
         self.history = History()
         self._scene = people.Scene(self.actors, self.shop, self.account)
-        catalogue.stock_shelves(plan, self.shop, self.account, at)
-        mirakl.begin(self.account, at)
+        catalogue.stock_shelves(plan, self.shop, self.account, begun)
+        mirakl.begin(self.account, begun)
+        if plan.past.orders:
+            past.live_through(self, at)
         people.begin(self.actors, at)
         self._observe()
         if journal is not None:

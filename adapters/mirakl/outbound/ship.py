@@ -14,6 +14,7 @@ from schemas.commands import CorrectTracking, ShipOrder, ShipParcel
 from schemas.events.orders import OrderShipped, ShipmentMade, TrackingCorrected
 
 LEFT = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
+NEVER_LEFT = frozenset({"REFUNDED", "CANCELED", "REFUSED"})  # lines
 PAGE, PAGES = 100, 20  # shipments of one order; beyond, the list has no end
 
 
@@ -37,8 +38,13 @@ async def ship_order(client: Client, tasks: Sequence[Task[ShipOrder]]) -> Sequen
 
 
 async def look_shipped(client: Client, task: Task[ShipOrder]) -> Done | None:
-    order = await client.once(task.command.order_id, task.command_id, lambda order: order.order_state in LEFT)
+    order = await client.once(task.command.order_id, task.command_id, _has_left)
     return None if order is None else _found_shipped(task.command, order)
+
+
+def _has_left(order: wire.Order) -> bool:
+    """An order that was refunded whole is closed as well, though nothing of it ever left."""
+    return order.order_state in LEFT and any(line.order_line_state not in NEVER_LEFT for line in order.order_lines or ())
 
 
 def _found_shipped(command: ShipOrder, order: wire.Order) -> Done:

@@ -21,7 +21,7 @@ terms.py       what is configured about offers and money seek.py          pages 
 account.py     A01, with its balances                    scorecard.py     A21
 settings.py    PC01, carriers, methods                   lists.py         reasons, zones, currencies, taxes, charges
 ceilings.py    how often each operation may be called    contract.py      requests checked against the OpenAPI
-conformity.py  whether an answer is a published one
+conformity.py  whether an answer is a published one      remarks.py       what the seller writes on an order
 operations.py  every change by its name, with a table of what customers and the operator can do, and what falls due by itself
 shapes.py      orders as the JSON that is answered       api.py           the HTTP answer; answers/ has a file a family of operations
 """

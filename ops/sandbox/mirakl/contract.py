@@ -25,8 +25,19 @@ TOLD = {  # where another operation's answer says that it is, the document has a
     "OF54": "/api/offers/export/async/files/{tracking_id}/{number}",
     "TL05": "/api/sellerpayment/transactions_logs/async/files/{tracking_id}",
 }
+LARGEST_WHOLE = 30  # digits: nobody means more, and some could not be held
 NULL_TAKES_AWAY = ("OR04",)  # "to remove the value for a field, send it with the null value", says its prose alone
 COMMA_LIMIT = 100  # values in a list that is one text
+
+
+@FORMATS.checks("int32")
+def _is_int32(value: object) -> bool:
+    return not isinstance(value, int) or -(2**31) <= value < 2**31
+
+
+@FORMATS.checks("int64")
+def _is_int64(value: object) -> bool:
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 @FORMATS.checks("date-time", raises=ValueError)
@@ -112,7 +123,7 @@ class Contract:
         if kind == "multipart/form-data":
             return self._form(operation, pointer, values, request)
         try:
-            body = json.loads(request.body, parse_float=Decimal, parse_constant=_no_number)
+            body = json.loads(request.body, parse_float=_number, parse_constant=_no_number)
         except ValueError:
             raise RefusedError(400, "The request body is not readable JSON") from None
         self._validate(pointer, without_nulls(body) if operation.code in NULL_TAKES_AWAY else body, "the body")
@@ -129,9 +140,10 @@ class Contract:
                 files.setdefault(name, []).append(file)
                 continue
             try:
-                parts[name] = json.loads(file.content, parse_float=Decimal) if kind == "object" else file.content.decode()
+                # any bytes are a file
+                parts[name] = json.loads(file.content, parse_float=_number) if kind == "object" else file.content.decode(errors="replace")
             except ValueError:
-                raise RefusedError(400, f"The part '{name}' is not {'readable JSON' if kind == 'object' else 'UTF-8'}") from None
+                raise RefusedError(400, f"The part '{name}' is not readable JSON") from None
         names = {name: [file.name for file in there] for name, there in files.items()}  # their bytes are nobody's business here
         self._validate(pointer, parts | names, "the form")
         return Asked(operation, values, None, parts, files)
@@ -217,6 +229,12 @@ class Contract:
         return node
 
 
+def _number(text: str) -> Decimal | int:
+    """5.0 is a whole number, to JSON Schema as to Mirakl."""
+    number = Decimal(text)
+    return int(number) if number.adjusted() < LARGEST_WHOLE and number == number.to_integral_value() else number
+
+
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no number")
 
@@ -238,7 +256,7 @@ def without_nulls(value: Any) -> Any:
 
 def _typed(kind: str | None, text: str) -> Any:
     """What the text says, where it says something of that type; else the text itself, for the schema to refuse."""
-    if kind == "integer" and re.fullmatch(r"-?\d{1,18}", text):
+    if kind == "integer" and re.fullmatch(r"-?[0-9]{1,19}", text):
         return int(text)
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"

@@ -77,6 +77,7 @@ from ops.sandbox.mirakl import (
     offers,
     orders,
     refunds,
+    remarks,
     returns,
     shipments,
 )
@@ -84,7 +85,7 @@ from ops.sandbox.mirakl.state import Account
 
 # name -> what does it; each takes the account, the operation's arguments by name, and the time
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
-    "OR04": orders.set_reference,
+    "OR04": remarks.set_reference,
     "OR13": exports.begin,
     "OR21": orders.accept,
     "OR23": orders.track,
@@ -92,7 +93,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "OR28": refunds.refund,
     "OR29": cancelations.cancel_order,
     "OR30": cancelations.cancel,
-    "OR31": orders.set_fields,
+    "OR31": remarks.set_fields,
     "OR64": incidents.resolve,
     "OR74": documents.upload,
     "OR76": documents.delete,

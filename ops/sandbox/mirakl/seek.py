@@ -4,7 +4,6 @@ Rows are known by whole numbers that ascend as they are sorted; `keys` are those
 """
 
 import base64
-import binascii
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -66,5 +65,5 @@ def turn(values: Mapping[str, Any]) -> Turn:
         return Turn(dict(values))
     try:
         return msgspec.json.decode(base64.b64decode(str(token), altchars=b"-_", validate=True), type=Turn)
-    except (binascii.Error, msgspec.DecodeError):
+    except (ValueError, msgspec.DecodeError):
         raise RefusedError(400, "The page token is not valid") from None

@@ -49,7 +49,7 @@ class Violation(Struct, frozen=True):
     per: float  # seconds
 
 
-class Switches(OrderSwitches):
+class Switches(OrderSwitches, forbid_unknown_fields=True):
     """What an operator configures, and what nobody documents."""
 
 

@@ -106,6 +106,7 @@ PAID = [placed(TWO), state("SHIPPING"), OrderDebited(at=NOON, **OF), created(), 
 UNPAID = [placed(TWO, payment_workflow="PAY_ON_SHIPMENT"), state("SHIPPING"), created(), shop_seen(units={LINE: 2})]
 LEFT = [*PAID, fulfilled({LINE: 2}), state("SHIPPED")]
 CANCELLED = shop_seen(cancelled_at=NOON, updated_at=NOON + HOUR, units={})
+ALL_BACK = market_refund(4900, quantity=2)
 OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
@@ -136,7 +137,7 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("and that is refused, since it was paid meanwhile: refunded", [*UNPAID, CANCELLED], refused("cancel_order"), ["refund_lines"], []),
     ("cancelled in Shopify after it left: CX", LEFT, CANCELLED, [], ["X48"]),
     ("cancelled by us because the marketplace did: nothing", [*PAID, STOPPED], CANCELLED, [], []),
-    ("cancelled in Shopify, and all of it is refunded there by now", [*PAID, CANCELLED, market_refund(4900, quantity=2)], state("CLOSED"), [], []),
+    ("cancelled in Shopify, all of it is refunded there by now", [*PAID, CANCELLED, ALL_BACK], state("CLOSED"), [], []),
     ("the cancelation's own refund in Shopify is not a second one", [*PAID, CANCELLED], shop_refund(2, 4900, restock="CANCEL"), [], []),
     ("units taken off before the payment, where sellers may not", UNPAID, shop_refund(restock="CANCEL"), [], ["X48"]),
     ("and then it is paid: refunded", [*UNPAID, shop_refund(restock="CANCEL")], OrderDebited(at=NOON, **OF), ["refund_lines"], ["-X48"]),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +17,9 @@ from tests.unit.sandbox.desk import Desk
 
 
 class Market(Desk):
-    def __init__(self, seed: int = 1, **switches: Any) -> None:
-        super().__init__(Plan(skus=6, offers_open="at_stock", least_stock=500, most_stock=600, mirakl=Switches(**switches)), seed=seed)
+    def __init__(self, seed: int = 1, journal: Path | None = None, **switches: Any) -> None:
+        plan = Plan(skus=6, offers_open="at_stock", least_stock=500, most_stock=600, mirakl=Switches(**switches))
+        super().__init__(plan, seed=seed, journal=journal)
         self.buyers = 0
 
     @property

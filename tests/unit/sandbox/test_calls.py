@@ -101,6 +101,7 @@ def test_only_what_changed_since_is_told() -> None:
     found = truth(desk.world, since)
     assert [order["order_id"] for order in found["mirakl"]["orders"]] == [second] != [first]
     assert found["shopify"]["orders"] == [] and [call["operation"] for call in found["calls"]] == ["OR21"]
+    assert found["history"]["counts"] == found["history"]["offers"] == {} and truth(desk.world)["history"]["counts"]
     assert desk.world.now - made.created_at > timedelta(hours=1)
     desk.world.apply("actors.hurry", {"order": made.id}, desk.clock.at)
     desk.later(1)

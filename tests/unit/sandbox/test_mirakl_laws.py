@@ -5,16 +5,19 @@ Fifty worlds, each with switches of its own, in each of which anybody does anyth
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import pytest
 
 from ops.sandbox.chance import choose
+from ops.sandbox.journal import read
 from ops.sandbox.mirakl.orders import WAY
-from ops.sandbox.mirakl.sale import Line, Order
+from ops.sandbox.mirakl.sale import Line, Order, Tax
 from ops.sandbox.mirakl.state import Account
 from ops.sandbox.wire import RefusalError
+from ops.sandbox.world import World
 from tests.unit.sandbox.market import Market
 
 T = TypeVar("T")
@@ -55,9 +58,9 @@ class Lives:
 
     seen: ClassVar[set[str]] = set()  # what any world has come to
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, journal: Path | None = None) -> None:
         self.seed, self.drawn = seed, 0
-        self.market = Market(seed=seed, **FIXED, **{name: self.any(options) for name, options in SWITCHES.items()})
+        self.market = Market(seed=seed, journal=journal, **FIXED, **{name: self.any(options) for name, options in SWITCHES.items()})
         self.furthest: dict[str, int] = {}
         self.sold: dict[str, tuple[int, int]] = {}
         self.offered = sum(offer.quantity for offer in self.account.offers.values())
@@ -155,7 +158,7 @@ class Lives:
         def text(amount: int) -> str:
             return f"{int(amount * share) / 100:.2f}"
 
-        def without(amount: int, taxes: list[Any]) -> int:
+        def without(amount: int, taxes: list[Tax]) -> int:
             return amount - sum(tax.amount for tax in taxes) * (mode == "TAX_EXCLUDED")
 
         return {
@@ -287,6 +290,8 @@ def _adds_up(line: dict[str, Any], mode: str) -> None:
     fees, tax = sum(fee["amount"] for fee in line["fees"]), line["commission_taxes"][0]["amount"]
     assert abs(line["total_price"] - line["price"] - line["shipping_price"] - fees) < 0.001
     assert abs(line["total_commission"] - line["commission_fee"] - tax) < 0.001 and abs(tax - line["commission_fee"] * 0.2) < 0.0051
+    if mode == "TAX_INCLUDED":
+        assert abs(line["commission_fee"] - (line["price"] + line["shipping_price"]) * 0.2) < 0.0051, "of what is left"
     for given in [*line["refunds"], *line["cancelations"]]:
         assert abs(given["commission_total_amount"] - given["commission_amount"] - given["commission_taxes"][0]["amount"]) < 0.001
     for amount, taxes, of_line, all_taxes in (
@@ -307,6 +312,15 @@ def test_whatever_happens_it_fits_together(seed: int) -> None:
     for n in range(STEPS):
         lives.step()
         lives.all_holds(read=n % 5 == 0)
+
+
+@pytest.mark.parametrize("seed", range(0, WORLDS, 10))
+def test_and_comes_back_from_its_journal(seed: int, tmp_path: Path) -> None:
+    lives = Lives(seed, tmp_path / "journal")
+    for _ in range(STEPS):
+        lives.step()
+    lives.market.close()
+    assert World.rebuilt(read(tmp_path / "journal")).snapshot() == lives.market.world.snapshot()
 
 
 def test_and_the_worlds_have_seen_all_of_it() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.sandbox.mirakl import search
+from ops.sandbox.mirakl.answers import ANSWERS
 from ops.sandbox.mirakl.ceilings import CEILINGS
 from ops.sandbox.mirakl.sale import Order
 from ops.sandbox.wire import Reply
@@ -284,7 +285,8 @@ def test_an_export_needs_whole_date_pairs_and_files_of_some_size(asked: dict[str
 
 @pytest.mark.parametrize(("switch", "status"), [("exports_fail", "FAILED"), ("exports_cancelled", "CANCELED")])
 def test_exports_are_one_at_a_time_and_may_fail(switch: str, status: str) -> None:
-    market = Market(**{switch: True})
+    switched: dict[str, Any] = {switch: True}
+    market = Market(**switched)
     export(market)
     assert export(market).status == 400
     market.later(30)
@@ -313,15 +315,20 @@ def test_a_full_export_and_each_file_have_ceilings_of_their_own() -> None:
         assert len(market.account.violations) == breaks
     market.later(300)
     created = {"start_date": START.isoformat(), "end_date": START.isoformat()}
-    for _ in range(2):
-        tracking = told(market.mirakl("POST", EXPORT, created))["tracking_id"]
-        market.until(hours=12)
+    market.mirakl("POST", EXPORT, created)
+    market.until(hours=12)
+    tracking = told(market.mirakl("POST", EXPORT, created))["tracking_id"]
+    market.until(hours=12)
     assert [one.operation for one in market.account.violations] == ["OR13", "OR13"], "a full one only once a day"
     [url] = market.asked(f"{EXPORT}/status/{tracking}")["urls"]
     for _ in range(2):
         market.asked(url)
     market.asked(f"{EXPORT}/status/{tracking}")
     assert [one.operation for one in market.account.violations[2:]] == ["OR15", "OR14"]
+
+
+def test_every_operation_of_the_contract_is_answered() -> None:
+    assert {operation.code for operation in Market().sandbox.api.contract.operations} == set(ANSWERS)
 
 
 def test_every_ceiling_is_of_an_operation_that_is_there() -> None:

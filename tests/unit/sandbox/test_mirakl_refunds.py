@@ -269,7 +269,7 @@ def test_a_cancelation_lowers_what_the_line_shows_and_adds_up_to_what_was_sold()
     order = market.to_ship()
     was, line = line_of(market, order), market.line(order)
     stock = market.account.offers[market.sku(0)].quantity
-    part = {"taxes": vat(line.unit_tax / 100), "shipping_amount": 1.2, "shipping_taxes": vat(0.2)}
+    part: dict[str, Any] = {"taxes": vat(line.unit_tax / 100), "shipping_amount": 1.2, "shipping_taxes": vat(0.2)}
     answer = told(market.cancel_part(order, line.unit_price / 100, 1, **part))
     now = line_of(market, order)
     [given] = now["cancelations"]

@@ -27,13 +27,14 @@ def begun(market: Market, order: str, **more: Any) -> str:
 
 def does(market: Market, operation: str, number: str) -> bool:
     """Whether it was done."""
-    path, more = {
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
         "accept": ("accept", {"accepted": True}),
         "refuse": ("accept", {"accepted": False, "rejection_reason_code": "RETURN_REJECTION_NOT_ELIGIBLE"}),
         "receive": ("receive", {}),
         "close": ("close", {}),
         "cancel": ("cancel", {}),
-    }[operation]
+    }
+    path, more = calls[operation]
     answer = told(market.mirakl("PUT", f"/api/returns/{path}", {"returns": [{"id": number} | more]}))
     return bool(answer["return_success"])
 

@@ -222,7 +222,7 @@ def test_the_codes_of_or21_come_in_either_envelope(where: Any) -> None:
     def code(wanted: Any, path: str = path, status: int = 400) -> str:
         body = told(market.mirakl("PUT", path, {"order_lines": wanted}), status)
         assert ("errors" in body) == (where == "in_errors")
-        return body["errors"][0]["code"] if where == "in_errors" else body["message"].partition(":")[0]
+        return str(body["errors"][0]["code"] if where == "in_errors" else body["message"].partition(":")[0])
 
     def decisions(*accepted: bool, ids: list[str] = lines) -> list[dict[str, Any]]:
         return [{"id": one, "accepted": said} for one, said in zip(ids, accepted, strict=False)]

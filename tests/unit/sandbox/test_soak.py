@@ -21,3 +21,12 @@ def test_a_seed_that_comes_out_in_two_ways_is_told(monkeypatch: pytest.MonkeyPat
     worlds = iter([soak.lived(1), soak.lived(2)])
     monkeypatch.setattr(soak, "lived", lambda _seed: next(worlds))
     assert "seed 1 came out in two ways" in soak.soak([1]).problems
+
+
+def test_a_world_that_contradicts_itself_is_told() -> None:
+    world = soak.lived(1)
+    assert list(soak.contradictions(world)) == []
+    next(iter(next(iter(world.shop.levels.values())).values())).committed += 1
+    next(iter(world.shop.orders.values())).lines[0].fulfilled = -1
+    next(iter(world.account.orders.values())).lines[0].shipped = 10**6
+    assert len(list(soak.contradictions(world))) >= 3
