@@ -174,8 +174,7 @@ def test_the_engine_and_both_systems_as_two_processes(tmp_path: Path, where: lis
     """
     with running("sandbox", "--port", "0", "--offers", "stock") as sandbox:
         assert sandbox.stdout is not None
-        lines = [sandbox.stdout.readline() for _ in range(3)]
-        url = lines[2].split()[1].removesuffix("/sandbox/state")
+        url = next(line for line in sandbox.stdout if line.startswith("Truth")).split()[1].removesuffix("/sandbox/state")
         post(f"{url}/sandbox/switches", {"mirakl": {"debit_delay": 0.5, "payment_delay": 0.5}, "shopify": {"routing_delay": 0.5}})
         order = post(f"{url}/sandbox/buy", {})["order"]
         path = config(tmp_path, url)
