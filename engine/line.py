@@ -72,9 +72,13 @@ class Line:
 
     async def _give_back(self, conn: Any) -> None:
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(RELEASE_SECONDS), suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                if self._uses > 1:
-                    await conn.execute(PLAN_AS_BEFORE)
+            try:
+                with anyio.fail_after(RELEASE_SECONDS):
+                    if self._uses > 1:
+                        await conn.execute(PLAN_AS_BEFORE)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+                with suppress(asyncpg.InterfaceError):  # the pool noticed first
+                    conn.terminate()  # cut off in the middle of something: the pool opens another
             await self._pool.release(conn, timeout=RELEASE_SECONDS)
 
 
