@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import asyncpg
 
+from engine.ports import DATABASE_AWAY
+
 KEEP_SECONDS = 0.05  # of the event loop: unused for so long (or twice), it goes back to the pool
 RELEASE_SECONDS = 5.0  # for giving back a connection that may be half open
 
@@ -76,7 +78,7 @@ class Line:
                 with anyio.fail_after(RELEASE_SECONDS):
                     if self._uses > 1:
                         await conn.execute(PLAN_AS_BEFORE)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            except DATABASE_AWAY:
                 with suppress(asyncpg.InterfaceError):  # the pool noticed first
                     conn.terminate()  # cut off in the middle of something: the pool opens another
             await self._pool.release(conn, timeout=RELEASE_SECONDS)
