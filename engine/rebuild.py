@@ -3,11 +3,13 @@
 Nothing is decided here and nothing sent: policies are not even handed in.
 """
 
+import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +17,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from engine.errors import EngineError
+from engine.errors import EngineError, SchemaError
 from engine.log import Log, Page
 from engine.outbox import Connection
 from engine.ports import DATABASE_AWAY
@@ -28,6 +30,7 @@ S = TypeVar("S", bound=Struct)
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
 UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a third of that as JSON
 MOST_BYTES = 32 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+SHARDS = 16  # as migrations/0003_shards.sql makes them
 LINES = 500  # rows handed to COPY at once
 AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
 SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
@@ -64,6 +67,10 @@ class Comparison:
     difference: Difference | None
 
 
+Elsewhere = Callable[[str, int, Sequence[int]], Awaitable["Part"]]
+"""Has `fold_part` done by another process: into this table, up to this position, these shards."""
+
+
 async def rebuild(
     pool: Pool,
     log: Log,
@@ -72,36 +79,79 @@ async def rebuild(
     upto: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     most_bytes: int = MOST_BYTES,
+    elsewhere: Sequence[Elsewhere] = (),
 ) -> Rebuilt:
     """Fold the log from its first event into a table beside the living one, which is not touched.
 
     Up to a position; if none is given, to where the living projection stands, or to the log's end where it has not begun. `progress` is
-    told how far it is, and how far it goes. Takes two connections. Raises EngineError if the same is being rebuilt already.
+    told how far it is, and how far it goes. Takes three connections. Raises EngineError if the same is being rebuilt already.
+
+    With other processes `elsewhere`, each folds its share of the streams; that takes a projection that is `by_stream`.
     """
     tenant = log.tenant
+    if elsewhere and not projection.by_stream:
+        raise EngineError(f"a row of {projection.name} is made of several streams: one process has to fold them all")
     if upto is None:
         upto = await pool.fetchval(STANDS, tenant, projection.name) or await log.head()
     shadow = _shadow(projection, tenant)
     async with pool.acquire() as conn:
         if not await conn.fetchval(ALONE, shadow.name):
             raise EngineError(f"{projection.name} of {tenant} is being rebuilt already")
-        collecting = gc.isenabled()
-        gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
         try:
             await conn.execute(shadow.drop)
             await conn.execute(shadow.make_shadow)
-            anew = _Anew(conn, shadow, tenant, Rows(projection), most_bytes)
-            async with aclosing(log.pages(0, upto)) as pages:
-                async for page in pages:
-                    await anew.fold(page)
-                    if progress:
-                        progress(page.last, upto)
-            return Rebuilt(shadow.name, upto, await anew.finish())
+            fold = partial(fold_part, pool, log, projection, table=shadow.name, upto=upto, progress=progress, most_bytes=most_bytes)
+            if not elsewhere:
+                part = await fold(shards=None)
+                return Rebuilt(shadow.name, upto, part.rows)
+            mine, *others = (range(first, SHARDS, len(elsewhere) + 1) for first in range(len(elsewhere) + 1))
+            parts = await asyncio.gather(
+                fold(shards=mine),
+                *(other(shadow.name, upto, shards) for other, shards in zip(elsewhere, others, strict=True)),
+            )
+            if (found := sum(part.events for part in parts)) != upto:
+                raise SchemaError(f"{upto - found} events are missing from the log up to position {upto}: run `crossdock verify`")
+            await conn.execute(shadow.index, timeout=PATIENCE)  # a key that two of them have made would show
+            return Rebuilt(shadow.name, upto, sum(part.rows for part in parts))
         finally:
-            if collecting:
-                gc.enable()
             with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
                 await conn.fetchval(NOT_ALONE, shadow.name)
+
+
+class Part(Struct, frozen=True):
+    """What one process has folded of a rebuild."""
+
+    events: int
+    rows: int
+
+
+async def fold_part(
+    pool: Pool,
+    log: Log,
+    projection: Projection[S],
+    *,
+    table: str,
+    upto: int,
+    shards: Sequence[int] | None,
+    progress: Callable[[int, int], None] | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> Part:
+    """Fold the streams of these shards (None: all) from the first event into a table made by `rebuild`."""
+    events, collecting = 0, gc.isenabled()
+    gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
+    try:
+        async with pool.acquire() as conn:
+            anew = _Anew(conn, Table(table), log.tenant, Rows(projection), most_bytes)
+            async with aclosing(log.pages(0, upto, shards=shards)) as pages:
+                async for page in pages:
+                    await anew.fold(page)
+                    events += len(page.events)
+                    if progress:
+                        progress(page.last, upto)
+            return Part(events, await anew.finish())
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass
