@@ -6,7 +6,7 @@ Nothing is decided here and nothing sent: policies are not even handed in.
 import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +29,9 @@ S = TypeVar("S", bound=Struct)
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
 UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a third of that as JSON
-MOST_BYTES = 32 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+MOST_BYTES = 16 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
 SHARDS = 16  # as migrations/0003_shards.sql makes them
+AT_ONCE = 2_000  # events decoded and folded before what the database has sent is looked at: it stops sending at some hundred kB
 LINES = 500  # rows handed to COPY at once
 AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
 SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
@@ -105,9 +106,8 @@ async def rebuild(
                 part = await fold(shards=None)
                 return Rebuilt(shadow.name, upto, part.rows)
             mine, *others = (range(first, SHARDS, len(elsewhere) + 1) for first in range(len(elsewhere) + 1))
-            parts = await asyncio.gather(
-                fold(shards=mine),
-                *(other(shadow.name, upto, shards) for other, shards in zip(elsewhere, others, strict=True)),
+            parts = await _all_of(
+                fold(shards=mine), *(other(shadow.name, upto, shards) for other, shards in zip(elsewhere, others, strict=True))
             )
             if (found := sum(part.events for part in parts)) != upto:
                 raise SchemaError(f"{upto - found} events are missing from the log up to position {upto}: run `crossdock verify`")
@@ -116,6 +116,18 @@ async def rebuild(
         finally:
             with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
                 await conn.fetchval(NOT_ALONE, shadow.name)
+
+
+async def _all_of(*work: Awaitable["Part"]) -> Sequence["Part"]:
+    """What each of them gives. Where one fails, the others are stopped first."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Part(Struct, frozen=True):
@@ -142,13 +154,16 @@ async def fold_part(
     try:
         async with pool.acquire() as conn:
             anew = _Anew(conn, Table(table), log.tenant, Rows(projection), most_bytes)
-            async with aclosing(log.pages(0, upto, shards=shards)) as pages:
-                async for page in pages:
-                    await anew.fold(page)
-                    events += len(page.events)
-                    if progress:
-                        progress(page.last, upto)
-            return Part(events, await anew.finish())
+            try:
+                async with aclosing(log.pages(0, upto, AT_ONCE, shards=shards)) as pages:
+                    async for page in pages:
+                        await anew.fold(page)
+                        events += len(page.events)
+                        if progress:
+                            progress(page.last, upto)
+                return Part(events, await anew.finish())
+            finally:
+                await anew.stop()
     finally:
         if collecting:
             gc.enable()
@@ -165,7 +180,8 @@ class _Anew(Generic[S]):
     most: int  # bytes packed
     packed: dict[str, bytes] = field(default_factory=dict)  # key -> JSON
     size: int = 0  # of these, in bytes
-    written: set[str] = field(default_factory=set)  # keys in the table
+    written: set[str] = field(default_factory=set)  # keys in the table, or on their way there
+    writing: asyncio.Task[None] | None = None  # beside the fold, one at a time
 
     def __post_init__(self) -> None:
         self.rows.missing = self._unpack
@@ -176,6 +192,7 @@ class _Anew(Generic[S]):
             touched = self.rows.touched(page)
             back = self.written.intersection(chain.from_iterable(touched)) - self.rows.documents.keys() - self.packed.keys()
             if back:
+                await self._has_written()
                 await self.conn.execute(self.shadow.index, timeout=PATIENCE)
                 await self.rows.load(self.conn, self.shadow, self.tenant, [back])
         self.rows.fold(page, (), touched)
@@ -188,7 +205,15 @@ class _Anew(Generic[S]):
         """Write what is left; how many rows there are."""
         self._pack()
         await self._write()
+        await self._has_written()
         return len(self.written)
+
+    async def stop(self) -> None:
+        """Leave the connection alone."""
+        if self.writing is not None:
+            self.writing.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(self.writing, return_exceptions=True)
 
     def _unpack(self, key: str) -> S:
         text = self.packed.pop(key, None)
@@ -206,25 +231,31 @@ class _Anew(Generic[S]):
         documents.clear()
 
     async def _write(self) -> None:
-        """All that is packed into the table, and out of memory."""
-        packed, changed = self.packed, self.rows.changed
-        again = [key for key in packed if key in self.written]
+        """All that is packed goes into the table and out of memory, while the fold goes on."""
+        await self._has_written()
+        again = [key for key in self.packed if key in self.written]
+        self.written.update(self.packed)
+        self.writing = asyncio.create_task(self._put(self.packed, self.rows.changed, again))
+        self.packed, self.rows.changed, self.size = {}, {}, 0
+
+    async def _has_written(self) -> None:
+        if self.writing is not None:
+            await self.writing
+            self.writing = None
+
+    async def _put(self, packed: dict[str, bytes], changed: Mapping[str, int], again: Sequence[str]) -> None:
         for start in range(0, len(again), CHUNK):
             some = again[start : start + CHUNK]
             texts, positions = [packed.pop(key).decode() for key in some], [changed[key] for key in some]
             await self.conn.execute(self.shadow.put, self.tenant, some, texts, positions, timeout=PATIENCE)
-        self.written.update(packed)
-        columns = ("tenant", "key", "position", "document")
-        await self.conn.copy_to_table(self.shadow.name, schema_name="projections", columns=columns, source=self._lines(), timeout=PATIENCE)
-        packed.clear()
-        changed.clear()
-        self.size = 0
+        columns, lines = ("tenant", "key", "position", "document"), self._lines(packed, changed)
+        await self.conn.copy_to_table(self.shadow.name, schema_name="projections", columns=columns, source=lines, timeout=PATIENCE)
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _lines(self, packed: Mapping[str, bytes], changed: Mapping[str, int]) -> AsyncIterator[bytes]:
         """What is packed, as COPY reads it, some hundred kB at a time."""
-        whose, changed = _escaped(self.tenant), self.rows.changed
+        whose = _escaped(self.tenant)
         lines: list[bytes] = []
-        for key, text in self.packed.items():
+        for key, text in packed.items():
             lines.append(b"%b\t%b\t%d\t%b\n" % (whose, _escaped(key), changed[key], text.replace(b"\\", b"\\\\")))
             if len(lines) == LINES:
                 yield b"".join(lines)

@@ -328,7 +328,7 @@ async def test_more_rows_than_memory_holds_give_the_same(engine: Machine, monkey
     await fill(engine, 50)
     whole = await rebuild(engine.pool, engine.log, tallies)
     paging = engine.log.pages
-    monkeypatch.setattr(engine.log, "pages", lambda after, upto, shards=None: paging(after, upto, 5, shards=shards))
+    monkeypatch.setattr(engine.log, "pages", lambda after, upto, _limit, shards=None: paging(after, upto, 5, shards=shards))
     monkeypatch.setattr(rebuilding, "UNPACKED", 2)
     spilled = await rebuild(engine.pool, engine.log, tallies, most_bytes=most_bytes)
     assert spilled == whole
