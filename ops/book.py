@@ -12,10 +12,10 @@ from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
 from ops.settings import ChannelSection, Settings
-from projections.inventory import Stock
 from projections.mappings import Word, key_of
 from projections.orders import Order, row_of
 from projections.rules import Channel, Platform
+from projections.stock import Stock
 from schemas.events import Event
 from schemas.events.channels import PlatformSeen, RulesApplied
 from schemas.events.people import MappingSet
@@ -112,14 +112,20 @@ def _platform(seen: PlatformSeen) -> Platform:
 # ---------------------------------------------------------------- what the settings say, as events
 
 
+def rules_of(settings: Settings) -> RulesApplied:
+    """All that is decided by, of every channel."""
+    rules = msgspec.json.encode({section.id: section.rules for section in settings.channel}, order="sorted").decode()
+    stock = msgspec.json.encode({section.id: section.stock_rules for section in settings.channel}, order="sorted").decode()
+    return RulesApplied(digest=hashlib.sha256((rules + stock).encode()).hexdigest(), rules=rules, stock=stock)
+
+
 async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock) -> None:
     """Record the rules if they are others than before, and each mapping that the settings name, unless a person has set another one."""
     now = clock.now()
-    rules = msgspec.json.encode({section.id: section.rules for section in settings.channel}, order="sorted").decode()
-    digest = hashlib.sha256(rules.encode()).hexdigest()
+    applied = rules_of(settings)
     last = (await log.last([(SETTINGS, "")], RulesApplied)).get((SETTINGS, ""))
-    if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != digest:
-        await _append(log, SETTINGS, RulesApplied(digest=digest, rules=rules), f"{digest}@{now.isoformat()}", now)
+    if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != applied.digest:
+        await _append(log, SETTINGS, applied, f"{applied.digest}@{now.isoformat()}", now)
     for section in settings.channel:
         for kind, words in _words(section).items():
             for name, value in words.items():
@@ -134,7 +140,13 @@ async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock)
 
 
 def _words(section: ChannelSection) -> Mapping[str, Mapping[str, str]]:
-    return {"carrier": section.carriers, "method": section.methods, "reason": section.reasons, "sku": section.skus}
+    return {
+        "carrier": section.carriers,
+        "method": section.methods,
+        "reason": section.reasons,
+        "sku": section.skus,
+        "bundle": section.recipes,
+    }
 
 
 async def _append(log: Log, stream: str, event: Event, external_id: str, now: Any) -> None:

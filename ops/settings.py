@@ -13,9 +13,10 @@ from msgspec import Meta, Struct
 from adapters.http import Secret
 from engine.errors import StartupError
 from ops.declared import Steps, read_declared, wrong
-from projections.inventory import Rules
+from projections.recipes import write_recipe
 from projections.rules import OrderRules
-from schemas.values import ChannelId, ShopId, TenantId
+from projections.stock_rules import Rules
+from schemas.values import ChannelId, ShopId, Sku, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -23,6 +24,7 @@ Url = Annotated[str, Meta(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[
 Listen = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\[\]-]*:[0-9]{1,5}$")]
 Quarter = Annotated[str, Meta(pattern=r"^[0-9]{4}-(01|04|07|10)$")]
 Units = Annotated[int, Meta(ge=0)]
+Each = Annotated[int, Meta(ge=1)]
 _WORDS = {
     "id": "lower-case letters, digits, - and _, at most 40",
     "base_url": "https://… (http:// only for a sandbox on this machine)",
@@ -99,12 +101,20 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     methods: dict[str, str] = {}  # the marketplace's shipping type -> title of the shipping line in Shopify
     reasons: dict[str, str] = {}  # cancel, refund, or a Shopify return reason -> the marketplace's reason code
     skus: dict[str, str] = {}  # the offer's SKU -> Shopify's, where they differ
+    bundles: dict[str, dict[str, Each]] = {}  # the offer's SKU -> Shopify's SKUs in it, and how many of each
+    stock: Rules = Rules()
     rules: OrderRules = OrderRules()
     blocklist: list[BlockedBuyer] = []
 
     @property
     def stock_rules(self) -> Rules:
-        return Rules(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
+        """With what the channel's own table says, which is the widest layer."""
+        return self.stock.without(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
+
+    @property
+    def recipes(self) -> dict[str, str]:
+        """As a mapping has them."""
+        return {offer: write_recipe({Sku(sku): each for sku, each in made.items()}) for offer, made in self.bundles.items()}
 
 
 class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
