@@ -122,6 +122,7 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("shipping that nobody paid", LEFT, shop_refund(0, shipping=Money(350, "GBP")), [], ["X50"]),
     ("through a gateway that moves money: finance", LEFT, shop_refund(moved_money=True), [], ["X53"]),
     ("nothing of worth", LEFT, shop_refund(0), [], []),
+    ("goods back, and no money", LEFT, shop_refund(other=Money(-2450, "GBP")), [], []),
     ("a reason that nobody mapped", [*LEFT, shop_refund()], refused("refund_lines", "unmapped: x", "reason", SHOP_REFUND), [], ["X49"]),
     ("somebody refunded there meanwhile", [*LEFT, shop_refund()], refused("refund_lines", "R9 is new", "refund", SHOP_REFUND), [], ["X53"]),
     ("the marketplace will not", [*LEFT, shop_refund()], refused("refund_lines", "no", "", SHOP_REFUND), [], ["X52"]),
@@ -190,8 +191,15 @@ def test_a_refund_carries_lines_amounts_and_what_was_known_before() -> None:
 
 
 def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:
-    assert pushed(*PAID, shop_refund(restock="CANCEL")).not_to_ship
-    assert not pushed(*LEFT, shop_refund()).not_to_ship
+    assert [part.not_to_ship for part in pushed(*PAID, shop_refund(restock="CANCEL")).lines] == [True]
+    assert [part.not_to_ship for part in pushed(*LEFT, shop_refund()).lines] == [False]
+
+
+def test_one_unit_that_left_and_one_that_will_not_are_told_apart() -> None:
+    half = [*PAID, fulfilled({LINE: 1})]
+    staying, gone = pushed(*half, shop_refund(2, 4899)).lines
+    assert (staying.not_to_ship, staying.quantity, staying.amount.minor) == (True, 1, 2449)
+    assert (gone.not_to_ship, gone.quantity, gone.amount.minor) == (False, 1, 2450)
 
 
 def taxed(price: int, tax: int, quantity: int, shipping: int = 0, shipping_tax: int = 0) -> OrderLine:
