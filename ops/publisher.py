@@ -185,7 +185,7 @@ class Publisher:
             with_recipes = [_stock.decode(row["document"]) for row in await conn.fetch(RECIPES, self.log.tenant)]
             self._made_of = offers_made_of({row.sku: row for row in with_recipes})
         parts = {part for row in changed.values() for recipe in ({row.sku: 1}, *row.recipes.values()) for part in recipe}
-        return parts.union(*(self._made_of.get(part, ()) for part in parts))
+        return parts.union(*(self._made_of.get(part, ()) for part in sorted(parts)))
 
     async def _rows(self, conn: Any, changed: dict[Sku, Stock], offers: set[Sku]) -> dict[Sku, Stock]:
         """The shelves of these offers."""
