@@ -28,6 +28,8 @@ FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
 FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
+FIND_SWEEP = "SELECT 1 FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
+STOCK_SWEEP = "shopify:stock"  # its cursor is committed with what it counted
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
 
 _word, _order, _stock = msgspec.json.Decoder(Word), msgspec.json.Decoder(Order), msgspec.json.Decoder(Stock)
@@ -65,6 +67,10 @@ class Book:
                 if other is not None and other.terms is not None and _is_before(other, this, key, mine):
                     found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
         return found
+
+    async def shop_known(self) -> bool:
+        """Whether every SKU in Shopify has been counted once."""
+        return await self._pool.fetchval(FIND_SWEEP, self._log.tenant, STOCK_SWEEP) is not None
 
     async def _order(self, key: str) -> Order | None:
         document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)

@@ -128,6 +128,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
         first_look_days=channel.first_look_days,
         settle_every=channel.settle_every,
+        settle_within=channel.stock.import_minutes * 60,
+        offers_every=channel.offers_every,
     )
 
 
@@ -190,6 +192,9 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
     ]
+    if wiring.book is not None:
+        for each in channels:
+            each.offers.shop_known = wiring.book.shop_known
     return [Reminders(), shop, *channels]
 
 

@@ -33,6 +33,7 @@ _WORDS = {
     "operations": "host:port",
     "api_version": "a quarter such as 2026-10",
     "orders_every": "at least 60 s: the marketplace's published ceiling is one call a minute",
+    "offers_every": "at least 60 s: the marketplace's published ceiling is one export a minute",
     "publish_every": "at least 60 s: the marketplace's published ceiling is one file a minute",
     "settle_every": "at least 15 s: the marketplace's published ceiling",
     "sweep_every": "at least 60 s",
@@ -95,6 +96,7 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     first_look_days: Units = 14  # how far back the first poll reaches
     publish_every: Annotated[float, Meta(ge=60)] = 60.0  # seconds; the published ceiling is one file a minute
     settle_every: Annotated[float, Meta(ge=15)] = 15.0  # seconds between two looks at a file's progress
+    offers_every: Annotated[float, Meta(ge=60)] = 300.0  # seconds between two readings of what the marketplace shows
     buffer: Units = 0  # units kept back from each SKU
     floor: Units = 0  # units kept for the shop's own customers
     locations: list[str] = []  # Shopify location GIDs whose stock counts; empty: all
