@@ -74,7 +74,7 @@ def _key(place: Place) -> str:
 
 
 def _trouble(place: Place, odd: list[tuple[str, str]]) -> ExceptionOpened:
-    fields = ", ".join(sorted({field for field, _ in odd if field})) or "the whole"
+    fields = ", ".join(sorted({field or "the whole" for field, _ in odd}))
     return ExceptionOpened(
         key=_key(place),
         code="X79",
