@@ -20,7 +20,7 @@ from schemas.events import Event
 from schemas.events.channels import PlatformSeen, RulesApplied
 from schemas.events.people import MappingSet
 from schemas.streams import SETTINGS, channel_stream, map_stream
-from schemas.values import ChannelId, OrderId, OrderLine, Sku
+from schemas.values import ChannelId, OrderId, OrderLine, ShopId, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -28,6 +28,11 @@ FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
 FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
+FIND_ITEMS = """
+SELECT key, document->>'item' AS item FROM projections.inventory
+WHERE tenant = $1 AND document->>'item' IS NOT NULL AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED'
+  AND ($2::text[] IS NULL OR document->>'item' = any($2)) ORDER BY key
+"""
 FIND_SWEEP = "SELECT 1 FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
 STOCK_SWEEP = "shopify:stock"  # its cursor is committed with what it counted
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
@@ -67,6 +72,12 @@ class Book:
                 if other is not None and other.terms is not None and _is_before(other, this, key, mine):
                     found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
         return found
+
+    async def counted_as(self, items: Sequence[str] | None) -> Mapping[Sku, ShopId]:
+        """Of these items, or of all: the SKUs that they were counted under last, but for those of which it is known that they are gone."""
+        wanted = None if items is None else list(items)
+        rows = await self._pool.fetch(FIND_ITEMS, self._log.tenant, wanted)
+        return {Sku(row["key"]): ShopId(row["item"]) for row in rows}
 
     async def shop_known(self) -> bool:
         """Whether every SKU in Shopify has been counted once."""

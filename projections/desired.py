@@ -5,7 +5,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from projections.stock import NOT_FOR_SALE, Stock, channel_of
+from projections.stock import DELETED, NOT_FOR_SALE, Stock, channel_of
 from projections.stock_rules import Layer, Rules
 from schemas.values import ChannelId, Sku
 
@@ -90,9 +90,11 @@ def _part(part: Sku, channel: ChannelId, shelf: Shelf, rules: Rules, terms: list
     if stock is None or (stock.levels is None and not stock.doubted):
         return _settled(terms, part, 0, "no variant in Shopify has this SKU: X03", "levels")
     if stock.doubted:
-        return _settled(terms, part, 0, "several variants in Shopify have this SKU: X02", "doubted")
+        return _settled(terms, part, 0, "several variants in Shopify have this SKU: X02", "variant")
     if stock.variant is not None and stock.variant.status in NOT_FOR_SALE:
-        return _settled(terms, part, 0, f"the product is {stock.variant.status.lower()}: X08", "variant")
+        gone = stock.variant.status == DELETED
+        rule = "no variant has this SKU any more: X07" if gone else f"the product is {stock.variant.status.lower()}: X08"
+        return _settled(terms, part, 0, rule, "variant")
     if not stock.tracked:
         return _settled(terms, part, rules.untracked, "Shopify does not count it: rule untracked", "levels")
     there = _available(stock, rules, terms)

@@ -17,6 +17,7 @@ KINDS: dict[str, Kind] = {
     "X01": Kind("SKU unknown in Shopify", "ECOM", 1, "give a variant this SKU in Shopify, or map it: crossdock map sku"),
     "X02": Kind("SKU ambiguous in Shopify", "ECOM", 2, "leave the SKU on one variant in Shopify"),
     "X03": Kind("offer without a variant", "ECOM", 2, "give a variant this SKU in Shopify, map it, or delete the offer"),
+    "X07": Kind("variant deleted, and still on offer", "ECOM", 2, "delete the offer, or give a variant this SKU; it is shown as 0"),
     "X08": Kind("on offer, but not for sale in Shopify", "ECOM", 3, "delete the offer, or make the product active; it is shown as 0"),
     "X09": Kind("price below the shop's", "ECOM", 2, "correct the price on the marketplace, then release or refuse the order"),
     "X10": Kind("quantity refused by the channel", "ECOM", 2, "mend the offer on the marketplace"),

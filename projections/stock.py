@@ -24,12 +24,12 @@ from schemas.values import ChannelId, Instant, ShopId, Sku
 
 # The units of a line in one of these states are no longer owed by the shelf: they left it, or never will.
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
-NOT_FOR_SALE = frozenset({"ARCHIVED", "DRAFT"})
+DELETED = "DELETED"  # see VariantSeen
+NOT_FOR_SALE = frozenset({"ARCHIVED", "DRAFT", DELETED})
 HOURS = 3  # of sales that are remembered: the busiest of them is the pace
 
 K = TypeVar("K", bound=str)
 T = TypeVar("T")
-_STOCK = stock_stream(Sku(""))
 
 
 class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -39,6 +39,7 @@ class Variant(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     sells_beyond_zero: bool = False
     tags: tuple[str, ...] = ()
     product_type: str = ""
+    rivals: tuple[ShopId, ...] = ()  # items that have the SKU, where it is several
 
 
 class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -68,7 +69,6 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     read_at: Instant | None = None  # of that count
     raised_at: Instant | None = None  # of the last one that found more at some location than the one before
     variant: Variant | None = None  # None: never seen
-    doubted: str = ""  # the open exception of a SKU that nobody can count; "": none
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
     reserved: dict[str, dict[str, int]] = {}  # order -> line -> units sold on a channel that Shopify does not show as claimed yet
     contained: dict[str, tuple[Sku, ...]] = {}  # order -> those of its recipe whose count contains it, while others do not
@@ -82,6 +82,11 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seen: dict[ChannelId, Shown] = {}  # what it was read to show
     refused: dict[ChannelId, int] = {}  # the quantity a channel would not take; asked again only when another is wanted
     why: dict[ChannelId, str] = {}  # and what it said
+
+    @property
+    def doubted(self) -> bool:
+        """Whether nobody can say how many there are, since several things have the SKU."""
+        return self.variant is not None and bool(self.variant.rivals)
 
     def recipe(self, channel: ChannelId) -> Mapping[Sku, int]:
         """Units of Shopify's SKUs in one unit of the offer."""
@@ -121,8 +126,6 @@ def keys(event: Event) -> Iterable[str]:
             return hourly
         case MappingSet(kind="sku" | "bundle", name=name):
             return (name,)
-        case ExceptionOpened(code="X02", subject=subject) if subject.startswith(_STOCK):
-            return (subject.removeprefix(_STOCK),)
     return ()
 
 
@@ -134,10 +137,17 @@ def evolve(stock: Stock, event: Event) -> Stock:
     match event:
         case StockCounted():
             return _counted(stock, event)
-        case VariantSeen(sells_beyond_zero=beyond, tags=tags, product_type=product_type):
-            return replace(stock, variant=Variant(status=event.status, sells_beyond_zero=beyond, tags=tags, product_type=product_type))
-        case ExceptionOpened(key=key):
-            return replace(stock, doubted=key)
+        case VariantSeen():
+            return replace(
+                stock,
+                variant=Variant(
+                    status=event.status,
+                    sells_beyond_zero=event.sells_beyond_zero,
+                    tags=event.tags,
+                    product_type=event.product_type,
+                    rivals=event.rivals,
+                ),
+            )
         case OrderPlaced():
             return _sold(_reserve(stock, event), event) if order_of(event) not in stock.reserved else _reserve(stock, event)
         case OrderTermsChanged(terms=terms):
@@ -176,7 +186,6 @@ def _counted(stock: Stock, event: StockCounted) -> Stock:
             levels=event.levels,
             read_at=event.read_at,
             raised_at=event.read_at if raised else stock.raised_at,
-            doubted="",
         )
     for order in event.settled:
         if order in now.reserved:
@@ -288,12 +297,12 @@ def decide(was: Stock, now: Stock) -> Iterator[Note]:
     for key in before:
         if key not in after:
             yield ExceptionClosed(key=key, reason=_OVER[key[:3]], subject=stock_stream(now.sku))
-    if was.doubted and not now.doubted:
-        yield ExceptionClosed(key=was.doubted, reason="counted since", subject=stock_stream(now.sku))
 
 
 _OVER = {
+    "X02": "one thing has it again",
     "X03": "there is a variant now, or no offer",
+    "X07": "there is a variant again, or no offer",
     "X08": "it is for sale again, or not on offer",
     "X10": "taken since",
     "X12": "shown as it should be",
@@ -309,6 +318,9 @@ def troubles(stock: Stock) -> dict[str, ExceptionOpened]:
 
 def _troubles(stock: Stock) -> Iterator[ExceptionOpened]:
     stream, sku = stock_stream(stock.sku), stock.sku
+    if stock.variant is not None and stock.variant.rivals:
+        named = ", ".join(item.rpartition("/")[2] for item in stock.variant.rivals)
+        yield opened("X02", stream, f"SKU {sku} is that of several inventory items in Shopify: {named}", field="sku")
     for channel in sorted(stock.refused):
         summary = f"{channel} does not take the stock of {sku}: {stock.why.get(channel, '')}"
         yield opened("X10", stream, summary, part=channel, field=sku)
@@ -323,7 +335,8 @@ def _troubles(stock: Stock) -> Iterator[ExceptionOpened]:
             yield opened(code, stream, summary, part=channel, field=sku)
     offered = sorted(channel for channel in stock.seen.keys() | stock.applied.keys() if stock.is_offered(channel))
     if offered and stock.variant is not None and stock.variant.status in NOT_FOR_SALE:
-        yield opened("X08", stream, f"{sku} is {stock.variant.status.lower()} in Shopify, and on offer on {', '.join(offered)}")
+        code, status = "X07" if stock.variant.status == DELETED else "X08", stock.variant.status.lower()
+        yield opened(code, stream, f"{sku} is {status} in Shopify, and on offer on {', '.join(offered)}")
     if offered and not stock.tracked:
         yield opened("X15", stream, f"Shopify does not count {sku}, which is on offer on {', '.join(offered)}")
 

@@ -30,11 +30,12 @@ class VariantSeen(Event, tag="variant_seen"):
 
     sku: Sku
     item: ShopId
-    status: str  # of the product: ACTIVE, ARCHIVED, DRAFT, UNLISTED; an open list
+    status: str  # of the product: ACTIVE, ARCHIVED, DRAFT, UNLISTED; an open list. DELETED, ours: nothing has the SKU any more
     read_at: Instant
     sells_beyond_zero: bool = False  # inventoryPolicy CONTINUE
     tags: tuple[str, ...] = ()  # of the product, sorted
     product_type: str = ""
+    rivals: tuple[ShopId, ...] = ()  # items that have the SKU, where it is several: then nobody can say how many there are
 
 
 class OffersRead(Event, tag="offers_read"):

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from adapters.shopify import wire
-from adapters.shopify.translate.marks import fact, number, quoted, sku_of
+from adapters.shopify.translate.marks import fact, quoted, sku_of
 from engine.adapter import Heard
 from schemas.events import Event
-from schemas.events.exceptions import ExceptionOpened
 from schemas.events.inventory import StockCounted, VariantSeen
 from schemas.streams import stock_stream
 from schemas.values import Instant, ShopId, Sku, TenantId
 
+DELETED = "DELETED"  # ours, of a SKU that nothing has any more
 NOT_FOR_SALE = ("ARCHIVED", "DRAFT")  # of a product
 
 
@@ -50,10 +50,20 @@ def seen(tenant: TenantId, item: wire.stock.Item, read_at: Instant) -> Heard | N
         product_type=variant.product.product_type,
     )
 
-    def same(last: Event) -> bool:
-        return isinstance(last, VariantSeen) and replace(last, read_at=read_at) == event
+    return _seen(tenant, event)
 
-    return Heard(stock_stream(event.sku), fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at), same=same)
+
+def deleted(tenant: TenantId, sku: Sku, item: ShopId, read_at: Instant) -> Heard:
+    """Nothing has that SKU any more."""
+    return _seen(tenant, VariantSeen(sku=sku, item=item, status=DELETED, read_at=read_at))
+
+
+def _seen(tenant: TenantId, event: VariantSeen) -> Heard:
+    def same(last: Event) -> bool:
+        return isinstance(last, VariantSeen) and replace(last, read_at=event.read_at) == event
+
+    identity = f"{event.sku}@{event.read_at.isoformat()}:{event.status}:{','.join(event.rivals)}"
+    return Heard(stock_stream(event.sku), fact(tenant, event, identity, event.read_at), same=same)
 
 
 def levels(item: wire.stock.Stocked) -> dict[ShopId, int]:
@@ -67,17 +77,9 @@ def levels(item: wire.stock.Stocked) -> dict[ShopId, int]:
 
 
 def ambiguous(tenant: TenantId, sku: Sku, items: Iterable[str], read_at: Instant) -> Heard:
-    """Several things are sold under one SKU: nobody can say how many there are. Told once a day while it lasts."""
-    named = sorted(items)
-    trouble = ExceptionOpened(
-        key=f"X02:{sku}",
-        code="X02",
-        subject=stock_stream(sku),
-        summary=f"SKU {sku} is that of several inventory items in Shopify: {', '.join(number(item) for item in named)}",
-        field="sku",
-        owner="ECOM",
-    )
-    return Heard(stock_stream(sku), fact(tenant, trouble, f"{sku}@{','.join(named)}@{read_at.date()}", read_at))
+    """Several things are sold under one SKU: nobody can say how many there are."""
+    rivals = tuple(ShopId(item) for item in sorted(items))
+    return _seen(tenant, VariantSeen(sku=sku, item=rivals[0], status="ACTIVE", read_at=read_at, rivals=rivals))
 
 
 def one_item_each(tenant: TenantId, heard: Iterable[Heard], read_at: Instant) -> list[Heard]:

@@ -63,7 +63,7 @@ FAST, FASTEST = {CHANNEL: Pace(hourly=90, seconds=150)}, {CHANNEL: Pace(hourly=9
         (stock(9, variant=BEYOND), Rules(continue_selling=4), 9, "left"),
         (stock(9, variant=variant("ARCHIVED"), **ON_OFFER), Rules(), 0, "the product is archived: X08"),
         (stock(9, variant=variant("DRAFT"), **ON_OFFER), Rules(), 0, "the product is draft: X08"),
-        (stock(9, doubted="X02:TEE-RED-M"), Rules(), 0, "several variants in Shopify have this SKU: X02"),
+        (stock(9, variant=variant(rivals=(HERE, THERE))), Rules(), 0, "several variants in Shopify have this SKU: X02"),
         (Stock(sku=SKU, applied={CHANNEL: 3}), Rules(), 0, "no variant in Shopify has this SKU: X03"),
         # how fast it sells
         (stock(50, pace=FAST), Rules(buffer=2, velocity=True), 46, AT_90),

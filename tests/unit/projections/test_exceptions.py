@@ -126,13 +126,6 @@ def test_what_a_channel_will_not_take_waits_until_it_takes_it() -> None:
     assert isinstance(closed, ExceptionClosed) and closed.key == trouble.key
 
 
-def test_a_sku_that_nobody_could_count_is_over_once_it_is() -> None:
-    doubt = ExceptionOpened(key="X02:TEE-RED-M", code="X02", subject="stock-TEE-RED-M", summary="two items")
-    story = spec(stock.inventory, stock.decide).given(doubt).when(counted(5))
-    assert story.told == [ExceptionClosed(key="X02:TEE-RED-M", reason="counted since", subject="stock-TEE-RED-M")]
-    story.given().when(counted(5)).then_told()
-
-
 def test_a_file_that_came_to_nothing_waits_until_one_goes_through() -> None:
     story = spec(publications.publications, publications.watch).when(import_finished(5, status="FAILED"))
     [trouble] = story.told

@@ -20,7 +20,7 @@ from tests.examples import CHANNEL, KEY, NOON, counted, import_finished, line, l
 from tests.spec import Spec, spec
 
 SKU = Sku("TEE-RED-M")
-ITEM = ShopId("gid://shopify/InventoryItem/1")
+ITEM, OTHER = ShopId("gid://shopify/InventoryItem/1"), ShopId("gid://shopify/InventoryItem/2")
 
 
 def story(*events: Event) -> Spec[Stock]:
@@ -144,12 +144,14 @@ def opened_by(*events: Event) -> list[str]:
 
 
 def test_each_trouble_is_opened_and_closed_with_its_cause() -> None:
-    def seen(status: str) -> VariantSeen:
-        return VariantSeen(sku=SKU, item=ITEM, status=status, read_at=NOON)
+    def seen(status: str, *rivals: ShopId) -> VariantSeen:
+        return VariantSeen(sku=SKU, item=ITEM, status=status, read_at=NOON, rivals=rivals)
 
     applied = [issued(), import_finished(5)]
     assert opened_by(read(3), counted(3)) == ["X03Opened", "X03Closed"]
     assert opened_by(counted(5), *applied, seen("ARCHIVED"), seen("ACTIVE")) == ["X08Opened", "X08Closed"]
+    assert opened_by(seen("ACTIVE", ITEM, OTHER), counted(5), seen("ACTIVE")) == ["X02Opened", "X02Closed"]
+    assert opened_by(counted(5), *applied, seen("DELETED"), seen("ACTIVE")) == ["X07Opened", "X07Closed"]
     assert opened_by(counted(5), *applied, read(9), read(9), issued(), import_finished(5), read(5, 20)) == ["X19Opened", "X19Closed"]
     assert opened_by(counted(5), *applied, issued(4), import_finished(4), read(5)) == ["X12Opened"]
     assert opened_by(counted(5), *applied, read(4)) == []  # as a rule a sale that we are about to hear of
