@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from projections.aftercare import Aftercare, aftercare
 from projections.aftercare_policy import policy
@@ -110,6 +111,11 @@ ALL_BACK = market_refund(4900, quantity=2)
 OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
+LESS = Money(-1000, "GBP")
+NOTED = [market_refund(1000), shop_refund(0, refund="gid://shopify/Refund/9", mirrors="R1")]
+TOLD = issued(RefundLines(refund=SHOP_REFUND, reason="refund", taxes_included=True, lines=(), known=(), **OF))
+RACED = [*LEFT, shop_refund(2, 4900), TOLD]
+OVERTAKEN = refused("refund_lines", "somebody else was there first", "known", SHOP_REFUND)
 
 TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     # what it shows                                     given                      when                     asked, told
@@ -145,6 +151,13 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("all units taken off before the payment: cancelled", UNPAID, shop_refund(2, 4900, restock="CANCEL"), ["cancel_order"], []),
     ("both sides refund the same: one refund", [*LEFT, market_refund()], shop_refund(), [], ["matched"]),
     ("both sides refund, not the same", [*LEFT, market_refund(1000)], shop_refund(), ["refund_lines"], []),
+    ("a part refunded there: the rest is told", [*LEFT, market_refund(1000)], shop_refund(2, 4900), ["refund_lines"], ["matched"]),
+    ("the other way round: likewise", [*LEFT, shop_refund(2, 4900), TOLD], market_refund(1000), [], []),
+    ("and ours is refused for it: asked anew", [*RACED, market_refund(1000)], OVERTAKEN, ["refund_lines"], ["matched"]),
+    ("refused before the reason is seen: asked anew then", [*RACED, OVERTAKEN], market_refund(1000), ["refund_lines"], ["matched", "-X53"]),
+    ("refused for one that was not seen: finance, for now", RACED, OVERTAKEN, [], ["X53"]),
+    ("paid less by what was refunded before", [*LEFT, *NOTED], shop_refund(2, 4900, other=LESS), ["refund_lines"], []),
+    ("paid less than that: finance", [*LEFT, *NOTED], shop_refund(2, 4900, other=Money(-1100, "GBP")), [], ["X50"]),
     ("a refund on its way for long", [*LEFT, market_refund(state="WAITING_REFUND", at=NOON)], reminded(NOON + 72 * HOUR), [], ["X56"]),
     ("a return is asked for: CX answers", LEFT, market_return("WAITING_ACCEPTANCE"), [], ["X57"]),
     ("a return is on its way: recorded", LEFT, market_return("IN_PROGRESS"), ["record_shop_return"], []),
@@ -190,6 +203,26 @@ def test_a_refund_carries_lines_amounts_and_what_was_known_before() -> None:
     )
 
 
+def test_what_both_sides_refunded_is_told_once() -> None:
+    def back(*events: Event) -> list[tuple[int, int, int]]:
+        return [(part.quantity, part.amount.minor, part.shipping_amount.minor) for part in pushed(*events).lines]
+
+    theirs, rest = market_refund(1000, quantity=0), RefundsMatched(refund=SHOP_REFUND, refunds=("R1",), rest=True, **OF)
+    assert back(*LEFT, theirs, shop_refund(2, 4900)) == [(2, 3900, 0)]
+    assert back(*RACED, OVERTAKEN, theirs) == [(2, 3900, 0)]
+    assert back(*RACED, theirs, rest, OVERTAKEN) == [(2, 3900, 0)]
+    carried = [*LEFT, placed(replace(TWO, shipping_price=Money(500, "GBP")))]
+    postage = market_refund(1000, shipping_amount=Money(500, "GBP"), quantity=0)
+    assert back(*carried, postage, shop_refund(2, 4900, shipping=Money(500, "GBP"))) == [(2, 3900, 0)]
+    assert back(*LEFT, theirs, shop_refund(2, 4900, other=LESS)) == [(2, 3900, 0)]
+
+
+def test_of_a_part_that_both_refunded_no_record_is_asked_for() -> None:
+    story = life().given(*LEFT, shop_refund(2, 4900)).when(market_refund(1000))
+    assert [(note.refunds, note.rest) for note in story.told if isinstance(note, RefundsMatched)] == [(("R1",), True)]
+    assert "record_shop_refund" not in asked(story)
+
+
 def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:
     assert [part.not_to_ship for part in pushed(*PAID, shop_refund(restock="CANCEL")).lines] == [True]
     assert [part.not_to_ship for part in pushed(*LEFT, shop_refund()).lines] == [False]
@@ -197,9 +230,19 @@ def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:
 
 def test_one_unit_that_left_and_one_that_will_not_are_told_apart() -> None:
     half = [*PAID, fulfilled({LINE: 1})]
-    staying, gone = pushed(*half, shop_refund(2, 4899)).lines
+    whole = shop_refund(2, 4899)
+    parts = tuple(
+        RefundedUnits(line_id=LINE, quantity=1, amount=Money(a, "GBP"), tax=ZERO, restock=r)
+        for a, r in ((2449, "CANCEL"), (2450, "RETURN"))
+    )
+    staying, gone = pushed(*half, replace(whole, lines=parts)).lines
     assert (staying.not_to_ship, staying.quantity, staying.amount.minor) == (True, 1, 2449)
     assert (gone.not_to_ship, gone.quantity, gone.amount.minor) == (False, 1, 2450)
+
+
+def test_units_that_a_refund_leaves_on_the_order_are_still_to_be_shipped() -> None:
+    """Neither restocked nor taken off: the warehouse packs them, paid back or not."""
+    assert [part.not_to_ship for part in pushed(*PAID, shop_refund(restock="NO_RESTOCK")).lines] == [False]
 
 
 def taxed(price: int, tax: int, quantity: int, shipping: int = 0, shipping_tax: int = 0) -> OrderLine:
