@@ -109,7 +109,9 @@ class Metrics:
         self.stock_submitted_seconds = histogram(
             "stock_submitted_seconds", "From reading a count to its file's being taken.", "channel", buckets=_LONG
         )
-        self.stock_degraded_skus = gauge("stock_degraded_skus", "SKUs shown by a careful rule, for want of news.", "tenant", "channel")
+        self.stock_degraded_skus = gauge(
+            "stock_degraded_skus", "SKUs of which less is shown, for want of news or in a blackout.", "tenant", "channel"
+        )
         self.oversell = counter("oversell_total", "Units sold that were not there, by what let it happen.", "tenant", "cause")
         self.reconcile_drift = gauge("reconcile_drift", "Offers found otherwise than believed, at the last reading.", "tenant", "kind")
         self.reconcile_drift_units = counter("reconcile_drift_units_total", "Units by which they were.", "tenant", "channel")

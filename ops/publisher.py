@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import anyio
@@ -13,11 +14,15 @@ from engine.log import Log
 from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.ports import Clock
-from projections.desired import Mode, related
+from projections.desired import NORMAL, Mode, related
 from projections.publications import FROM_ZERO, TO_ZERO, Difference, Publication, difference, offers_made_of, publications
 from projections.stock import Stock, inventory
+from projections.stock_modes import is_more_careful, mode_at
 from projections.stock_rules import Rules
-from schemas.commands import PublishStock
+from schemas.commands import Command, PublishStock
+from schemas.events import Note
+from schemas.events.inventory import StockModeSet
+from schemas.streams import offers_stream
 from schemas.values import ChannelId, Instant, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -30,11 +35,13 @@ ORDER BY position, key LIMIT $4
 ROWS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
 RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->'recipes' IS NOT NULL ORDER BY key"
 UNDER_WAY = "SELECT document FROM projections.publications WHERE tenant = $1 AND key = $2"
+READ_AT = "SELECT name, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
 
 FILE_ROWS = 10_000  # no limit is published; a file of this size is read and applied within a minute
 LOOK_EVERY = 1.0  # seconds of the event loop between two looks at the rows, when nothing woke us
 BATCH = 2_000  # rows read at once
 POLL_AGAIN = 5.0  # seconds after a poll that failed, or that nobody made
+GRACE = timedelta(minutes=5)  # after a start: what was not read while no engine ran is about to be
 
 _stock = msgspec.json.Decoder(Stock)
 _publication = msgspec.json.Decoder(Publication)
@@ -67,18 +74,24 @@ class Publisher:
     clock: Clock
     metrics: Metrics
     ask_orders: Callable[[], Awaitable[bool]]
+    shop_source: str  # whose cursor says when Shopify's stock was last read whole
+    orders_source: str  # likewise of the channel's orders
     _seen: int = 0  # the rows up to this position were looked at; what then differed and was not sent is in `_open`
     _open: set[Sku] = field(default_factory=set)
     _need: int = 0  # how far the folds must have come: past our own last file
     _mode: Mode | None = None  # in which the rows were looked at
+    _careful: set[Sku] = field(default_factory=set)  # of which less is shown because of it
     _made_of: dict[Sku, set[Sku]] | None = None
     _polls: list[tuple[Instant, int]] = field(default_factory=list)  # when a poll began, and where the log stood when it was over
     _orders_at: Instant | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
+    _began: Instant | None = None
+    _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
 
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
         self._need = await self.log.head()  # a file issued before we began is in the rows
+        self._began = self.clock.now()
         async with anyio.create_task_group() as group, self.log.listen() as wake:
             group.start_soon(self._poll)
             while True:
@@ -101,29 +114,59 @@ class Publisher:
 
     async def publish(self) -> bool:
         """Issue one file, if there is news and none is under way; its intent is committed, the dispatcher does the rest."""
+        await self._set_mode()
         look = await self._look()
         if look is None:
             return False
-        if look.found.waiting:
+        if look.found.waiting and look.mode.rises:
             self._wanted.set()
         self.metrics.stock_waiting.labels(self.log.tenant, self.channel).set(len(look.found.waiting))
+        self.metrics.stock_degraded_skus.labels(self.log.tenant, self.channel).set(len(self._careful))
         self.metrics.stock_unpublished.labels(self.log.tenant, self.channel).set(len(look.found.news) + len(look.found.waiting))
         if not look.found.news:
             return False
         command = look.found.command(
             self.channel, limit=FILE_ROWS, as_of=look.as_of, rules=self.digest, mode=look.mode, orders_at=self._orders_at
         )
-        await self._issue(command)
+        await self._issue(command, command.as_of)
+        self._say(command)
         self._count(look, command)
         return True
 
-    async def _issue(self, command: PublishStock) -> None:
-        [last] = await self.log.read(command.as_of - 1, limit=1)
-        intent = Intent(command=command, cause=last.event_id, position=last.position, correlation_id=last.event_id)
+    async def _set_mode(self) -> None:
+        """Record it when the clock calls for another mode, or for another reason; what is looked at next is folded past that."""
+        now, stream = self.clock.now(), offers_stream(self.channel)
+        if self._told is None:
+            known = (await self.log.last([(stream, "")], StockModeSet)).get((stream, ""))
+            told = known.event if known is not None else None
+            self._told = (Mode(told.mode, told.step), told.because) if isinstance(told, StockModeSet) else (NORMAL, "")
+        read = {row["name"]: row["committed_at"] for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
+        called = mode_at(now, self.rules, shop_at=read.get(self.shop_source), orders_at=read.get(self.orders_source))
+        if called == self._told:
+            return
+        mode, because = called
+        if mode.name != "blackout" and is_more_careful(mode, self._told[0]) and self._began is not None and now - self._began < GRACE:
+            return
+        head = await self.log.head()
+        await self._issue(StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because), head)
+        self._told = called
+        if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
+            self._polls, self._orders_at = [], None
+        log_.warning("stock mode set", channel=self.channel, mode=mode.name, step=mode.step, because=because)
+
+    @property
+    def _sources(self) -> list[str]:
+        return [self.shop_source, self.orders_source]
+
+    async def _issue(self, what: Command | Note, as_of: int) -> None:
+        [last] = await self.log.read(as_of - 1, limit=1)
+        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id)
         async with self.pool.acquire() as conn, conn.transaction():
             issued = await issue(conn, self.log, [intent], self.clock.now())
         self.log.ring(issued)
         self._need = max(self._need, issued) or await self.log.head()
+
+    def _say(self, command: PublishStock) -> None:
         log_.info("stock published", channel=self.channel, offers=len(command.quantities), as_of=command.as_of, mode=command.mode)
 
     def _count(self, look: _Look, command: PublishStock) -> None:
@@ -154,12 +197,13 @@ class Publisher:
             self._heard(as_of)
             mode = Mode(standing.mode, standing.step)
             if mode != self._mode:
-                self._seen, self._mode = 0, mode
+                self._seen, self._mode, self._careful = 0, mode, set()
             changed = await self._changed(conn)
             offers = self._open | changed.keys() | await self._others(conn, changed)
             rows = await self._rows(conn, changed, offers)
             found = difference(sorted(offers), self.channel, rows, self.rules, mode=mode, orders_at=self._orders_at)
             self._open = {line.sku for line in found.news} | set(found.waiting)
+            self._careful = (self._careful - offers) | found.careful
             self._seen = as_of
             return _Look(as_of, mode, found, rows)
 

@@ -31,7 +31,7 @@ from engine.projection import Policy, Projection
 from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
-from ops.book import Book, apply_settings, rules_of
+from ops.book import STOCK_SWEEP, Book, apply_settings, rules_of
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.watch import watch
@@ -325,6 +325,8 @@ class Service:
                     ports.clock,
                     metrics,
                     poller.nudge,
+                    STOCK_SWEEP,
+                    poller.source.name,
                 ),
                 channel.publish_every,
             )
