@@ -33,7 +33,7 @@ SELECT key, document, position FROM projections.inventory WHERE tenant = $1 AND 
 ORDER BY position, key LIMIT $4
 """
 ROWS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
-RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->'recipes' IS NOT NULL ORDER BY key"
+RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->>'recipes' IS NOT NULL ORDER BY key"
 UNDER_WAY = "SELECT document FROM projections.publications WHERE tenant = $1 AND key = $2"
 READ_AT = "SELECT name, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
 

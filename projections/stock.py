@@ -341,4 +341,15 @@ def _troubles(stock: Stock) -> Iterator[ExceptionOpened]:
         yield opened("X15", stream, f"Shopify does not count {sku}, which is on offer on {', '.join(offered)}")
 
 
-inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)
+inventory = Projection(
+    name="inventory",
+    state=Stock,
+    initial=initial,
+    keys=keys,
+    evolve=evolve,
+    indexes={
+        "item": "(tenant, (document->>'item'))",
+        "position": "(tenant, position, key)",  # whoever looks at what has changed does so every second
+        "recipes": "(tenant, key) WHERE document->>'recipes' IS NOT NULL",
+    },
+)
