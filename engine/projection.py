@@ -1,7 +1,7 @@
 """What a fold is: pure, from events into documents, one row a key. And what a policy is: pure, from a row's change into commands."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -32,5 +32,5 @@ class Projection(Generic[S]):
     initial: Callable[[str], S]
     keys: Callable[[Event], Iterable[str]]
     evolve: Callable[[S, Event], S]
-    indexes: Mapping[str, str] = field(default_factory=dict)
+    indexes: tuple[tuple[str, str], ...] = ()
     by_stream: bool = False

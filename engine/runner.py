@@ -101,7 +101,7 @@ async def ensure_tables(conn: Connection, projections: Iterable[Projection[Any]]
     """Make the tables and indexes that are missing. Two processes at once may both try."""
     for projection in projections:
         table = Table(projection.name)
-        for statement in (table.make, *(table.index_by(by, what) for by, what in sorted(projection.indexes.items()))):
+        for statement in (table.make, *(table.index_by(by, what) for by, what in projection.indexes)):
             with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):  # the other was quicker
                 await conn.execute(statement)
 

@@ -347,9 +347,9 @@ inventory = Projection(
     initial=initial,
     keys=keys,
     evolve=evolve,
-    indexes={
-        "item": "(tenant, (document->>'item'))",
-        "position": "(tenant, position, key)",  # whoever looks at what has changed does so every second
-        "recipes": "(tenant, key) WHERE document->>'recipes' IS NOT NULL",
-    },
+    indexes=(
+        ("item", "(tenant, (document->>'item'))"),
+        ("position", "(tenant, position, key)"),  # whoever looks at what has changed does so every second
+        ("recipes", "(tenant, key) WHERE document->>'recipes' IS NOT NULL"),
+    ),
 )
