@@ -45,9 +45,19 @@ class Difference(Struct, frozen=True):
 
 
 def difference(
-    offers: Iterable[Sku], channel: ChannelId, shelf: Shelf, rules: Rules, *, mode: Mode = NORMAL, orders_at: Instant | None
+    offers: Iterable[Sku],
+    channel: ChannelId,
+    shelf: Shelf,
+    rules: Rules,
+    *,
+    mode: Mode = NORMAL,
+    orders_at: Instant | None,
+    under_way: bool = False,
 ) -> Difference:
-    """Of these offers, those that a channel shows otherwise than it should. `orders_at`: when the last whole poll of its orders began."""
+    """Of these offers, those that a channel shows otherwise than it should. `orders_at`: when the last whole poll of its orders began.
+
+    `under_way`: a file is; what it says counts as shown.
+    """
     news: list[News] = []
     waiting: list[Sku] = []
     careful: set[Sku] = set()
@@ -56,7 +66,8 @@ def difference(
         stock = shelf.get(sku) or Stock(sku=sku)
         if worked is not None and not mode.rises and _is_less(worked, stock, channel, desired(sku, channel, shelf, rules)):
             careful.add(sku)
-        if worked is None or worked.units == stock.shown.get(channel) or worked.units == stock.refused.get(channel):
+        shown = stock.sent[channel] if under_way and channel in stock.sent else stock.shown.get(channel)
+        if worked is None or worked.units == shown or worked.units == stock.refused.get(channel):
             continue
         most, units = stock.most(channel), worked.units
         if units == 0:
