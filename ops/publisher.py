@@ -15,6 +15,7 @@ from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.ports import Clock
 from ops.lateness import Drift, Lateness
+from ops.pace import Pacing
 from projections.desired import NORMAL, Mode, related
 from projections.publications import Difference, Publication, difference, offers_made_of, publications
 from projections.stock import Stock, inventory
@@ -102,11 +103,14 @@ class Publisher:
     def __post_init__(self) -> None:
         self.lateness = Lateness(self.metrics, self.log.tenant, self.channel)
         self.drift = Drift(self.metrics, self.log.tenant, self.channel)
+        self.pacing = Pacing(self.channel) if self.rules.velocity else None
 
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
         self._need = await self.log.head()  # a file issued before we began is in the rows
         self._began = self.clock.now()
+        if self.pacing is not None:
+            self.pacing.every = every
         async with anyio.create_task_group() as group, self.log.listen() as wake:
             group.start_soon(self._poll)
             while True:
@@ -136,6 +140,9 @@ class Publisher:
             return False
         now = self.clock.now()
         await self._learn(look, now)
+        if self.pacing is not None and (paces := list(self.pacing.measured(now))):
+            await self._issue(paces, look.as_of)
+            return False
         if look.found.waiting and look.mode.rises:
             self._wanted.set()
         if not look.found.news or look.standing.under_way:
@@ -146,7 +153,7 @@ class Publisher:
         command = look.found.command(
             self.channel, limit=FILE_ROWS, as_of=look.as_of, rules=self.digest, mode=look.mode, orders_at=self._orders_at
         )
-        await self._issue(command, command.as_of)
+        await self._issue([command], command.as_of)
         self._issued = (self._need, now)
         self.lateness.sent(command.quantities, now)
         self.metrics.stock_ceiling_wait_seconds.labels(self.channel).observe((now - (self._blocked or now)).total_seconds())
@@ -174,6 +181,8 @@ class Publisher:
         taken = (await self.log.last([place], StockImportStarted)).get(place)
         ended = (await self.log.last([place], StockImportFinished)).get(place)
         finished = ended.event if ended is not None and ended.position > after else None
+        if self.pacing is not None and self._issued and ended is not None and finished is not None:
+            self.pacing.applied((ended.recorded_at - self._issued[1]).total_seconds())
         self.lateness.ended(
             finished if isinstance(finished, StockImportFinished) else None,
             taken_at=taken.recorded_at if taken is not None and taken.position > after else None,
@@ -195,7 +204,7 @@ class Publisher:
         if mode.name != "blackout" and is_more_careful(mode, self._told[0]) and self._began is not None and now - self._began < GRACE:
             return
         head = await self.log.head()
-        await self._issue(StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because), head)
+        await self._issue([StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because)], head)
         self._told = called
         if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
             self._polls, self._orders_at = [], None
@@ -205,11 +214,11 @@ class Publisher:
     def _sources(self) -> list[str]:
         return [self.shop_source, self.orders_source]
 
-    async def _issue(self, what: Command | Note, as_of: int) -> None:
+    async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
         [last] = await self.log.read(as_of - 1, limit=1)
-        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id)
+        intents = [Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id) for what in whats]
         async with self.pool.acquire() as conn, conn.transaction():
-            issued = await issue(conn, self.log, [intent], self.clock.now())
+            issued = await issue(conn, self.log, intents, self.clock.now())
         self.log.ring(issued)
         self._need = max(self._need, issued) or await self.log.head()
 
@@ -265,6 +274,8 @@ class Publisher:
             since = await self._since(conn, found, {} if anew else changed)
             self.lateness.looked(offers, found, rows, since)
             self.drift.looked({sku: row for sku, (row, _) in changed.items()}, first=first)
+            if self.pacing is not None:
+                self.pacing.looked({sku: row for sku, (row, _) in changed.items()})
             self._careful = (self._careful - offers) | found.careful
             self._seen = as_of
             return _Look(as_of, standing, free, ended, mode, found)

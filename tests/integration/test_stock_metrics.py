@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
 from ops.sandbox.faults import Fault
+from projections.stock_rules import Rules
+from schemas.events.inventory import PaceMeasured
+from schemas.values import Sku
 from tests.conftest import Database
-from tests.house import House, house
+from tests.house import PATIENCE, House, house
 from tests.integration.test_stock import ready, shown, there
 from tests.integration.test_stock_modes import count
 
@@ -91,3 +95,33 @@ async def test_what_a_reading_finds_otherwise_is_counted_in_offers_units_and_mon
         await built.until(lambda: all(shown(built, sku) == there(built, sku) for sku in (more, fewer)), "both are put right")
         await built.until(lambda: of(built, "reconcile_drift", kind="stock_more") == 0, "and read to be so")
         assert of(built, "reconcile_drift_units_total") == 101, "once"
+
+
+@pytest.mark.parametrize("velocity", [True, False])
+async def test_what_sells_fast_is_kept_back_as_far_as_the_rule_says(database: Database, tmp_path: Path, velocity: bool) -> None:
+    rules = Rules(velocity=velocity, velocity_cap=40)
+    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=rules)) as built:
+        sku, *_ = await ready(built)
+        count(built, sku, 900)
+        await built.until(lambda: shown(built, sku) == 897, "so many are shown")
+        order = built.buy(sku, quantity=400)
+        await built.until_shipped(order)
+        left = built.sandbox.truth()["shopify"]["stock"][sku]["available"]
+        if not velocity:
+            await built.until(lambda: shown(built, sku) == left - 3, "the buffer is kept back")
+            await built.clock.sleep(1200)
+            assert (shown(built, sku), await built.count("pace_measured")) == (left - 3, 0)
+            return
+        event = await pace_of(built, sku)
+        assert event.hourly[Sku(sku)] == 400 and 60 < event.seconds <= 360
+        kept = min(40, -(-400 * event.seconds // 3600))
+        await built.until(lambda: shown(built, sku) == left - kept < left - 3, "more than the buffer is kept back")
+
+
+async def pace_of(built: House, sku: str) -> PaceMeasured:
+    with anyio.fail_after(PATIENCE):
+        while True:
+            for told in (await built.log.last([("offers-asos", "")], PaceMeasured)).values():
+                if isinstance(told.event, PaceMeasured) and sku in told.event.hourly:
+                    return told.event
+            await anyio.sleep(0.05)
