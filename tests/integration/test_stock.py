@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ops.sandbox.faults import Fault
 from tests.conftest import Database
 from tests.house import PATIENCE, House, house
 
@@ -81,3 +82,30 @@ async def test_a_line_that_the_marketplace_refuses_is_told_and_the_rest_stands(d
             built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 19, "location": None})
         await built.until(lambda: shown(built, other) == there(built, other), "the rest stands")
         await until_told(built, "X10")
+
+
+async def test_a_file_whose_answer_was_lost_may_overwrite_a_later_one_and_is_put_right(database: Database, tmp_path: Path) -> None:
+    """No operation finds an import without its number, so that nobody can wait for its end; the next reading tells."""
+    async with house(database.engine_url, tmp_path) as built:
+        sku, *_ = await ready(built)
+        world, now = built.sandbox.world, built.clock.now
+        world.switch("mirakl", now(), import_run=2400.0, import_spread=0.0, imports_serial=False)
+        built.sandbox.faults.add(Fault(operation="STO01", action="drop", takes_effect=True))
+        built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
+        files = len(world.account.imports)
+        built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 25, "location": None})
+        await built.until(lambda: len(world.account.imports) > files and running(built) == 1, "a file is at work, and nobody knows")
+        world.switch("mirakl", now(), import_run=5.0)
+        built.sandbox.faults.clear()
+        await built.until(lambda: shown(built, sku) == 22 and running(built) == 1, "the same was sent again, and applied")
+        built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 5, "location": None})
+        await built.until(lambda: shown(built, sku) == 2, "a later file is applied")
+        await built.until(lambda: shown(built, sku) == 22, "the first one is applied at last, over that")
+        await built.until(lambda: shown(built, sku) == 2, "a reading found it, and it was told anew")
+        await until_told(built, "X12")
+        assert await built.count("command_unknown") >= 1
+        assert running(built) == 0
+
+
+def running(built: House) -> int:
+    return sum(each.status == "RUNNING" for each in built.sandbox.world.account.imports.values())
