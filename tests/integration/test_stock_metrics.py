@@ -7,6 +7,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from ops.oversells import CAUSES
 from ops.sandbox.faults import Fault
 from projections.stock_rules import Rules
 from schemas.events.inventory import PaceMeasured
@@ -125,3 +126,35 @@ async def pace_of(built: House, sku: str) -> PaceMeasured:
                 if isinstance(told.event, PaceMeasured) and sku in told.event.hourly:
                     return told.event
             await anyio.sleep(0.05)
+
+
+def oversold(built: House) -> dict[str, float]:
+    units = {cause: sample(built, "oversell_total", tenant=built.tenant, cause=cause) for cause in CAUSES}
+    return {cause: number for cause, number in units.items() if number}
+
+
+async def test_what_was_sold_and_not_there_is_counted_by_what_let_it_happen(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=Rules(stale_shop_minutes=90))) as built:
+        unheard, known, edited, *_ = await ready(built)
+        sound = built.buy(known)
+        await built.until_shipped(sound)
+        assert oversold(built) == {}
+
+        for operation in ("ItemsGet", "ItemsPage", "BulkRun", "BulkGet"):
+            built.sandbox.faults.add(Fault(operation=operation, action="http_503", count=None))
+        count(built, unheard, 1)
+        built.buy(unheard, quantity=3)
+        await built.until(lambda: oversold(built) == {"unheard": 2}, "the shop had sold them, and nobody had told us")
+        built.sandbox.faults.clear()
+
+        built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
+        built.sandbox.apply("mirakl.edit_offer", {"sku": edited, "quantity": 900})
+        count(built, known, 0)
+        await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") > 120, "we know, and cannot tell")
+        built.buy(known, quantity=2)
+        await built.until(lambda: oversold(built).keys() & {"import", "ceiling"}, "that is counted otherwise")
+        await built.until(lambda: of(built, "reconcile_drift", kind="stock_more") == 1, "the edit is read")
+        there_is = int(built.sandbox.truth()["shopify"]["stock"][edited]["available"])
+        built.buy(edited, quantity=there_is + 5)
+        await built.until(lambda: oversold(built).get("edited") == 5, "and so is what somebody else had raised")
+        assert {name: units for name, units in oversold(built).items() if name in ("import", "ceiling")} in ({"import": 2}, {"ceiling": 2})
