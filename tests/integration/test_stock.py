@@ -62,6 +62,18 @@ async def test_what_is_withdrawn_in_shopify_is_shown_as_none(database: Database,
         await until_told(built, "X07", "X08")
 
 
+async def test_a_product_that_is_archived_is_told_by_a_hint_without_waiting_for_a_sweep(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path) as built:
+        sku, *_ = await ready(built)
+        for operation in ("ItemsPage", "BulkRun"):
+            built.sandbox.faults.add(Fault(operation=operation, action="http_503", count=None))
+        variant = next(each for each in built.sandbox.world.shop.variants.values() if each.sku == sku)
+        for status, units in (("DRAFT", 0), ("ACTIVE", there(built, sku))):
+            built.sandbox.apply("shopify.staffProduct", {"product": variant.product_id, "status": status})
+            await built.until(lambda units=units: shown(built, sku) == units, f"shown as it should be of what is {status}")  # type: ignore[misc]
+            await built.clock.sleep(900)  # what is changed back within a quarter of an hour is found by a sweep
+
+
 async def test_a_sku_that_two_things_have_is_shown_as_none_until_one_has_it(database: Database, tmp_path: Path) -> None:
     async with house(database.engine_url, tmp_path) as built:
         one, other, *_ = await ready(built)
