@@ -50,7 +50,6 @@ class Lateness:
         """A file of these was decided on."""
         self._sent = {sku: self.open.pop(sku) for sku in skus}
         for late in self._sent.values():
-            self.metrics.stock_lines.labels(self.tenant, self.channel, late.change).inc()
             self.metrics.stock_decided_seconds.labels(self.channel, late.change).observe(_seconds(late.since, now))
 
     def ended(self, finished: StockImportFinished | None, *, taken_at: Instant | None, ended_at: Instant) -> None:

@@ -55,15 +55,18 @@ async def test_each_stage_of_a_change_is_timed_by_what_it_changes(database: Data
 
 async def test_what_a_file_cannot_bring_grows_older_until_one_can(database: Database, tmp_path: Path) -> None:
     async with house(database.engine_url, tmp_path) as built:
-        sku, *_ = await ready(built)
+        sku, other, *_ = await ready(built)
         await built.until(lambda: of(built, "stock_unpublished") == 0, "all is shown")
         assert of(built, "stock_oldest_unpublished_seconds", change="to_zero") == 0
         built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
         count(built, sku, 0)
         await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") > 400, "it is late")
         assert of(built, "import_age_seconds") > 300 and of(built, "stock_oldest_unpublished_seconds", change="other") == 0
+        count(built, other, 4)
+        await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="other") > 120, "so is what came meanwhile")
+        assert of(built, "stock_unpublished") == 1, "what the file under way says is not in it"
         built.sandbox.faults.clear()
-        await built.until(lambda: shown(built, sku) == 0, "it is shown")
+        await built.until(lambda: shown(built, sku) == 0 and shown(built, other) == 1, "both are shown")
         await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") == 0, "and that is known")
         assert of(built, "import_age_seconds") == 0
 
