@@ -5,7 +5,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from engine.inbox import own_fact
+from engine.log import Append
 from ops.sandbox.faults import Fault
+from schemas.events.orders import LinesAssessed
+from schemas.events.people import MappingSet
+from schemas.streams import map_stream, order_stream
+from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.house import PATIENCE, House, house
 
@@ -94,6 +100,22 @@ async def test_a_line_that_the_marketplace_refuses_is_told_and_the_rest_stands(d
             built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 19, "location": None})
         await built.until(lambda: shown(built, other) == there(built, other), "the rest stands")
         await until_told(built, "X10")
+
+
+async def test_an_order_of_a_bundle_is_assessed_by_what_it_is_made_of(database: Database, tmp_path: Path) -> None:
+    """The offer of one SKU is six of another, whatever lies under its own name."""
+    async with house(database.engine_url, tmp_path) as built:
+        pack, part, *_ = await ready(built)
+        word = MappingSet(channel=ChannelId("asos"), kind="bundle", name=pack, value=f"6 x {part}")
+        fact = own_fact(built.settings.tenant_id, word, "a person's word", built.clock.now())
+        await built.log.append(Append(stream=map_stream(word.channel, word.kind), facts=(fact,)))
+        built.sandbox.apply("shopify.stock", {"sku": part, "quantity": 20, "location": None})
+        await built.until(lambda: shown(built, part) == 17 and shown(built, pack) == 17 // 6, "both are shown by the part")
+        order = built.buy(pack)
+        await built.until_shipped(order)
+        told = await built.log.last([(order_stream(ChannelId("asos"), OrderId(order)), "")], LinesAssessed)
+        [event] = [each.event for each in told.values() if isinstance(each.event, LinesAssessed)]
+        assert [line.available for line in event.lines.values()] == [20 // 6]
 
 
 async def test_a_file_whose_answer_was_lost_may_overwrite_a_later_one_and_is_put_right(database: Database, tmp_path: Path) -> None:
