@@ -26,7 +26,7 @@ async def watch(pool: "asyncpg.Pool[asyncpg.Record]", log: Log, metrics: Metrics
     while True:
         rows: list[Any] = await pool.fetch(OPEN, log.tenant)
         found = {(row["code"], row["severity"] or "2"): row for row in rows}
-        for kind in shown | found.keys():
+        for kind in sorted(shown | found.keys()):
             row, now = found.get(kind), clock.now()
             metrics.exception_open.labels(log.tenant, *kind).set(row["number"] if row else 0)
             metrics.exception_oldest_seconds.labels(log.tenant, *kind).set((now - row["since"]).total_seconds() if row else 0)

@@ -49,7 +49,9 @@ def everything(row: Aftercare) -> tuple[LineRefund, ...]:
 
 
 def share(row: Aftercare, refund: ShopRefundSeen) -> Share:
-    """The marketplace's lines of a Shopify refund."""
+    """The marketplace's lines of a Shopify refund; none where goods went back and no money did."""
+    if sum(unit.amount.minor for unit in refund.lines) + refund.shipping.minor + refund.other.minor == 0:
+        return Share()
     lines = _living(row)
     parts: dict[LineId, LineRefund] = {}
     for unit in refund.lines:

@@ -4,7 +4,7 @@ A step is asked for once: when it is first called for, and again only when it ce
 mapping lets a refused one go on (then its name changes).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -110,7 +110,7 @@ class Steps(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     def _tried_again(self, key: str) -> "Steps":
         """The step that the exception names is no longer refused."""
-        again = {step for step in self.refused if key.endswith(f":{step}")}
+        again = [step for step in self.refused if key.endswith(f":{step}")]
         if not again:
             return replace(self, settled=self.settled - {key}) if key in self.settled else self
         anew = {step: self.let_go.get(step, 0) + 1 for step in again if not self.refused[step].buried}
@@ -127,5 +127,5 @@ def step_of(what: Command | CommandConfirmed | CommandRefused | CommandBuried) -
     return f"{tag}:{what.part}" if what.part else tag
 
 
-def _without(refused: Mapping[str, Refusal], gone: set[str]) -> dict[str, Refusal]:
+def _without(refused: Mapping[str, Refusal], gone: Collection[str]) -> dict[str, Refusal]:
     return {step: refusal for step, refusal in refused.items() if step not in gone}

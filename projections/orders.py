@@ -21,7 +21,7 @@ from schemas.commands import (
     SignalOnOrder,
 )
 from schemas.events import Event, tag_of
-from schemas.events.aftercare import UnitsCanceled
+from schemas.events.aftercare import RefundSeen, UnitsCanceled
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
@@ -145,6 +145,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     cancelled_by_us: bool = False
     reference_set: bool = False
     canceled: dict[str, tuple[LineId, int]] = {}  # the marketplace's cancelation -> line and units
+    paid_back: dict[str, tuple[LineId, int]] = {}  # the marketplace's refund -> line and minor units of its price
     parcels: dict[ShopId, Parcel] = {}
     shipped: bool = False  # we told the marketplace that the whole order left
     steps: Steps = Steps()
@@ -208,8 +209,12 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     @property
     def called_off(self) -> bool:
         """Dead, or paid back line by line before the marketplace was told of any parcel."""
-        given_back = bool(self.lines) and all(state in DEAD or state == "REFUNDED" for state in self.lines.values())
-        return self.dead or (given_back and not self.shipped and not any(parcel.told for parcel in self.parcels.values()))
+        if self.dead or self.shipped or any(parcel.told for parcel in self.parcels.values()):
+            return self.dead
+        back: dict[LineId, int] = {}
+        for line, minor in self.paid_back.values():
+            back[line] = back.get(line, 0) + minor
+        return bool(self.wanted) and all(back.get(line.line_id, 0) >= line.price.minor for line in self.wanted)
 
     @property
     def packed(self) -> dict[LineId, int]:
@@ -332,6 +337,10 @@ def _canceled(order: Order, event: UnitsCanceled) -> Order:
     return replace(order, canceled=order.canceled | {event.cancelation: (event.line_id, event.quantity)})
 
 
+def _refunded(order: Order, event: RefundSeen) -> Order:
+    return replace(order, paid_back=order.paid_back | {event.refund: (event.line_id, event.amount.minor)})
+
+
 def _stepped(order: Order, event: Event) -> Order:
     steps = order.steps.after(event, TAGS)
     return order if steps is order.steps else replace(order, steps=steps)
@@ -376,6 +385,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     ShipmentMade: _shipment_made,
     TrackingCorrected: _corrected,
     UnitsCanceled: _canceled,
+    RefundSeen: _refunded,
     ShopOrderHeld: lambda order, _: replace(order, on_hold=True),
     ShopOrderReleased: lambda order, _: replace(order, on_hold=False),
     ShopOrderCancelled: lambda order, _: replace(order, cancelled_by_us=True),

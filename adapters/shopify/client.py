@@ -95,7 +95,7 @@ class Client:
                 raise _of_status(error) from None
             self._heed(reply)
             try:
-                said = msgspec.json.decode(reply.body, type=wire.Answer)
+                said = msgspec.json.decode(reply.body, type=wire.frame.Answer)
             except msgspec.DecodeError as error:
                 raise _unfit(operation, reply, error) from None
             self._account(operation, said, points, size)
@@ -124,7 +124,7 @@ class Client:
         if reason := reply.headers.get("X-Shopify-API-Deprecated-Reason", ""):
             log.warning("Shopify calls something deprecated", reason=reason[:200], request_id=reply.request_id)
 
-    def _account(self, operation: Operation, said: wire.Answer, points: float, size: int) -> None:
+    def _account(self, operation: Operation, said: wire.frame.Answer, points: float, size: int) -> None:
         cost = said.extensions.cost if said.extensions else None
         if cost is None:
             return
@@ -137,7 +137,7 @@ class Client:
             self._metrics.limiter_tokens.labels(self._tenant, TARGET, "points").set(status.currently_available)
 
 
-def verdict(operation: Operation, said: wire.Answer, request_id: str) -> AdapterError | None:
+def verdict(operation: Operation, said: wire.frame.Answer, request_id: str) -> AdapterError | None:
     """What the top of an answer means; None: it is whole, and userErrors are all that is left to look at.
 
     Only what surely came before execution may be repeated or refused; of everything else a mutation may have been done.
@@ -154,7 +154,7 @@ def verdict(operation: Operation, said: wire.Answer, request_id: str) -> Adapter
         return None
     if isinstance(errors, str):
         return unanswered("an error without a code", **asked)
-    first = errors[0].extensions or wire.ErrorExtensions()
+    first = errors[0].extensions or wire.frame.ErrorExtensions()
     codes = [(error.extensions.code if error.extensions else None) or "" for error in errors]
     asked["request_id"] = first.request_id or request_id
     detail, field = ", ".join(dict.fromkeys(code for code in codes if code)) or "no code", _place(errors[0])
@@ -169,12 +169,12 @@ def verdict(operation: Operation, said: wire.Answer, request_id: str) -> Adapter
     return unanswered(detail, **asked)
 
 
-def refused(errors: list[wire.UserError]) -> tuple[str, str]:
+def refused(errors: list[wire.frame.UserError]) -> tuple[str, str]:
     """Code and field of the first user error. Its message stays where it is: it may quote what we sent."""
     return errors[0].code or "refused without a code", ".".join(errors[0].field or ())
 
 
-def insist(operation: Operation, errors: list[wire.UserError]) -> None:
+def insist(operation: Operation, errors: list[wire.frame.UserError]) -> None:
     """Raise RejectedError if the mutation was refused."""
     if errors:
         detail, field = refused(errors)
@@ -205,19 +205,19 @@ def _anything(data: msgspec.Raw) -> bool:
     return any(bytes(root) != b"null" for root in (roots or {}).values())
 
 
-def _before_execution(error: wire.Error) -> bool:
+def _before_execution(error: wire.frame.Error) -> bool:
     """Shopify's checks of a document have codes in camelCase, those of variables list problems, a parse error has places only."""
     code, problems = (error.extensions.code, error.extensions.problems) if error.extensions else (None, None)
     return code != code.upper() if code else problems is not None or error.locations is not None
 
 
-def _place(error: wire.Error) -> str:
+def _place(error: wire.frame.Error) -> str:
     problems = (error.extensions.problems if error.extensions else None) or ()
     path = problems[0].path if problems else error.path
     return ".".join(str(step) for step in path or ())[:100]
 
 
-def _wait(said: wire.Answer) -> float:
+def _wait(said: wire.frame.Answer) -> float:
     """Seconds until the points that were asked for are back. It happens with points left, too."""
     cost = said.extensions.cost if said.extensions else None
     status = cost.throttle_status if cost else None

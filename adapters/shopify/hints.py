@@ -23,28 +23,28 @@ class Ignored:
     reason: str
 
 
-def _own(kind: str) -> Callable[[wire.Notice], Iterator[str]]:
-    def about(notice: wire.Notice) -> Iterator[str]:
+def _own(kind: str) -> Callable[[wire.webhooks.Notice], Iterator[str]]:
+    def about(notice: wire.webhooks.Notice) -> Iterator[str]:
         yield from _gids(kind, notice)
 
     return about
 
 
-def _of_order(kind: str) -> Callable[[wire.Notice], Iterator[str]]:
+def _of_order(kind: str) -> Callable[[wire.webhooks.Notice], Iterator[str]]:
     """A part of an order: the order first, however it is spelled, then the part."""
 
-    def about(notice: wire.Notice) -> Iterator[str]:
+    def about(notice: wire.webhooks.Notice) -> Iterator[str]:
         yield from _gids("Order", notice.order_id, notice.order)
         yield from _gids(kind, notice)
 
     return about
 
 
-def _edited_order(notice: wire.Notice) -> Iterator[str]:
+def _edited_order(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("Order", notice.order_edit.order_id if notice.order_edit else None)
 
 
-def _fulfilment_orders(notice: wire.Notice) -> Iterator[str]:
+def _fulfilment_orders(notice: wire.webhooks.Notice) -> Iterator[str]:
     merges = notice.fulfillment_order_merges
     yield from _gids(
         "FulfillmentOrder",
@@ -58,24 +58,24 @@ def _fulfilment_orders(notice: wire.Notice) -> Iterator[str]:
     )
 
 
-def _stocked_item(notice: wire.Notice) -> Iterator[str]:
+def _stocked_item(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("InventoryItem", notice.inventory_item_id)
 
 
-def _return(notice: wire.Notice) -> Iterator[str]:
+def _return(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("Return", notice.return_)
 
 
-def _orders_of_a_person(notice: wire.Notice) -> Iterator[str]:
+def _orders_of_a_person(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("Order", *(notice.orders_requested or ()), *(notice.orders_to_redact or ()))
 
 
-def _nothing(_notice: wire.Notice) -> Iterator[str]:
+def _nothing(_notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from ()
 
 
 # What a webhook of each family is about. Shopify, webhook topics and their bodies, 2026-10.
-_ABOUT: Mapping[str, Callable[[wire.Notice], Iterator[str]]] = {
+_ABOUT: Mapping[str, Callable[[wire.webhooks.Notice], Iterator[str]]] = {
     "orders": _own("Order"),
     "orders/edited": _edited_order,
     "fulfillments": _of_order("Fulfillment"),
@@ -150,7 +150,7 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
     moment = f"@{received_at:%Y-%m-%dT%H:%M}" if topic == "returns/process" else ""
     identity = f"{shop}:{topic}{moment}:{hashlib.sha256(body).hexdigest()}"
     try:
-        notice = msgspec.json.decode(body, type=wire.Notice)
+        notice = msgspec.json.decode(body, type=wire.webhooks.Notice)
         about = tuple(dict.fromkeys(ShopId(gid) for gid in (_ABOUT.get(topic) or _ABOUT[family])(notice)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=_place(error))
@@ -166,10 +166,10 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
     return Heard(stream, fact(tenant, ShopNotified(topic=topic, about=about), identity, _instant(notice.updated_at) or received_at))
 
 
-def _gids(kind: str, *named: wire.Body | int | str | None) -> Iterator[str]:
+def _gids(kind: str, *named: wire.webhooks.Body | int | str | None) -> Iterator[str]:
     """Global ids of that kind. Where a thing has both spellings the GID counts: numbers above 2^53 have been seen rounded."""
     for one in named:
-        for spelled in (one.admin_graphql_api_id, one.id) if isinstance(one, wire.Body) else (one,):
+        for spelled in (one.admin_graphql_api_id, one.id) if isinstance(one, wire.webhooks.Body) else (one,):
             text = str(spelled if spelled is not None else "")
             if _DIGITS.fullmatch(text):
                 yield f"gid://shopify/{kind}/{text}"
@@ -181,7 +181,7 @@ def _gids(kind: str, *named: wire.Body | int | str | None) -> Iterator[str]:
                 break  # of another kind: the number beside it is that thing's too
 
 
-def _is_plainly_not_ours(notice: wire.Notice) -> bool:
+def _is_plainly_not_ours(notice: wire.webhooks.Notice) -> bool:
     """A whole order that bears no mark of ours. A body that does not show its tags and attributes is not judged."""
     if notice.tags is None or notice.note_attributes is None:
         return False

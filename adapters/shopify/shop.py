@@ -42,7 +42,7 @@ async def define_order_id(client: Client) -> None:
     there = await _definition(client)
     if there is None:
         payload = (
-            await client.ask(DEFINITION_CREATE, {"definition": _DEFINITION_INPUT}, wire.DefinitionCreate)
+            await client.ask(DEFINITION_CREATE, {"definition": _DEFINITION_INPUT}, wire.shop.DefinitionCreate)
         ).metafield_definition_create
         if not any(error.code == "TAKEN" for error in payload.user_errors):
             insist(DEFINITION_CREATE, payload.user_errors)
@@ -54,11 +54,11 @@ async def define_order_id(client: Client) -> None:
         )
 
 
-async def _definition(client: Client) -> wire.Definition | None:
-    return next(iter((await client.ask(DEFINITION, {}, wire.Definitions)).metafield_definitions.nodes), None)
+async def _definition(client: Client) -> wire.shop.Definition | None:
+    return next(iter((await client.ask(DEFINITION, {}, wire.shop.Definitions)).metafield_definitions.nodes), None)
 
 
-def _unique(definition: wire.Definition) -> bool:
+def _unique(definition: wire.shop.Definition) -> bool:
     return definition.type.name == "id" and definition.capabilities.unique_values.enabled
 
 
@@ -73,7 +73,7 @@ class Books:
 
     async def currency(self) -> str:
         if not self._currency:
-            self._currency = (await self._client.ask(SHOP_PROBE, {}, wire.ShopProbe, lane=Lane.CREATE)).shop.currency_code
+            self._currency = (await self._client.ask(SHOP_PROBE, {}, wire.shop.ShopProbe, lane=Lane.CREATE)).shop.currency_code
         return self._currency
 
 
@@ -104,23 +104,23 @@ class Subscriptions:
             return []
         sound, odd = await self._sorted()
         for known in odd:
-            gone = await self._client.ask(SUBSCRIPTION_DELETE, {"id": known.id}, wire.SubscriptionDelete)
+            gone = await self._client.ask(SUBSCRIPTION_DELETE, {"id": known.id}, wire.shop.SubscriptionDelete)
             insist(SUBSCRIPTION_DELETE, gone.webhook_subscription_delete.user_errors)
         missing = [topic for topic in TOPICS if topic not in sound]
         for topic in missing:
             variables = {"topic": _enum(topic), "subscription": {"uri": self._uri, "format": "JSON"}}
-            made = await self._client.ask(SUBSCRIPTION_CREATE, variables, wire.SubscriptionCreate)
+            made = await self._client.ask(SUBSCRIPTION_CREATE, variables, wire.shop.SubscriptionCreate)
             insist(SUBSCRIPTION_CREATE, made.webhook_subscription_create.user_errors)
         return missing
 
-    async def _sorted(self) -> tuple[set[str], list[wire.Subscription]]:
+    async def _sorted(self) -> tuple[set[str], list[wire.shop.Subscription]]:
         """The topics told to our address as they should be; and the subscriptions to it that are filtered, doubled or not asked for."""
         wanted = {_enum(topic): topic for topic in TOPICS}
         sound: set[str] = set()
-        odd: list[wire.Subscription] = []
+        odd: list[wire.shop.Subscription] = []
         after: str | None = None
         while True:
-            page = (await self._client.ask(SUBSCRIPTIONS, {"after": after}, wire.Subscriptions)).webhook_subscriptions
+            page = (await self._client.ask(SUBSCRIPTIONS, {"after": after}, wire.shop.Subscriptions)).webhook_subscriptions
             for known in page.nodes:
                 topic = wanted.get(known.topic)
                 if known.uri != self._uri:
@@ -144,7 +144,7 @@ def _enum(topic: str) -> str:
 async def findings(client: Client, subscriptions: Subscriptions, shop: str) -> list[Finding]:
     """Everything that must be in place, seen or missing; changes nothing."""
     try:
-        probe = await client.ask(SHOP_PROBE, {}, wire.ShopProbe)
+        probe = await client.ask(SHOP_PROBE, {}, wire.shop.ShopProbe)
     except AuthError as error:
         return [Finding("access", ok=False, detail=error.detail, fix="check the shop's domain and the access token")]
     except AdapterError as error:
@@ -196,7 +196,7 @@ async def _webhooks(subscriptions: Subscriptions) -> Finding:
     return Finding("webhooks", ok=not missing, detail=detail, fix="they are made at start, and hourly" if missing else "")
 
 
-def _versions(client: Client, probe: wire.ShopProbe, today: date) -> Iterator[Finding]:
+def _versions(client: Client, probe: wire.shop.ShopProbe, today: date) -> Iterator[Finding]:
     served, asked = client.served or "unknown", client.version
     fix = "" if served == asked else f"Shopify does not serve {asked} any more: set shopify.api_version to one that it does"
     yield Finding("API version", ok=served == asked, detail=f"asked for {asked}, served {served}", fix=fix)

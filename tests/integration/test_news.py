@@ -12,7 +12,15 @@ from engine.inbox import append_heard, news
 from engine.log import Append, Fence
 from schemas.envelope import Fact, event_id
 from schemas.events import Event, tag_of
-from schemas.events.orders import DeliveryAddress, LineStateChanged, OrderSignalled, OrderStateChanged, OrderTermsChanged, TrackingShown
+from schemas.events.orders import (
+    DeliveryAddress,
+    LineStateChanged,
+    OrderPlaced,
+    OrderSignalled,
+    OrderStateChanged,
+    OrderTermsChanged,
+    TrackingShown,
+)
 from schemas.values import ChannelId
 from tests.conftest import Database
 from tests.contract.mirakl.payloads import Payload, address, having, line, order
@@ -146,6 +154,7 @@ async def test_the_debit_is_told_once_whatever_its_date(ear: Ear) -> None:
 async def test_an_order_told_before_there_were_these_facts_is_brought_up_to_date_once(ear: Ear) -> None:
     """What an earlier version recorded had ids without times, and fewer terms."""
     [placed, *_] = [each.fact for each in hear(msgspec.json.encode(at(9)), PLACE, ear.engine.clock.now())]
+    assert isinstance(placed.event, OrderPlaced)
     old = msgspec.structs.replace(placed.event, stated_total=None, storefront="", fulfilled_by="")
     state = OrderStateChanged(channel=PLACE.channel, order_id=old.order_id, state="SHIPPING")
     known = event_id(TENANT, "mirakl:asos", "00012345-A\x1fSHIPPING", tag_of(state))

@@ -135,7 +135,7 @@ def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
         test=_is_test(order, place.test_field),
         ship_by=maybe_instant(order.shipping_deadline, "shipping_deadline"),
         deliver_by=maybe_instant(order.delivery_date.latest, "delivery_date.latest") if order.delivery_date else None,
-        stated_total=_stated_total(order, code),
+        stated_total=_stated_total(order, code, beside=0 if included else sum(taxes)),
         storefront=text(order.channel.code) if order.channel else "",
         fulfilled_by=text(order.fulfillment.center.code) if order.fulfillment and order.fulfillment.center else "",
         payment_workflow=text(order.payment_workflow),
@@ -152,12 +152,12 @@ def _with_fees(line: OrderLine) -> int:
     return line.price.minor + line.shipping_price.minor + sum(fee.amount.minor for fee in line.fees)
 
 
-def _stated_total(order: wire.Order, code: str) -> Money | None:
-    """`total_price`, in the order's own tax mode, as it was before anything was canceled; None where it is not said."""
+def _stated_total(order: wire.Order, code: str, *, beside: int) -> Money | None:
+    """`total_price` as it was before anything was canceled, and the taxes that it leaves out; None where it is not said."""
     shown = amount(order.total_price, "total_price", code, missing=-1)
     if shown.minor < 0:
         return None
-    return Money(shown.minor + sum(_canceled(order.order_lines or (), code)), code)
+    return Money(shown.minor + sum(_canceled(order.order_lines or (), code)) + beside, code)
 
 
 def _canceled(lines: Iterable[wire.OrderLine], code: str) -> Iterator[int]:

@@ -83,11 +83,11 @@ class LinesReader:
     async def _name(self, channel: ChannelId, sku: Sku) -> Sku:
         return shop_sku(await self._maps.find(channel, "sku", sku), sku)
 
-    async def _units(self, offer: wire.Offer) -> dict[ShopId, int]:
+    async def _units(self, offer: wire.stock.Offer) -> dict[ShopId, int]:
         item = offer.inventory_item
         if not item.tracked:
             return {}
-        return stock.levels(wire.Stocked(item.id, item.tracked, await levels_of(self._client, item, Lane.ACCEPT)))
+        return stock.levels(wire.stock.Stocked(item.id, item.tracked, await levels_of(self._client, item, Lane.ACCEPT)))
 
 
 def shop_sku(mapped: str | None, sku: Sku) -> Sku:
@@ -96,7 +96,13 @@ def shop_sku(mapped: str | None, sku: Sku) -> Sku:
 
 
 def assessed(
-    sku: Sku, offers: Sequence[wire.Offer], units: Mapping[str, Mapping[ShopId, int]], rule: StockRule, currency: str, *, promised: int = 0
+    sku: Sku,
+    offers: Sequence[wire.stock.Offer],
+    units: Mapping[str, Mapping[ShopId, int]],
+    rule: StockRule,
+    currency: str,
+    *,
+    promised: int = 0,
 ) -> Assessed:
     """One SKU under one rule. Of several variants none is chosen: how many there are is all that is said."""
     if len(offers) != 1:

@@ -58,7 +58,7 @@ class ShopOrderReader:
     async def _orders_of(self, parts: list[str]) -> list[str]:
         found: list[str] = []
         for batch in batches(parts):
-            answer = await self._client.ask(ORDERS_OF, {"ids": batch}, wire.Nodes[wire.PartOfOrder], size=len(batch))
+            answer = await self._client.ask(ORDERS_OF, {"ids": batch}, wire.frame.Nodes[wire.orders.PartOfOrder], size=len(batch))
             for node in answer.nodes:
                 owner = (node.order or node.whose) if node is not None else None
                 gid = owner.id if owner else node.order_id if node is not None else None
@@ -68,9 +68,9 @@ class ShopOrderReader:
     async def _returning(self) -> list[str]:
         """Orders of ours of which something is on its way back."""
 
-        async def page(after: str | None) -> wire.Page[wire.Ref]:
+        async def page(after: str | None) -> wire.frame.Page[wire.frame.Ref]:
             variables = {"after": after, "query": f"tag:'{marks.TAG}' AND return_status:'in_progress'"}
-            return (await self._client.ask(ORDERS_RETURNING, variables, wire.Orders[wire.Ref])).orders
+            return (await self._client.ask(ORDERS_RETURNING, variables, wire.orders.Orders[wire.frame.Ref])).orders
 
         return [order.id for order in (await whole(await page(None), page)).nodes]
 
@@ -90,9 +90,9 @@ class OrdersSweep:
             since = datetime.fromisoformat(cursor) - OVERLAP
             query += f" AND updated_at:>='{since.isoformat(timespec='seconds').replace('+00:00', 'Z')}'"
 
-        async def page(after: str | None) -> wire.Page[wire.OrderVersion]:
+        async def page(after: str | None) -> wire.frame.Page[wire.orders.OrderVersion]:
             variables = {"first": ORDERS_A_PAGE, "after": after, "query": query}
-            return (await self._client.ask(ORDERS_PAGE, variables, wire.Orders[wire.OrderVersion])).orders
+            return (await self._client.ask(ORDERS_PAGE, variables, wire.orders.Orders[wire.orders.OrderVersion])).orders
 
         heard: list[Heard] = []
         for order in dict.fromkeys(order.id for order in (await whole(await page(None), page)).nodes):

@@ -60,7 +60,7 @@ class DailySweep:
     async def _begin(self, at: Progress, now: Instant) -> Progress:
         """Others may run theirs, and five at once are all there can be: then later."""
         query = BULK_ORDERS.replace(BULK_SINCE, (now - LOOKED_AT).isoformat(timespec="seconds").replace("+00:00", "Z"))
-        payload = (await self._client.ask(BULK_RUN, {"query": query}, wire.BulkRun)).bulk_operation_run_query
+        payload = (await self._client.ask(BULK_RUN, {"query": query}, wire.bulk.BulkRun)).bulk_operation_run_query
         if payload.user_errors and payload.user_errors[0].code in ("OPERATION_IN_PROGRESS", "LIMIT_REACHED"):
             return Progress(due=now + timedelta(seconds=EVERY))
         insist(BULK_RUN, payload.user_errors)
@@ -69,7 +69,7 @@ class DailySweep:
         return Progress(due=now + self._daily, operation=payload.bulk_operation.id, began=now)
 
     async def _follow(self, at: Progress, now: Instant) -> tuple[list[Heard], Progress]:
-        found = (await self._client.ask(BULK_GET, {"id": at.operation}, wire.BulkGet)).bulk_operation
+        found = (await self._client.ask(BULK_GET, {"id": at.operation}, wire.bulk.BulkGet)).bulk_operation
         if found is not None and found.status in _RUNNING:
             return [], at
         if found is None or found.status != "COMPLETED":
@@ -93,7 +93,7 @@ class DailySweep:
                 if place <= at.line:
                     continue
                 try:
-                    order = msgspec.json.decode(line, type=wire.BulkOrder)
+                    order = msgspec.json.decode(line, type=wire.bulk.BulkOrder)
                 except msgspec.DecodeError as error:
                     raise RejectedError("a line of a bulk result does not fit", target=TARGET, endpoint=BULK_GET.name) from error
                 if is_worth_a_look(order, at.began or at.due):
@@ -103,7 +103,7 @@ class DailySweep:
         return wanted, None
 
 
-def is_worth_a_look(order: wire.BulkOrder, now: datetime) -> bool:
+def is_worth_a_look(order: wire.bulk.BulkOrder, now: datetime) -> bool:
     """Whether something may have become of it that its date does not tell: it has a return, or somebody may hold it or let it go."""
     waits = order.cancelled_at is None and order.display_fulfillment_status not in _SENT
     return waits or order.return_status != "NO_RETURN" or order.updated_at >= now - RECENT

@@ -1,5 +1,7 @@
 """An order of ours, read whole: how it stands, its parcels, and what became of it after all."""
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from adapters.shopify import wire
@@ -31,6 +33,8 @@ from schemas.commands import Lane
 from schemas.events.aftercare import ShopReturnSeen
 from schemas.values import Instant, TenantId
 
+N = TypeVar("N")
+
 REFUNDS_AT_FIRST = 3  # as OrderAftercare asks
 MOST_REFUNDS = 250  # of one order: a list without a cursor. Admin API, Order.refunds, 2026-10
 
@@ -56,7 +60,7 @@ class _Reading:
         self._client, self._tenant, self._key, self._lane, self._read_at = client, tenant, key, lane, read_at
 
     async def of(self, order: str) -> list[Heard]:
-        state = (await self._client.ask(ORDER_GET, {"id": order}, wire.OrderNode[wire.OrderState], lane=self._lane)).order
+        state = (await self._client.ask(ORDER_GET, {"id": order}, wire.orders.OrderNode[wire.orders.OrderState], lane=self._lane)).order
         if state is None:
             return []
         whose = marks.owner(state)
@@ -74,13 +78,13 @@ class _Reading:
 
     # ------------------------------------------------------------ as it stands
 
-    async def _standing(self, state: wire.OrderState) -> wire.OrderState:
-        async def lines(after: str | None) -> wire.Page[wire.StandingLine] | None:
-            answer = await self._page(STANDING_LINES, state.id, after, wire.OrderNode[wire.StandingLines])
+    async def _standing(self, state: wire.orders.OrderState) -> wire.orders.OrderState:
+        async def lines(after: str | None) -> wire.frame.Page[wire.orders.StandingLine] | None:
+            answer = await self._page(STANDING_LINES, state.id, after, wire.orders.OrderNode[wire.orders.StandingLines])
             return answer.order.line_items if answer.order else None
 
-        async def parcels(after: str | None) -> wire.Page[wire.FulfillmentOrder] | None:
-            answer = await self._page(FULFILMENT_ORDERS, state.id, after, wire.OrderNode[wire.FulfillmentOrders])
+        async def parcels(after: str | None) -> wire.frame.Page[wire.orders.FulfillmentOrder] | None:
+            answer = await self._page(FULFILMENT_ORDERS, state.id, after, wire.orders.OrderNode[wire.orders.FulfillmentOrders])
             return answer.order.fulfillment_orders if answer.order else None
 
         return replace(
@@ -89,20 +93,20 @@ class _Reading:
             fulfillment_orders=await whole(state.fulfillment_orders, parcels),
         )
 
-    async def _parcels(self, state: wire.OrderState) -> list[wire.Fulfillment]:
+    async def _parcels(self, state: wire.orders.OrderState) -> list[wire.orders.Fulfillment]:
         parcels = {parcel.id: parcel for parcel in state.fulfillments}
         if state.fulfillments_count is None or state.fulfillments_count.count > len(parcels):
-            named = (await self._ask(FULFILMENT_IDS, state.id, wire.OrderNode[wire.FulfillmentRefs])).order
+            named = (await self._ask(FULFILMENT_IDS, state.id, wire.orders.OrderNode[wire.orders.FulfillmentRefs])).order
             for ref in named.fulfillments if named else ():
                 if ref.id not in parcels:
-                    node = await self._ask(FULFILMENT_GET, ref.id, wire.FulfillmentNode[wire.Fulfillment])
+                    node = await self._ask(FULFILMENT_GET, ref.id, wire.orders.FulfillmentNode[wire.orders.Fulfillment])
                     if node.fulfillment is not None:
                         parcels[ref.id] = node.fulfillment
         return list(parcels.values())
 
-    async def _parcel(self, parcel: wire.Fulfillment) -> wire.Fulfillment:
-        async def lines(after: str | None) -> wire.Page[wire.FulfillmentLine] | None:
-            answer = await self._page(FULFILMENT_LINES, parcel.id, after, wire.FulfillmentNode[wire.FulfillmentLines])
+    async def _parcel(self, parcel: wire.orders.Fulfillment) -> wire.orders.Fulfillment:
+        async def lines(after: str | None) -> wire.frame.Page[wire.orders.FulfillmentLine] | None:
+            answer = await self._page(FULFILMENT_LINES, parcel.id, after, wire.orders.FulfillmentNode[wire.orders.FulfillmentLines])
             return answer.fulfillment.fulfillment_line_items if answer.fulfillment else None
 
         return replace(parcel, fulfillment_line_items=await whole(parcel.fulfillment_line_items, lines))
@@ -110,12 +114,12 @@ class _Reading:
     # ------------------------------------------------------------ what became of it
 
     async def _aftercare(self, order: str, whose: reading.Owner) -> list[Heard]:
-        after = (await self._ask(ORDER_AFTERCARE, order, wire.OrderNode[wire.OrderAftercare])).order
+        after = (await self._ask(ORDER_AFTERCARE, order, wire.orders.OrderNode[wire.returns.OrderAftercare])).order
         if after is None:
             raise UnavailableError("an order is gone while it is read", endpoint=ORDER_AFTERCARE.name)
 
-        async def further(cursor: str | None) -> wire.Page[wire.Return] | None:
-            answer = await self._page(ORDER_RETURNS, order, cursor, wire.OrderNode[wire.OrderReturns])
+        async def further(cursor: str | None) -> wire.frame.Page[wire.returns.Return] | None:
+            answer = await self._page(ORDER_RETURNS, order, cursor, wire.orders.OrderNode[wire.returns.OrderReturns])
             return answer.order.returns if answer.order else None
 
         heard: list[Heard] = []
@@ -128,31 +132,31 @@ class _Reading:
         refunds = [await self._refund(refund) for refund in await self._refunds(after)]
         return heard + [aftercare.refund_seen(self._tenant, refund, after, whose, returns) for refund in refunds]
 
-    async def _refunds(self, after: wire.OrderAftercare) -> list[wire.Refund]:
+    async def _refunds(self, after: wire.returns.OrderAftercare) -> list[wire.refunds.Refund]:
         refunds = {refund.id: refund for refund in after.refunds}
         if len(refunds) < REFUNDS_AT_FIRST:
             return list(refunds.values())
-        named = (await self._ask(REFUND_IDS, after.id, wire.OrderNode[wire.RefundNotes])).order
+        named = (await self._ask(REFUND_IDS, after.id, wire.orders.OrderNode[wire.refunds.RefundNotes])).order
         if named is not None and len(named.refunds) >= MOST_REFUNDS:
             raise UnfitError("more refunds than Shopify lists", field="order.refunds")
         for ref in named.refunds if named else ():
             if ref.id not in refunds:
-                node = await self._ask(REFUND_GET, ref.id, wire.RefundNode[wire.Refund])
+                node = await self._ask(REFUND_GET, ref.id, wire.refunds.RefundNode[wire.refunds.Refund])
                 if node.refund is not None:
                     refunds[ref.id] = node.refund
         return list(refunds.values())
 
-    async def _refund(self, refund: wire.Refund) -> wire.Refund:
-        async def lines(after: str | None) -> wire.Page[wire.RefundLine] | None:
-            answer = await self._page(REFUND_LINES, refund.id, after, wire.RefundNode[wire.RefundLines])
+    async def _refund(self, refund: wire.refunds.Refund) -> wire.refunds.Refund:
+        async def lines(after: str | None) -> wire.frame.Page[wire.refunds.RefundLine] | None:
+            answer = await self._page(REFUND_LINES, refund.id, after, wire.refunds.RefundNode[wire.refunds.RefundLines])
             return answer.refund.refund_line_items if answer.refund else None
 
-        async def shipping(after: str | None) -> wire.Page[wire.RefundShipping] | None:
-            answer = await self._page(REFUND_SHIPPING, refund.id, after, wire.RefundNode[wire.RefundShippings])
+        async def shipping(after: str | None) -> wire.frame.Page[wire.refunds.RefundShipping] | None:
+            answer = await self._page(REFUND_SHIPPING, refund.id, after, wire.refunds.RefundNode[wire.refunds.RefundShippings])
             return answer.refund.refund_shipping_lines if answer.refund else None
 
-        async def transactions(after: str | None) -> wire.Page[wire.Transaction] | None:
-            answer = await self._page(REFUND_TRANSACTIONS, refund.id, after, wire.RefundNode[wire.RefundTransactions])
+        async def transactions(after: str | None) -> wire.frame.Page[wire.refunds.Transaction] | None:
+            answer = await self._page(REFUND_TRANSACTIONS, refund.id, after, wire.refunds.RefundNode[wire.refunds.RefundTransactions])
             return answer.refund.transactions if answer.refund else None
 
         return replace(
@@ -162,30 +166,30 @@ class _Reading:
             transactions=await whole(refund.transactions, transactions),
         )
 
-    async def _return(self, goods: wire.Return) -> wire.Return:
-        async def lines(after: str | None) -> wire.Page[wire.ReturnLine] | None:
-            answer = await self._page(RETURN_LINES, goods.id, after, wire.ReturnNode[wire.ReturnLines])
+    async def _return(self, goods: wire.returns.Return) -> wire.returns.Return:
+        async def lines(after: str | None) -> wire.frame.Page[wire.returns.ReturnLine] | None:
+            answer = await self._page(RETURN_LINES, goods.id, after, wire.returns.ReturnNode[wire.returns.ReturnLines])
             return answer.return_.return_line_items if answer.return_ else None
 
-        async def ways_back(after: str | None) -> wire.Page[wire.ReverseOrder] | None:
-            answer = await self._page(REVERSE_ORDERS, goods.id, after, wire.ReturnNode[wire.ReverseOrders])
+        async def ways_back(after: str | None) -> wire.frame.Page[wire.returns.ReverseOrder] | None:
+            answer = await self._page(REVERSE_ORDERS, goods.id, after, wire.returns.ReturnNode[wire.returns.ReverseOrders])
             return answer.return_.reverse_fulfillment_orders if answer.return_ else None
 
         coming = await whole(goods.reverse_fulfillment_orders, ways_back)
         coming = replace(coming, nodes=[await self._way_back(one) for one in coming.nodes])
         return replace(goods, return_line_items=await whole(goods.return_line_items, lines), reverse_fulfillment_orders=coming)
 
-    async def _way_back(self, coming: wire.ReverseOrder) -> wire.ReverseOrder:
-        async def lines(after: str | None) -> wire.Page[wire.ReverseLine] | None:
-            answer = await self._page(REVERSE_LINES, coming.id, after, wire.ReverseNode)
+    async def _way_back(self, coming: wire.returns.ReverseOrder) -> wire.returns.ReverseOrder:
+        async def lines(after: str | None) -> wire.frame.Page[wire.returns.ReverseLine] | None:
+            answer = await self._page(REVERSE_LINES, coming.id, after, wire.returns.ReverseNode)
             return answer.reverse_fulfillment_order.line_items if answer.reverse_fulfillment_order else None
 
         return replace(coming, line_items=await whole(coming.line_items, lines))
 
     # ------------------------------------------------------------ asking
 
-    async def _ask(self, operation: Operation, gid: str, answer: type[wire.N]) -> wire.N:
+    async def _ask(self, operation: Operation, gid: str, answer: type[N]) -> N:
         return await self._client.ask(operation, {"id": gid}, answer, lane=self._lane)
 
-    async def _page(self, operation: Operation, gid: str, after: str | None, answer: type[wire.N]) -> wire.N:
+    async def _page(self, operation: Operation, gid: str, after: str | None, answer: type[N]) -> N:
         return await self._client.ask(operation, {"id": gid, "after": after}, answer, lane=self._lane)

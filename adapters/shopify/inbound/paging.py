@@ -11,7 +11,7 @@ from adapters.shopify.endpoints import NODES_A_CALL
 T = TypeVar("T")
 
 
-async def whole(page: wire.Page[T], more: Callable[[str | None], Awaitable[wire.Page[T] | None]]) -> wire.Page[T]:
+async def whole(page: wire.frame.Page[T], more: Callable[[str | None], Awaitable[wire.frame.Page[T] | None]]) -> wire.frame.Page[T]:
     """A list with all its pages, beginning with the one that is there; None from `more`: what it is a list of is gone."""
     while page.page_info.has_next_page:
         following = await more(page.page_info.end_cursor)

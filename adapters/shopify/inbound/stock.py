@@ -35,14 +35,14 @@ class Counts:
                 self._skip("gone")
                 continue
             try:
-                heard += await self._of_item(msgspec.json.decode(node, type=wire.Item), read_at, settled)
+                heard += await self._of_item(msgspec.json.decode(node, type=wire.stock.Item), read_at, settled)
             except (msgspec.ValidationError, UnfitError) as error:
-                gid = msgspec.json.decode(node, type=wire.Ref).id
+                gid = msgspec.json.decode(node, type=wire.frame.Ref).id
                 field = error.field if isinstance(error, UnfitError) else str(error).rpartition("`$")[2].strip(".`")
                 heard.append(marks.unfit(self._tenant, gid, field, read_at))
         return heard
 
-    async def _of_item(self, item: wire.Item, read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
+    async def _of_item(self, item: wire.stock.Item, read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
         sku = marks.sku_of(item)
         if not sku:
             return self._skip("no SKU")
@@ -86,7 +86,7 @@ class StockReader:
         heard: list[Heard] = []
         for batch in batches(list(items)):
             read_at = self._client.clock.now()
-            answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.ItemNodes, size=len(batch))
+            answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.stock.ItemNodes, size=len(batch))
             heard += await self._counts.of(answer.nodes, read_at, settled)
         return heard
 
@@ -94,7 +94,9 @@ class StockReader:
         found: list[str] = []
         after: str | None = None
         while True:
-            answer = (await self._client.ask(ORDER_ITEMS, {"id": order, "after": after}, wire.OrderNode[wire.BoughtLines])).order
+            answer = (
+                await self._client.ask(ORDER_ITEMS, {"id": order, "after": after}, wire.orders.OrderNode[wire.stock.BoughtLines])
+            ).order
             if answer is None:
                 return found
             found += [line.variant.inventory_item.id for line in answer.line_items.nodes if line.variant]
@@ -117,18 +119,18 @@ class StockSweep:
         after: str | None = None
         while True:
             read_at = self._client.clock.now()
-            page = (await self._client.ask(ITEMS_PAGE, {"first": ITEMS_A_PAGE, "after": after}, wire.Items)).inventory_items
+            page = (await self._client.ask(ITEMS_PAGE, {"first": ITEMS_A_PAGE, "after": after}, wire.stock.Items)).inventory_items
             heard += await self._counts.of(page.nodes, read_at, {})
             if not page.page_info.has_next_page:
                 return Sight(stock.one_item_each(self._tenant, heard, read_at), began.isoformat())
             after = page.page_info.end_cursor
 
 
-async def levels_of(client: Client, item: wire.Stocked, lane: Lane = Lane.STOCK) -> wire.Page[wire.Level]:
+async def levels_of(client: Client, item: wire.stock.Stocked, lane: Lane = Lane.STOCK) -> wire.frame.Page[wire.stock.Level]:
     """Of all locations, beyond the page that came with the item."""
 
-    async def page(after: str | None) -> wire.Page[wire.Level] | None:
-        answer = await client.ask(ITEM_LEVELS, {"id": item.id, "after": after}, wire.ItemNode, lane=lane)
+    async def page(after: str | None) -> wire.frame.Page[wire.stock.Level] | None:
+        answer = await client.ask(ITEM_LEVELS, {"id": item.id, "after": after}, wire.stock.ItemNode, lane=lane)
         return answer.inventory_item.inventory_levels if answer.inventory_item else None
 
     return await whole(item.inventory_levels, page)

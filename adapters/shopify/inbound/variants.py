@@ -11,13 +11,13 @@ from schemas.commands import Lane
 from schemas.values import Sku
 
 
-async def variants_of(client: Client, skus: Iterable[Sku], lane: Lane) -> dict[Sku, list[wire.Variant]]:
+async def variants_of(client: Client, skus: Iterable[Sku], lane: Lane) -> dict[Sku, list[wire.stock.Variant]]:
     """Of each SKU those that have exactly it; the search alone would take `ab-1` for `AB-1`."""
-    found: dict[Sku, list[wire.Variant]] = {sku: [] for sku in skus}
+    found: dict[Sku, list[wire.stock.Variant]] = {sku: [] for sku in skus}
     for query in _queries(found):
 
-        async def page(after: str | None, query: str = query) -> wire.Page[wire.Variant]:
-            answer = await client.ask(VARIANTS_BY_SKU, {"query": query, "after": after}, wire.Variants[wire.Variant], lane=lane)
+        async def page(after: str | None, query: str = query) -> wire.frame.Page[wire.stock.Variant]:
+            answer = await client.ask(VARIANTS_BY_SKU, {"query": query, "after": after}, wire.stock.Variants[wire.stock.Variant], lane=lane)
             return answer.product_variants
 
         for variant in (await whole(await page(None), page)).nodes:
@@ -26,13 +26,13 @@ async def variants_of(client: Client, skus: Iterable[Sku], lane: Lane) -> dict[S
     return found
 
 
-async def offers_of(client: Client, skus: Iterable[Sku], lane: Lane) -> dict[Sku, list[wire.Offer]]:
+async def offers_of(client: Client, skus: Iterable[Sku], lane: Lane) -> dict[Sku, list[wire.stock.Offer]]:
     """The same, with price and stock, of what is for sale."""
-    found: dict[Sku, list[wire.Offer]] = {sku: [] for sku in skus}
+    found: dict[Sku, list[wire.stock.Offer]] = {sku: [] for sku in skus}
     for query in _queries(found):
 
-        async def page(after: str | None, query: str = query) -> wire.Page[wire.Offer]:
-            answer = await client.ask(OFFERED, {"query": query, "after": after}, wire.Variants[wire.Offer], lane=lane)
+        async def page(after: str | None, query: str = query) -> wire.frame.Page[wire.stock.Offer]:
+            answer = await client.ask(OFFERED, {"query": query, "after": after}, wire.stock.Variants[wire.stock.Offer], lane=lane)
             return answer.product_variants
 
         for offer in (await whole(await page(None), page)).nodes:

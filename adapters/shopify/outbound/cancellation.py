@@ -28,7 +28,7 @@ class Cancellation:
         return [_cancelled(task)]
 
     async def look(self, client: Client, task: Task[CancelShopOrder]) -> Done | Refused | None:
-        order = (await client.ask(ORDER_STANDING, {"id": task.command.shop_order}, wire.OrderNode[wire.Cancelled])).order
+        order = (await client.ask(ORDER_STANDING, {"id": task.command.shop_order}, wire.orders.OrderNode[wire.orders.Cancelled])).order
         if order is None:
             return Refused("there is no such order", "shop_order")
         return None if order.cancelled_at is None else _cancelled(task)
@@ -36,7 +36,7 @@ class Cancellation:
 
 async def cancel(client: Client, order: str, note: str) -> bool | Refused:
     """Stock put back, nobody told, no money moved. False: it is accepted and still runs."""
-    payload = (await client.ask(ORDER_CANCEL, {"orderId": order, "staffNote": note}, wire.OrderCancel)).order_cancel
+    payload = (await client.ask(ORDER_CANCEL, {"orderId": order, "staffNote": note}, wire.orders.OrderCancel)).order_cancel
     if payload.order_cancel_user_errors:
         return Refused(*refused(payload.order_cancel_user_errors))
     if payload.job_result is not None and payload.job_result.errors:
@@ -46,7 +46,7 @@ async def cancel(client: Client, order: str, note: str) -> bool | Refused:
     over = False
     for seconds in LOOKS:
         await client.clock.sleep(seconds)
-        answer = await client.ask(JOB, {"id": payload.job.id, "orderId": order}, wire.JobAnswer)
+        answer = await client.ask(JOB, {"id": payload.job.id, "orderId": order}, wire.orders.JobAnswer)
         if answer.order is not None and answer.order.cancelled_at is not None:
             return True
         if over:  # and looked at once more, in case the date came later than the job's end

@@ -82,7 +82,7 @@ class OrderCreation:
         if isinstance(variants, Refused):
             return variants
         variables = creation.creation(command, address, variants, method=method, key=self._key, relay_email=self._relay_email)
-        payload = (await client.ask(self._create, variables, wire.OrderCreate)).order_create
+        payload = (await client.ask(self._create, variables, wire.orders.OrderCreate)).order_create
         if payload.user_errors:
             return await self._refusal(client, task, payload.user_errors)
         if payload.order is None:
@@ -93,7 +93,7 @@ class OrderCreation:
             raise self._unknown(f"created, but {error}") from error
         return Done((*effects, *await _held(client, task, payload.order.id)))
 
-    async def _refusal(self, client: Client, task: Task[CreateShopOrder], errors: list[wire.UserError]) -> Answer:
+    async def _refusal(self, client: Client, task: Task[CreateShopOrder], errors: list[wire.frame.UserError]) -> Answer:
         detail, field = refused(errors)
         if any("metafields" in (error.field or ()) and error.code in ("INVALID", "TAKEN") for error in errors):
             found = await self.look(client, task)
@@ -122,11 +122,11 @@ class OrderCreation:
         skus = dict.fromkeys(Sku(line.sku.strip()) for line in command.lines)
         return {sku: shop_sku(await self._maps.find(command.channel, "sku", sku), sku) for sku in skus}
 
-    async def _variants(self, client: Client, command: CreateShopOrder) -> dict[Sku, wire.Variant] | Refused:
+    async def _variants(self, client: Client, command: CreateShopOrder) -> dict[Sku, wire.stock.Variant] | Refused:
         """The variant of each SKU: the one that is for sale, or else the only one there is. Never a choice between several."""
         names = await self._names(command)
         there = await variants_of(client, dict.fromkeys(names.values()), Lane.CREATE)
-        chosen: dict[Sku, wire.Variant] = {}
+        chosen: dict[Sku, wire.stock.Variant] = {}
         for index, line in enumerate(command.lines):
             sku = Sku(line.sku.strip())
             candidates = [variant for variant in there[names[sku]] if stock.for_sale(variant)] or there[names[sku]]
@@ -140,7 +140,7 @@ class OrderCreation:
 
     # ------------------------------------------------------------ making sure
 
-    async def _settled(self, client: Client, command: CreateShopOrder, order: wire.OrderTerms) -> list[Effect]:
+    async def _settled(self, client: Client, command: CreateShopOrder, order: wire.orders.OrderTerms) -> list[Effect]:
         """After orderCreate: this order is the one, or whoever has the id is, and this one is taken back."""
         if order.marketplace_order_id is None or order.marketplace_order_id.value != command.order_id:
             holder = await _holder(client, command)
@@ -149,13 +149,13 @@ class OrderCreation:
             await _give_id(client, command, order.id)
         return await self._told(command, await _whole(client, order.id, order))
 
-    async def _adopted(self, client: Client, command: CreateShopOrder, holder: wire.OrderMarks) -> list[Effect]:
+    async def _adopted(self, client: Client, command: CreateShopOrder, holder: wire.orders.OrderMarks) -> list[Effect]:
         try:
             return await self._told(command, await _whole(client, holder.id), ours=False)
         except ValueError as error:
             raise RejectedError(f"{holder.name} in Shopify has this order's id, but no readable total", field="total") from error
 
-    async def _told(self, command: CreateShopOrder, terms: wire.OrderTerms, *, ours: bool = True) -> list[Effect]:
+    async def _told(self, command: CreateShopOrder, terms: wire.orders.OrderTerms, *, ours: bool = True) -> list[Effect]:
         """The order as an event, and beside it what a person must know: another total is for finance.
 
         RejectedError if an order that was found is another than the one asked for.
@@ -192,13 +192,15 @@ def _impossible(command: CreateShopOrder) -> Refused | None:
 # ---------------------------------------------------------------- looking
 
 
-async def _holder(client: Client, command: CreateShopOrder) -> wire.OrderMarks | None:
-    return (await client.ask(ORDER_BY_ID, {"value": command.order_id}, wire.OrderByIdentifier)).order_by_identifier
+async def _holder(client: Client, command: CreateShopOrder) -> wire.orders.OrderMarks | None:
+    return (await client.ask(ORDER_BY_ID, {"value": command.order_id}, wire.orders.OrderByIdentifier)).order_by_identifier
 
 
-async def _without_id(client: Client, command: CreateShopOrder) -> list[wire.OrderMarks]:
+async def _without_id(client: Client, command: CreateShopOrder) -> list[wire.orders.OrderMarks]:
     """Live orders that we made for this one, and that did not get its id; the oldest first. The tag may be shared, the attributes not."""
-    found = (await client.ask(ORDERS_BY_TAG, {"query": creation.search_for_twins(command.order_id)}, wire.Orders[wire.OrderMarks])).orders
+    found = (
+        await client.ask(ORDERS_BY_TAG, {"query": creation.search_for_twins(command.order_id)}, wire.orders.Orders[wire.orders.OrderMarks])
+    ).orders
     wanted = {(marks.CHANNEL, command.channel), (marks.ORDER, command.order_id)}
     return [
         order
@@ -209,16 +211,16 @@ async def _without_id(client: Client, command: CreateShopOrder) -> list[wire.Ord
     ]
 
 
-async def _whole(client: Client, order: str, begun: wire.OrderTerms | None = None) -> wire.OrderTerms:
+async def _whole(client: Client, order: str, begun: wire.orders.OrderTerms | None = None) -> wire.orders.OrderTerms:
     """An order with all its lines, beginning with what was read of it already."""
 
-    async def terms(after: str | None) -> wire.OrderTerms:
-        found = (await client.ask(ORDER_TERMS, {"id": order, "after": after}, wire.OrderNode[wire.OrderTerms])).order
+    async def terms(after: str | None) -> wire.orders.OrderTerms:
+        found = (await client.ask(ORDER_TERMS, {"id": order, "after": after}, wire.orders.OrderNode[wire.orders.OrderTerms])).order
         if found is None:
             raise UnavailableError("an order is gone while it is read", target=TARGET, endpoint=ORDER_TERMS.name)
         return found
 
-    async def lines(after: str | None) -> wire.Page[wire.LineItem]:
+    async def lines(after: str | None) -> wire.frame.Page[wire.orders.LineItem]:
         return (await terms(after)).line_items
 
     first = begun or await terms(None)
@@ -250,13 +252,15 @@ async def _held(client: Client, task: Task[CreateShopOrder], order: str) -> list
 async def _give_id(client: Client, command: CreateShopOrder, order: str) -> None:
     """Put the marketplace's id on an order that has none. RejectedError where Shopify will not: then another order has it."""
     metafield = {"ownerId": order, "namespace": "$app", "key": "mirakl_order_id", "type": "id", "value": command.order_id}
-    payload = (await client.ask(ID_SET, {"metafields": [metafield]}, wire.MetafieldsSet)).metafields_set
+    payload = (await client.ask(ID_SET, {"metafields": [metafield]}, wire.shop.MetafieldsSet)).metafields_set
     if payload.user_errors:
         detail, field = refused(payload.user_errors)
         raise RejectedError(f"its id could not be given: {detail}", target=TARGET, endpoint=ID_SET.name, field=field)
 
 
-async def _cancelled(client: Client, command: CreateShopOrder, twin: wire.OrderMarks, holder: wire.OrderMarks) -> list[Effect]:
+async def _cancelled(
+    client: Client, command: CreateShopOrder, twin: wire.orders.OrderMarks, holder: wire.orders.OrderMarks
+) -> list[Effect]:
     """Take back an order that was made twice. What became of that is told either way; it never stands in the way of the other order."""
     trouble = ExceptionOpened(
         key=f"X30:{twin.id}",

@@ -48,7 +48,7 @@ class Holds:
             ours = [one.id for one in each.fulfillment_holds if is_ours(one)]
             if ours:
                 payload = (
-                    await client.ask(HOLD_RELEASE, {"id": each.id, "holdIds": ours}, wire.HoldRelease)
+                    await client.ask(HOLD_RELEASE, {"id": each.id, "holdIds": ours}, wire.orders.HoldRelease)
                 ).fulfillment_order_release_hold
                 if payload.user_errors and payload.user_errors[0].code not in _GONE:
                     return [Refused(*refused(payload.user_errors))]
@@ -72,7 +72,7 @@ async def hold(client: Client, order: str, reason: str) -> bool | Refused:
         if any(map(is_ours, each.fulfillment_holds)):
             continue
         wanted = {"reason": "OTHER", "reasonNotes": reason[:LONGEST_NOTE], "handle": HANDLE, "notifyMerchant": False}
-        payload = (await client.ask(HOLD_PLACE, {"id": each.id, "hold": wanted}, wire.HoldPlace)).fulfillment_order_hold
+        payload = (await client.ask(HOLD_PLACE, {"id": each.id, "hold": wanted}, wire.orders.HoldPlace)).fulfillment_order_hold
         code = payload.user_errors[0].code if payload.user_errors else None
         if code in _GONE:
             settled = False
@@ -81,13 +81,15 @@ async def hold(client: Client, order: str, reason: str) -> bool | Refused:
     return settled
 
 
-async def _open(client: Client, order: str) -> list[wire.FulfillmentOrder] | Refused:
+async def _open(client: Client, order: str) -> list[wire.orders.FulfillmentOrder] | Refused:
     """Fulfilment orders of which something is left to do; none: it is not routed yet. Refused: there is nothing left, or no order."""
 
-    async def page(after: str | None) -> wire.FulfillmentOrders | None:
-        return (await client.ask(FULFILMENT_ORDERS, {"id": order, "after": after}, wire.OrderNode[wire.FulfillmentOrders])).order
+    async def page(after: str | None) -> wire.orders.FulfillmentOrders | None:
+        return (
+            await client.ask(FULFILMENT_ORDERS, {"id": order, "after": after}, wire.orders.OrderNode[wire.orders.FulfillmentOrders])
+        ).order
 
-    async def parcels(after: str | None) -> wire.Page[wire.FulfillmentOrder] | None:
+    async def parcels(after: str | None) -> wire.frame.Page[wire.orders.FulfillmentOrder] | None:
         more = await page(after)
         return more.fulfillment_orders if more else None
 

@@ -32,14 +32,14 @@ class RefundRecords:
 
     async def look(self, client: Client, task: Task[RecordShopRefund]) -> Done | Refused | None:
         command = task.command
-        named = (await client.ask(REFUND_IDS, {"id": command.shop_order}, wire.OrderNode[wire.RefundNotes])).order
+        named = (await client.ask(REFUND_IDS, {"id": command.shop_order}, wire.orders.OrderNode[wire.refunds.RefundNotes])).order
         if named is None:
             return Refused("there is no such order", "shop_order")
         wanted = refund_note(command)
         found = next((one for one in named.refunds if (one.note or "").partition("\n")[0].strip() == wanted), None)
         if found is None:
             return None
-        refund = (await client.ask(REFUND_GET, {"id": found.id}, wire.RefundNode[wire.Refund])).refund
+        refund = (await client.ask(REFUND_GET, {"id": found.id}, wire.refunds.RefundNode[wire.refunds.Refund])).refund
         if refund is None:
             raise UnknownOutcomeError("a refund is gone while it is read", target=TARGET, endpoint=REFUND_GET.name)
         return await _told(client, task, refund.id, refund.transactions)
@@ -63,10 +63,10 @@ class RefundRecords:
         raise UnknownOutcomeError("every key is burnt", target=TARGET, endpoint=REFUND_CREATE.name)
 
     @staticmethod
-    async def _ask(client: Client, wanted: dict[str, Any], key: UUID) -> wire.MadeRefund | Refused | None:
+    async def _ask(client: Client, wanted: dict[str, Any], key: UUID) -> wire.refunds.MadeRefund | Refused | None:
         """None: this key is burnt. Whatever else is said of the key leaves the outcome unknown."""
         try:
-            payload = (await client.ask(REFUND_CREATE, {"input": wanted, "key": str(key)}, wire.RefundCreate)).refund_create
+            payload = (await client.ask(REFUND_CREATE, {"input": wanted, "key": str(key)}, wire.refunds.RefundCreate)).refund_create
         except UnknownOutcomeError as error:
             if _BURNT in error.detail:
                 return None
@@ -91,7 +91,7 @@ def _keys(client: Client, task: Task[RecordShopRefund]) -> Iterator[UUID]:
         yield uuid5(task.command_id, f"refund {generation} {burnt}")
 
 
-def _about_key(error: wire.KeyedError) -> str:
+def _about_key(error: wire.refunds.KeyedError) -> str:
     """What Shopify says of our key; this payload has no codes, so the words must do. "": it is about something else."""
     said = f"{error.code or ''} {error.message}".upper()
     if "IDEMPOTEN" not in said:
@@ -142,11 +142,11 @@ async def _input(client: Client, task: Task[RecordShopRefund]) -> dict[str, Any]
     return wanted
 
 
-def _is_sale(transaction: wire.Transaction) -> bool:
+def _is_sale(transaction: wire.refunds.Transaction) -> bool:
     return transaction.kind in ("SALE", "CAPTURE") and transaction.status == "SUCCESS"
 
 
-def _left(basis: wire.RefundBasis, command: RecordShopRefund) -> Money:
+def _left(basis: wire.refunds.RefundBasis, command: RecordShopRefund) -> Money:
     """What was paid through our gateway and is not given back yet."""
     left = Money(0, command.amount.currency)
     for one in basis.transactions:
@@ -161,7 +161,7 @@ def _left(basis: wire.RefundBasis, command: RecordShopRefund) -> Money:
 _STANDING = frozenset({"SUCCESS", "PENDING", "AWAITING_RESPONSE"})  # of a transaction: it is meant, and has not failed
 
 
-async def _lines(client: Client, task: Task[RecordShopRefund], basis: wire.RefundBasis) -> list[dict[str, Any]] | Refused | NotYet:
+async def _lines(client: Client, task: Task[RecordShopRefund], basis: wire.refunds.RefundBasis) -> list[dict[str, Any]] | Refused | NotYet:
     """Units as items of the order. Those to be canceled come off the shelf that they were to leave from; what has left is only noted."""
     command = task.command
     shelves = await _shelves(client, command.shop_order) if command.restock == "CANCEL" else {}
@@ -194,11 +194,11 @@ def _item(item: str, units: int, restock: str, place: str | None) -> dict[str, A
     return {"lineItemId": item, "quantity": units, "restockType": restock, **({"locationId": place} if place else {})}
 
 
-async def _basis(client: Client, order: ShopId) -> wire.RefundBasis | None:
-    async def page(after: str | None) -> wire.RefundBasis | None:
-        return (await client.ask(REFUND_BASIS, {"id": order, "after": after}, wire.OrderNode[wire.RefundBasis])).order
+async def _basis(client: Client, order: ShopId) -> wire.refunds.RefundBasis | None:
+    async def page(after: str | None) -> wire.refunds.RefundBasis | None:
+        return (await client.ask(REFUND_BASIS, {"id": order, "after": after}, wire.orders.OrderNode[wire.refunds.RefundBasis])).order
 
-    async def lines(after: str | None) -> wire.Page[wire.RefundableLine] | None:
+    async def lines(after: str | None) -> wire.frame.Page[wire.refunds.RefundableLine] | None:
         more = await page(after)
         return more.line_items if more else None
 
@@ -209,16 +209,16 @@ async def _basis(client: Client, order: ShopId) -> wire.RefundBasis | None:
 async def _shelves(client: Client, order: ShopId) -> Mapping[str, Mapping[str, int]]:
     """Line item -> location -> units that are still to leave from there."""
 
-    async def page(after: str | None) -> wire.Page[wire.ShelfOrder] | None:
-        answer = await client.ask(SHELVES, {"id": order, "after": after}, wire.OrderNode[wire.Shelves])
+    async def page(after: str | None) -> wire.frame.Page[wire.refunds.ShelfOrder] | None:
+        answer = await client.ask(SHELVES, {"id": order, "after": after}, wire.orders.OrderNode[wire.refunds.Shelves])
         return answer.order.fulfillment_orders if answer.order else None
 
     found: dict[str, dict[str, int]] = {}
     first = await page(None)
     for parcel in (await whole(first, page)).nodes if first else ():
 
-        async def lines(after: str | None, parcel: str = parcel.id) -> wire.Page[wire.ShelvedLine] | None:
-            answer = await client.ask(SHELF_LINES, {"id": parcel, "after": after}, wire.ShelfNode)
+        async def lines(after: str | None, parcel: str = parcel.id) -> wire.frame.Page[wire.refunds.ShelvedLine] | None:
+            answer = await client.ask(SHELF_LINES, {"id": parcel, "after": after}, wire.refunds.ShelfNode)
             return answer.fulfillment_order.line_items if answer.fulfillment_order else None
 
         place = parcel.assigned_location.location
@@ -232,12 +232,16 @@ async def _shelves(client: Client, order: ShopId) -> Mapping[str, Mapping[str, i
 # ---------------------------------------------------------------- what became of it
 
 
-async def _told(client: Client, task: Task[RecordShopRefund], refund: str, transactions: wire.Page[wire.Transaction]) -> Done | Refused:
+async def _told(
+    client: Client, task: Task[RecordShopRefund], refund: str, transactions: wire.frame.Page[wire.refunds.Transaction]
+) -> Done | Refused:
     """Done, if the record comes to the amount that the buyer got back."""
     command = task.command
 
-    async def more(after: str | None) -> wire.Page[wire.Transaction] | None:
-        answer = await client.ask(REFUND_TRANSACTIONS, {"id": refund, "after": after}, wire.RefundNode[wire.RefundTransactions])
+    async def more(after: str | None) -> wire.frame.Page[wire.refunds.Transaction] | None:
+        answer = await client.ask(
+            REFUND_TRANSACTIONS, {"id": refund, "after": after}, wire.refunds.RefundNode[wire.refunds.RefundTransactions]
+        )
         return answer.refund.transactions if answer.refund else None
 
     given = Money(0, command.amount.currency)

@@ -28,8 +28,10 @@ class ReturnRecords:
         """Whatever became of that return since: it was recorded. One that was canceled is a person's word."""
         command = task.command
 
-        async def page(after: str | None) -> wire.Page[wire.NotedReturn] | None:
-            answer = await client.ask(RETURN_NOTES, {"id": command.shop_order, "after": after}, wire.OrderNode[wire.ReturnNotes])
+        async def page(after: str | None) -> wire.frame.Page[wire.returns.NotedReturn] | None:
+            answer = await client.ask(
+                RETURN_NOTES, {"id": command.shop_order, "after": after}, wire.orders.OrderNode[wire.returns.ReturnNotes]
+            )
             return answer.order.returns if answer.order else None
 
         first = await page(None)
@@ -57,7 +59,7 @@ class ReturnRecords:
             if left:
                 return [Refused(f"{units} units of line {line_id} are to come back, and {units - left} have left and can", "return")]
         payload = (
-            await client.ask(RETURN_CREATE, {"input": {"orderId": command.shop_order, "returnLineItems": lines}}, wire.ReturnCreate)
+            await client.ask(RETURN_CREATE, {"input": {"orderId": command.shop_order, "returnLineItems": lines}}, wire.returns.ReturnCreate)
         ).return_create
         if payload.user_errors:
             detail, field = refused(payload.user_errors)
@@ -68,7 +70,7 @@ class ReturnRecords:
 
     async def _definition(self, client: Client) -> str:
         if not self._reason:
-            known = (await client.ask(RETURN_REASONS, {}, wire.ReturnReasons)).return_reason_definitions.nodes
+            known = (await client.ask(RETURN_REASONS, {}, wire.returns.ReturnReasons)).return_reason_definitions.nodes
             handles = {one.handle.lower(): one.id for one in known if not one.deleted}
             found = next((handles[handle] for handle in REASONS if handle in handles), None)
             if found is None:
@@ -80,14 +82,14 @@ class ReturnRecords:
 async def _returnable(client: Client, order: ShopId) -> dict[LineId, list[tuple[str, int]]]:
     """Marketplace line -> lines of its parcels, with the units that have left and are in no return yet."""
 
-    async def page(after: str | None) -> wire.Page[wire.Returnable]:
-        return (await client.ask(RETURNABLE_LINES, {"id": order, "after": after}, wire.Returnables)).returnable_fulfillments
+    async def page(after: str | None) -> wire.frame.Page[wire.returns.Returnable]:
+        return (await client.ask(RETURNABLE_LINES, {"id": order, "after": after}, wire.returns.Returnables)).returnable_fulfillments
 
     found: dict[LineId, list[tuple[str, int]]] = {}
     for parcel in (await whole(await page(None), page)).nodes:
 
-        async def lines(after: str | None, parcel: str = parcel.id) -> wire.Page[wire.ReturnableLine] | None:
-            rest = (await client.ask(RETURNABLE_REST, {"id": parcel, "after": after}, wire.ReturnableRest)).returnable_fulfillment
+        async def lines(after: str | None, parcel: str = parcel.id) -> wire.frame.Page[wire.returns.ReturnableLine] | None:
+            rest = (await client.ask(RETURNABLE_REST, {"id": parcel, "after": after}, wire.returns.ReturnableRest)).returnable_fulfillment
             return rest.returnable_fulfillment_line_items if rest else None
 
         for line in (await whole(parcel.returnable_fulfillment_line_items, lines)).nodes:

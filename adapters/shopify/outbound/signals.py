@@ -16,7 +16,7 @@ async def signal(client: Client, tasks: Sequence[Task[SignalOnOrder]]) -> Sequen
     [task] = tasks
     command = task.command
     tags = [tag for tag in dict.fromkeys(map(fit_for_a_tag, command.tags)) if tag]
-    payload = (await client.ask(TAGS_ADD, {"id": command.shop_order, "tags": tags}, wire.TagsAdd)).tags_add
+    payload = (await client.ask(TAGS_ADD, {"id": command.shop_order, "tags": tags}, wire.orders.TagsAdd)).tags_add
     if payload.user_errors:
         return [Refused(*refused(payload.user_errors))]
     event = ShopOrderTagged(channel=command.channel, order_id=command.order_id, tags=command.tags)

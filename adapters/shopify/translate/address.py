@@ -84,7 +84,7 @@ def digest_of_input(key: bytes, fields: dict[str, str]) -> str:
     )
 
 
-def moved(key: bytes, kept: wire.MetafieldValue | None, shown: wire.Address | None) -> bool:
+def moved(key: bytes, kept: wire.frame.MetafieldValue | None, shown: wire.orders.Address | None) -> bool:
     """Whether an order's address is not the one that we gave. False where that cannot be told: no digest, another key, nothing shown."""
     if kept is None or shown is None:
         return False

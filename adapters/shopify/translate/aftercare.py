@@ -56,7 +56,7 @@ def _mirrored(pattern: re.Pattern[str], note: str | None) -> str:
 
 
 def refund_seen(
-    tenant: TenantId, refund: wire.Refund, order: wire.OrderAftercare, whose: Owner, returns: Mapping[str, ShopReturnSeen]
+    tenant: TenantId, refund: wire.refunds.Refund, order: wire.returns.OrderAftercare, whose: Owner, returns: Mapping[str, ShopReturnSeen]
 ) -> Heard:
     """A refund whose lines and transactions are all there. `returns` are those of its order, by id.
 
@@ -67,7 +67,7 @@ def refund_seen(
     channel, order_id = whose
     nothing = Money(0, order.currency_code)
 
-    def given(net: wire.MoneyBag, tax: wire.MoneyBag) -> Money:
+    def given(net: wire.frame.MoneyBag, tax: wire.frame.MoneyBag) -> Money:
         """What the buyer gets back for it."""
         return amount(net) if order.taxes_included else amount(net) + amount(tax)
 
@@ -113,12 +113,12 @@ def refund_seen(
 _FAILED = frozenset({"FAILURE", "ERROR"})
 
 
-def is_through_us(transaction: wire.Transaction, channel: ChannelId) -> bool:
+def is_through_us(transaction: wire.refunds.Transaction, channel: ChannelId) -> bool:
     """Whether it ran over the gateway that moves no money."""
     return (transaction.gateway or "").strip().casefold() == gateway(channel).casefold()
 
 
-def _of_our_cancellation(refund: wire.Refund, order: wire.OrderAftercare) -> bool:
+def _of_our_cancellation(refund: wire.refunds.Refund, order: wire.returns.OrderAftercare) -> bool:
     """Some cancellations leave a refund of all lines behind, without a note and without money."""
     staff_note = order.cancellation.staff_note if order.cancellation else None
     return not refund.note and not refund.transactions.nodes and (staff_note or "").startswith(CANCELLATION)
@@ -131,7 +131,7 @@ def _digest(event: Event) -> str:
 # ---------------------------------------------------------------- goods that come back
 
 
-def return_seen(tenant: TenantId, goods: wire.Return, whose: Owner, read_at: Instant) -> Heard:
+def return_seen(tenant: TenantId, goods: wire.returns.Return, whose: Owner, read_at: Instant) -> Heard:
     """A return whose lines and dispositions are all there. It is closed and opened again without a date that says so, hence each reading
     is a fact of its own, dropped while it says of this return what the last one said."""
     channel, order_id = whose

@@ -41,7 +41,7 @@ def gateway(channel: ChannelId) -> str:
 def creation(
     command: CreateShopOrder,
     address: DeliveryAddress,
-    variants: Mapping[Sku, wire.Variant],
+    variants: Mapping[Sku, wire.stock.Variant],
     *,
     method: str,
     key: bytes,
@@ -146,7 +146,7 @@ def unit_prices(line: OrderLine) -> list[tuple[int, Money]]:
     return [(units, Money(price, line.price.currency)) for units, price in parts if units]
 
 
-def _items(command: CreateShopOrder, line: OrderLine, variant: wire.Variant) -> Iterator[dict[str, Any]]:
+def _items(command: CreateShopOrder, line: OrderLine, variant: wire.stock.Variant) -> Iterator[dict[str, Any]]:
     parts = unit_prices(line)
     shares = _shares(line.taxes, [price * units for units, price in parts])
     for place, ((units, price), taxes) in enumerate(zip(parts, shares, strict=True)):
@@ -254,7 +254,7 @@ _PER_CENT = re.compile(r"\d{1,3}(?:\.\d{1,6})?", re.ASCII)
 # ---------------------------------------------------------------- what became of it
 
 
-def created(command: CreateShopOrder, terms: wire.OrderTerms) -> ShopOrderCreated:
+def created(command: CreateShopOrder, terms: wire.orders.OrderTerms) -> ShopOrderCreated:
     """The order as it stands in Shopify, all its lines read. Raises ValueError where its total is no amount."""
     return ShopOrderCreated(
         channel=command.channel,
@@ -271,12 +271,12 @@ def created(command: CreateShopOrder, terms: wire.OrderTerms) -> ShopOrderCreate
     )
 
 
-def difference(command: CreateShopOrder, terms: wire.OrderTerms, names: Mapping[Sku, Sku]) -> tuple[str, str] | None:
+def difference(command: CreateShopOrder, terms: wire.orders.OrderTerms, names: Mapping[Sku, Sku]) -> tuple[str, str] | None:
     """In what an order in Shopify is not the one we were asked for, and the field; None: it is. `names` are Shopify's SKUs for ours."""
     whose = attributes(terms.custom_attributes).get(CHANNEL)
     if whose != command.channel:
         return f"it is that of channel {whose or '(none)'}", "channel"
-    there: dict[str | None, list[wire.LineItem]] = {}
+    there: dict[str | None, list[wire.orders.LineItem]] = {}
     for item in terms.line_items.nodes:
         there.setdefault(marketplace_line(item.custom_attributes), []).append(item)
     for index, line in enumerate(command.lines):

@@ -31,7 +31,7 @@ def fact(
     return Fact(event=event, event_id=identity, occurred_at=at, personal=personal, subject=subject, actor=SOURCE)
 
 
-def owner(marks: wire.OrderMarks) -> tuple[ChannelId, OrderId] | None:
+def owner(marks: wire.orders.OrderMarks) -> tuple[ChannelId, OrderId] | None:
     """Whose order this is by the id that only we can give it, and the channel beside it; None: not ours, or not plainly."""
     said = attributes(marks.custom_attributes)
     if marks.marketplace_order_id is None or not said.get(CHANNEL):
@@ -39,7 +39,7 @@ def owner(marks: wire.OrderMarks) -> tuple[ChannelId, OrderId] | None:
     return ChannelId(said[CHANNEL]), OrderId(marks.marketplace_order_id.value)
 
 
-def orphan(tenant: TenantId, marks: wire.OrderMarks, read_at: Instant) -> Heard | None:
+def orphan(tenant: TenantId, marks: wire.orders.OrderMarks, read_at: Instant) -> Heard | None:
     """An order that looks like ours without being it: a twin, or one whose marks a person took away. None: it does not, or it is void."""
     said = attributes(marks.custom_attributes)
     marked = TAG in {tag.lower() for tag in marks.tags} or said.get(CHANNEL) or said.get(ORDER)
@@ -53,11 +53,11 @@ def orphan(tenant: TenantId, marks: wire.OrderMarks, read_at: Instant) -> Heard 
     return Heard(f"hint-orphan:{number(marks.id)}", fact(tenant, event, f"{marks.id}:orphan", read_at), same=lambda last: last == event)
 
 
-def attributes(said: Iterable[wire.Attribute]) -> Mapping[str, str]:
+def attributes(said: Iterable[wire.frame.Attribute]) -> Mapping[str, str]:
     return {one.key: one.value or "" for one in said}
 
 
-def marketplace_line(said: Iterable[wire.Attribute]) -> LineId | None:
+def marketplace_line(said: Iterable[wire.frame.Attribute]) -> LineId | None:
     return next((LineId(one.value) for one in said if one.key == LINE_ID and one.value), None)
 
 
@@ -66,12 +66,12 @@ def number(gid: str) -> str:
     return gid.rpartition("/")[2]
 
 
-def sku_of(item: wire.Item | wire.Variant | wire.Offer | wire.LineItem) -> Sku:
+def sku_of(item: wire.stock.Item | wire.stock.Variant | wire.stock.Offer | wire.orders.LineItem) -> Sku:
     """As it is compared: case and all, blanks around it aside; "" where there is none."""
     return Sku((item.sku or "").strip())
 
 
-def amount(bag: wire.MoneyBag) -> Money:
+def amount(bag: wire.frame.MoneyBag) -> Money:
     """In the shop's currency, which is the order's: an order in another one is never made. ValueError where it is no amount."""
     return money(bag.shop_money.amount, bag.shop_money.currency_code)
 

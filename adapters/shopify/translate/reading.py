@@ -17,7 +17,7 @@ Owner = tuple[ChannelId, OrderId]
 OVER = frozenset({"CLOSED", "CANCELLED", "INCOMPLETE"})  # states of a fulfilment order of which nothing is left to do
 
 
-def order_seen(tenant: TenantId, state: wire.OrderState, whose: Owner, read_at: Instant, key: bytes) -> Heard:
+def order_seen(tenant: TenantId, state: wire.orders.OrderState, whose: Owner, read_at: Instant, key: bytes) -> Heard:
     """An order whose lines and fulfilment orders are all there.
 
     Holds come and go without moving `updatedAt`, so each reading is a fact of its own, dropped while it says the same as the last.
@@ -54,18 +54,18 @@ def order_seen(tenant: TenantId, state: wire.OrderState, whose: Owner, read_at: 
     return Heard(order_stream(channel, order_id), seen, same=same)
 
 
-def _holds(parcels: Iterable[wire.FulfillmentOrder]) -> set[str]:
+def _holds(parcels: Iterable[wire.orders.FulfillmentOrder]) -> set[str]:
     return {
         HANDLE if is_ours(hold) else hold.reason for parcel in parcels if parcel.status not in OVER for hold in parcel.fulfillment_holds
     }
 
 
-def is_ours(hold: wire.Hold) -> bool:
+def is_ours(hold: wire.orders.Hold) -> bool:
     """Another app may use our handle: handles are unique for each app alone."""
     return hold.held_by_requesting_app and hold.handle == HANDLE
 
 
-def fulfilment_seen(tenant: TenantId, parcel: wire.Fulfillment, whose: Owner) -> Heard:
+def fulfilment_seen(tenant: TenantId, parcel: wire.orders.Fulfillment, whose: Owner) -> Heard:
     """A parcel group whose lines are all there. Times are in whole seconds, so what can be edited is part of the fact's id."""
     channel, order_id = whose
     units: dict[LineId, int] = {}
@@ -74,7 +74,7 @@ def fulfilment_seen(tenant: TenantId, parcel: wire.Fulfillment, whose: Owner) ->
         if line is not None:  # else added by hand in Shopify: the marketplace knows no such line
             units[line] = units.get(line, 0) + (shipped.quantity or 0)
     tracking = sorted(parcel.tracking_info, key=lambda one: not one.number)  # one with a number first, else in their order
-    first = tracking[0] if tracking else wire.Tracking(None, None, None)
+    first = tracking[0] if tracking else wire.orders.Tracking(None, None, None)
     event = FulfilmentSeen(
         channel=channel,
         order_id=order_id,

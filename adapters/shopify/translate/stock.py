@@ -14,7 +14,7 @@ from schemas.streams import stock_stream
 from schemas.values import Instant, ShopId, Sku, TenantId
 
 
-def counted(tenant: TenantId, item: wire.Item, read_at: Instant, settled: Sequence[str] = ()) -> Heard:
+def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: Sequence[str] = ()) -> Heard:
     """What there is of an item whose levels are all there. Saying what the last count said is no news, unless it settles orders."""
     event = StockCounted(
         sku=sku_of(item),
@@ -31,7 +31,7 @@ def counted(tenant: TenantId, item: wire.Item, read_at: Instant, settled: Sequen
     return Heard(stock_stream(event.sku), fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at), same=same)
 
 
-def levels(item: wire.Stocked) -> dict[ShopId, int]:
+def levels(item: wire.stock.Stocked) -> dict[ShopId, int]:
     """Units available at each location. A quantity that was never set is unknown, not zero; an inactive level sells nothing."""
     found: dict[ShopId, int] = {}
     for level in item.inventory_levels.nodes:
@@ -71,7 +71,7 @@ def one_item_each(tenant: TenantId, heard: Iterable[Heard], read_at: Instant) ->
     return kept
 
 
-def for_sale(variant: wire.Variant | wire.Offer) -> bool:
+def for_sale(variant: wire.stock.Variant | wire.stock.Offer) -> bool:
     """Whether its product is: an archived one may share its SKU with whatever replaced it."""
     return variant.product.status not in ("ARCHIVED", "DRAFT")
 

@@ -104,8 +104,8 @@ def cancelled_on_both(case: Case) -> Iterator[Finding]:
         if over and not copy["cancelled_at"]:
             if left:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"cancelled there, but {copy['name']} has left", level="open")
-            else:
-                yield Finding(rule="O6", subject=order["order_id"], says=f"{order['state']} there, {copy['name']} still lives")
+            elif any(one["remaining"] for one in copy["fulfillment_orders"] if one["status"] not in ("CLOSED", "CANCELLED")):
+                yield Finding(rule="O6", subject=order["order_id"], says=f"{order['state']} there, {copy['name']} is still to be packed")
         if over and copy["cancelled_at"] and any(line["claimed"] for line in copy["lines"]):
             yield Finding(rule="O6", subject=order["order_id"], says=f"{copy['name']} still holds its units")
         if copy["cancelled_at"] and not over and order["state"] not in NEVER:

@@ -53,6 +53,7 @@ class Line(Struct):
     location_id: int | None = None  # where its units were claimed
     claimed: int = 0  # units committed for it and not yet shipped
     off_shelf: int = 0  # units that left the stock for it, and are not back
+    written_off: int = 0  # units claimed for it that are gone without having been sent: cancelled, and not restocked
     fulfilled: int = 0
     cancelled: int = 0  # units that came off the order before they left
     dropped: int = 0  # of those, the ones that no refund tells of: edited away, or cancelled without one

@@ -138,6 +138,7 @@ def release(shop: Shop, line: Line, waiting: FulfillmentOrderLine | None, quanti
         if waiting is not None:
             waiting.claimed -= moved
         if (level := _shelf(shop, line, where)) is not None:
+            line.written_off += 0 if restock else moved
             move(shop, level, at, available=moved if restock else 0, committed=-moved)
     if restock and quantity > moved and shop.switches.restock_unclaimed and _counted(shop, line):
         assert line.item_id is not None

@@ -57,8 +57,8 @@ class Round:
         heard = await self.poll(name)
         return [event for event in heard if isinstance(event, kind) and order_id in ("", event.order_id)]  # type: ignore[attr-defined]
 
-    async def state(self, **after: float) -> str:
-        return next(event.state for event in await self.poll(**after) if isinstance(event, OrderStateChanged))
+    async def state(self, *, minutes: float = 0.0) -> str:
+        return next(event.state for event in await self.poll(minutes=minutes) if isinstance(event, OrderStateChanged))
 
     async def perform(self, command: Any) -> Any:
         [answer] = await self.mirakl.performs[type(command)].perform(self.mirakl.client, [task(command)])

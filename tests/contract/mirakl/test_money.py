@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 OTHER = LineRefund(line_id=SECOND, amount=Money(0, "GBP"), shipping_amount=Money(1, "GBP"))
 BOTH = msgspec.structs.replace(REFUND, lines=(BACK, OTHER))
 REST = msgspec.structs.replace(REFUND, lines=(msgspec.structs.replace(BACK, amount=Money(4900, "GBP")),))
-PUSHED = Done((Effect(RefundPushed(channel=ASOS, order_id=ORDER, refund=REFUND.refund, refunds=("1120",)), REFUND.refund),))
+PUSHED = Done((Effect(RefundPushed(channel=ASOS, order_id=ORDER, refund=REFUND.refund, refunds=("1120",)), f"{ORDER}\x1f{REFUND.refund}"),))
 
 
 def refund(identity: str, amount: float = 24.5, shipping: float = 0) -> Payload:
@@ -72,7 +72,7 @@ async def test_a_refund_says_everything():
     }
     assert asked.body == {"order_tax_mode": "TAX_EXCLUDED", "refunds": [first, second]}
     event = RefundPushed(channel=ASOS, order_id=ORDER, refund=REFUND.refund, refunds=("1120", "1121"))
-    assert done == Done((Effect(event, REFUND.refund),))
+    assert done == Done((Effect(event, f"{ORDER}\x1f{REFUND.refund}"),)), "its number counts within the order"
 
 
 @pytest.mark.parametrize(("currency", "written"), [("JPY", "90071992547409"), ("KWD", "90071992547.409")])
@@ -202,7 +202,7 @@ async def test_what_was_polled_before_a_gap_counts_for_nothing():
 
 
 async def test_units_are_given_up_before_they_are_paid():
-    given = Done((Effect(UnitsGivenUp(channel=ASOS, order_id=ORDER, refund="cancel", cancelations=("77",)), "cancel"),))
+    given = Done((Effect(UnitsGivenUp(channel=ASOS, order_id=ORDER, refund="cancel", cancelations=("77",)), f"{ORDER}\x1fcancel"),))
     item = {
         "order_line_id": FIRST,
         "amount": 24.5,

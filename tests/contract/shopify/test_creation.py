@@ -199,7 +199,7 @@ async def test_a_sku_is_one_variant_or_a_person_is_asked(stocked, asked, says):
         await front.adapter.prepare()
         answer = await perform(front, command(order_line(), order_line(2, sku=asked)) if asked != "TEE-RED-M" else command())
         field = "lines.1.sku" if asked != "TEE-RED-M" and stocked[0][0] == "TEE-RED-M" else "lines.0.sku"
-        assert answer == Refused(says, field)
+        assert answer == Refused(says, field, asked)
         assert not front.shop.orders
 
 

@@ -127,7 +127,7 @@ async def test_a_file_that_is_gone_or_odd_or_elsewhere_is_no_answer():
             assert "elsewhere" not in str(caught.value) and "404.jsonl" not in str(caught.value), "an address is a secret"
 
 
-def order(**more: Any) -> wire.BulkOrder:
+def order(**more: Any) -> wire.bulk.BulkOrder:
     fields: dict[str, Any] = {
         "id": "gid://shopify/Order/1",
         "updated_at": NOW - timedelta(days=9),
@@ -135,7 +135,7 @@ def order(**more: Any) -> wire.BulkOrder:
         "display_fulfillment_status": "FULFILLED",
         "return_status": "NO_RETURN",
     }
-    return wire.BulkOrder(**fields | more)
+    return wire.bulk.BulkOrder(**fields | more)
 
 
 @pytest.mark.parametrize(

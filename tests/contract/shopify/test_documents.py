@@ -32,7 +32,7 @@ from tests.loopback import NOW
 def written(
     asked: CreateShopOrder, variants: dict[Sku, str], address: DeliveryAddress | None = None, *, relay_email: bool = True
 ) -> dict[str, Any]:
-    sold = {sku: wire.Variant(gid, sku, wire.ProductState("ACTIVE"), wire.Ref(gid)) for sku, gid in variants.items()}
+    sold = {sku: wire.stock.Variant(gid, sku, wire.stock.ProductState("ACTIVE"), wire.frame.Ref(gid)) for sku, gid in variants.items()}
     return creation.creation(asked, address or DeliveryAddress(), sold, method="Standard", key=b"k", relay_email=relay_email)
 
 

@@ -260,14 +260,16 @@ async def test_an_item_on_many_shelves_is_counted_on_all_of_them():
         assert len(count.levels) == 20
 
 
-def level(units: int | None, *, active: bool = True, name: str = "available") -> wire.Level:
-    quantities = [wire.Quantity(name=name, quantity=units)]
-    return wire.Level(is_active=active, location=wire.Ref(id=f"gid://shopify/Location/{units}"), quantities=quantities)
+def level(units: int | None, *, active: bool = True, name: str = "available") -> wire.stock.Level:
+    quantities = [wire.stock.Quantity(name=name, quantity=units)]
+    return wire.stock.Level(is_active=active, location=wire.frame.Ref(id=f"gid://shopify/Location/{units}"), quantities=quantities)
 
 
 def test_a_quantity_never_set_is_unknown_and_not_zero():
-    levels = wire.Page(nodes=[level(3), level(None), level(4, active=False), level(5, name="on_hand")], page_info=wire.PageInfo(False))
-    item = wire.Item(id="gid://shopify/InventoryItem/1", sku=" A ", tracked=True, duplicate_sku_count=0, inventory_levels=levels)
+    levels = wire.frame.Page(
+        nodes=[level(3), level(None), level(4, active=False), level(5, name="on_hand")], page_info=wire.frame.PageInfo(False)
+    )
+    item = wire.stock.Item(id="gid://shopify/InventoryItem/1", sku=" A ", tracked=True, duplicate_sku_count=0, inventory_levels=levels)
     event = counted(TENANT, item, NOW).fact.event
     assert isinstance(event, StockCounted) and event.levels == {"gid://shopify/Location/3": 3} and event.sku == "A"
 

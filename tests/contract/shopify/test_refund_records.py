@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.shopify.outbound.refunds import _about_key
-from adapters.shopify.wire import KeyedError
+from adapters.shopify.wire.refunds import KeyedError
 from engine.adapter import NotYet, Refused
 from engine.errors import UnknownOutcomeError
 from schemas.commands import RecordShopRefund

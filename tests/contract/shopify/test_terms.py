@@ -115,7 +115,7 @@ async def test_a_method_that_nobody_has_mapped_goes_by_its_label_or_waits_where_
     async with shopfront(map_methods=True, maps=Said(method={"STD": "Royal Mail 48"})) as front:
         stock(front.shop, "TEE-RED-M", 10)
         await front.adapter.prepare()
-        assert await perform(front, command(shipping_method="NDD")) == Refused("shipping method NDD is not mapped", "method")
+        assert await perform(front, command(shipping_method="NDD")) == Refused("shipping method NDD is not mapped", "method", "NDD")
         assert not front.shop.orders
         assert (await create(front, command())).shipping_lines[0].title == "Royal Mail 48"
 
@@ -128,7 +128,7 @@ async def test_a_mapped_sku_is_sold_under_its_own_name_and_known_again_by_it():
         assert [one.sku for one in created.lines] == ["T-1"]
         assert events(await look(front, command())) == [created]
         answer = await perform(front, command(order_line(1, "CAP"), order_id="2"))
-        assert answer == Refused("SKU CAP, here ?, unknown in Shopify", "lines.0.sku")
+        assert answer == Refused("SKU CAP, here ?, unknown in Shopify", "lines.0.sku", "CAP")
 
 
 async def test_a_long_address_loses_nothing_and_notes_stay_first():

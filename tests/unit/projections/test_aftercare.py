@@ -122,6 +122,7 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("shipping that nobody paid", LEFT, shop_refund(0, shipping=Money(350, "GBP")), [], ["X50"]),
     ("through a gateway that moves money: finance", LEFT, shop_refund(moved_money=True), [], ["X53"]),
     ("nothing of worth", LEFT, shop_refund(0), [], []),
+    ("goods back, and no money", LEFT, shop_refund(other=Money(-2450, "GBP")), [], []),
     ("a reason that nobody mapped", [*LEFT, shop_refund()], refused("refund_lines", "unmapped: x", "reason", SHOP_REFUND), [], ["X49"]),
     ("somebody refunded there meanwhile", [*LEFT, shop_refund()], refused("refund_lines", "R9 is new", "refund", SHOP_REFUND), [], ["X53"]),
     ("the marketplace will not", [*LEFT, shop_refund()], refused("refund_lines", "no", "", SHOP_REFUND), [], ["X52"]),

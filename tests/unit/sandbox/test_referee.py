@@ -155,9 +155,10 @@ def test_o6_what_is_cancelled_there_is_cancelled_here() -> None:
     desk.accept(order)
     desk.later(120)
     Connector.create(Connector(desk), order)
+    desk.later(60)  # until it is routed to the warehouse
     desk.world.apply("mirakl.operator_cancel", {"order_id": order}, desk.clock.at)
     [finding] = [finding for finding in found(desk) if finding.rule == "O6"]
-    assert finding.subject == order and "still lives" in finding.says and finding.level == "broken"
+    assert finding.subject == order and "still to be packed" in finding.says and finding.level == "broken"
 
 
 def test_o6_what_is_cancelled_here_is_told_there() -> None:

@@ -22,7 +22,7 @@ ANN = DeliveryAddress(
 )
 
 
-def shown(**more: Any) -> wire.Address:
+def shown(**more: Any) -> wire.orders.Address:
     fields: dict[str, Any] = {
         "first_name": "Ann",
         "last_name": "Łukasz-Müller",
@@ -31,11 +31,11 @@ def shown(**more: Any) -> wire.Address:
         "city": "Leeds",
         "zip": "LS1 1AA",
     }
-    return wire.Address(**fields | more)
+    return wire.orders.Address(**fields | more)
 
 
-def kept(address: DeliveryAddress = ANN, key: bytes = KEY) -> wire.MetafieldValue:
-    return wire.MetafieldValue(digest_of_input(key, written(address)[0]))
+def kept(address: DeliveryAddress = ANN, key: bytes = KEY) -> wire.frame.MetafieldValue:
+    return wire.frame.MetafieldValue(digest_of_input(key, written(address)[0]))
 
 
 def test_an_ordinary_address_is_written_as_it_is():
@@ -94,7 +94,7 @@ def test_an_address_has_moved_when_somebody_lives_elsewhere_and_not_when_it_is_w
 
 def test_what_cannot_be_compared_has_not_moved():
     assert not moved(KEY, None, shown(address1="2 Example Street"))
-    assert not moved(KEY, kept(), None) and not moved(KEY, kept(), wire.Address())
+    assert not moved(KEY, kept(), None) and not moved(KEY, kept(), wire.orders.Address())
     assert not moved(KEY, kept(key=digest_key("another")), shown(address1="2 Example Street"))
 
 

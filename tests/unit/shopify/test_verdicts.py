@@ -11,8 +11,8 @@ from adapters.shopify.endpoints import ORDER_CREATE, ORDER_GET
 from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
 
 
-def said(answer: dict[str, Any]) -> wire.Answer:
-    return msgspec.json.decode(msgspec.json.encode(answer), type=wire.Answer)
+def said(answer: dict[str, Any]) -> wire.frame.Answer:
+    return msgspec.json.decode(msgspec.json.encode(answer), type=wire.frame.Answer)
 
 
 def error(code: str | None = None, **more: Any) -> dict[str, Any]:

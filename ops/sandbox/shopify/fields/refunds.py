@@ -35,13 +35,15 @@ def _refunded(refund: Refund, call: Call, asked: dict[str, Any]) -> Any:
 
 def _shipping_lines(refund: Refund, call: Call, asked: dict[str, Any]) -> Any:
     order = _order_of(refund, call)
+    if not refund.shipping_id:
+        return page({}, asked)
     shown = {
         "id": gid("RefundShippingLine", refund.shipping_id),
         "shippingLine": (order, order.shipping_lines[0]),
         "subtotalAmountSet": money(order, refund.shipping),
         "taxAmountSet": money(order, refund.shipping_tax),
     }
-    return page({refund.shipping_id: shown} if refund.shipping_id else {}, asked)
+    return page({refund.shipping_id: shown}, asked)
 
 
 def _adjustments(refund: Refund, call: Call, asked: dict[str, Any]) -> Any:
