@@ -25,12 +25,15 @@ PAGE_EVENTS = 5_000  # some 5 MB at a time
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # of the database's time stamps, which count microseconds
 MICROSECOND = timedelta(microseconds=1)
-NULL, DIGEST = b"\xff\xff\xff\xff", b"\x00\x00\x00\x20"  # lengths: of null, and of a sha256
+NULL = b"\xff\xff\xff\xff"  # instead of a length
+LAST_ROW = b"\xff\xff"
 
-# In the order of what is hashed, so that nearly all of it is one piece of the row as COPY sends it.
+# First what is of one size in every row: the last of it is the size of the rest, which is just what is hashed, as COPY sends it.
 COPY_PAGE = """
-SELECT position, version, recorded_at, occurred_at, schema_version, event_id, correlation_id, causation_id,
-    tenant, stream, type, actor, subject, data, sealed, hash
+SELECT position, version, CASE WHEN octet_length(hash) = 32 THEN hash ELSE decode(repeat('00', 32), 'hex') END,
+    104 + CASE WHEN causation_id IS NULL THEN 0 ELSE 16 END + octet_length(tenant) + octet_length(stream) + octet_length(type)
+        + octet_length(actor) + octet_length(subject) + octet_length(data::text) + coalesce(octet_length(sealed), 0),
+    recorded_at, occurred_at, schema_version, event_id, correlation_id, causation_id, tenant, stream, type, actor, subject, data, sealed
 FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
 """
 
@@ -45,8 +48,8 @@ FROM (SELECT) AS here LEFT JOIN crossdock.heads AS h ON h.tenant = $1
 HASH_AT = "SELECT hash FROM crossdock.events WHERE tenant = $1 AND position = $2"
 
 
-_length = struct.Struct(">i").unpack_from
-_first_two = struct.Struct(">q4xq").unpack_from  # fields of 8 bytes: the second one's length between them
+_head = struct.Struct(">6x8s4x8s4x32s4xi").unpack_from  # of a row: each field after its length, the row after the number of its fields
+HEAD_BYTES = 70
 _two_places = struct.Struct(">qq").pack
 
 
@@ -110,8 +113,8 @@ def link(envelope: Envelope) -> Link:
                     _field(envelope.correlation_id.bytes),
                     _field(envelope.causation_id.bytes if envelope.causation_id else None),
                     *(_field(text.encode()) for text in (envelope.tenant, envelope.stream, tag, envelope.actor, envelope.subject)),
-                    _field(sha256(envelope.data.encode()).digest()),
-                    _field(sha256(envelope.sealed).digest() if envelope.sealed is not None else None),
+                    _field(envelope.data.encode()),
+                    _field(envelope.sealed),
                 )
             )
         ).digest(),
@@ -148,7 +151,7 @@ async def verify(pool: Any, tenant: TenantId, after: int = 0, progress: Callable
             reached = min(verified.position + PAGE_EVENTS, head)
             coming = asyncio.create_task(_page(pool, tenant, reached, head))
             await anyio.lowlevel.checkpoint()  # it sets out before we compute
-            verified = check(_links(page), verified)
+            verified = _follow(page, verified) or check(_links(page), verified)
             if verified.position < reached:
                 raise ChainError(verified.position + 1, "is missing")
             if progress:
@@ -174,24 +177,23 @@ async def _page(pool: Any, tenant: TenantId, after: int, upto: int) -> bytes:
     return b"".join(chunks)
 
 
+def _follow(page: bytes, start: Verified) -> Verified | None:
+    """As `check`, in half the time; None where something is wrong, for `check` to say what."""
+    position, follows, row = start.position, start.hash, 19
+    while page[row : row + 2] != LAST_ROW:
+        place, version, stored, size = _head(page, row)
+        row += HEAD_BYTES + size
+        position += 1
+        follows = sha256(follows + place + version + sha256(page[row - size : row]).digest()).digest()
+        if follows != stored or place != position.to_bytes(8):
+            return None
+    return Verified(position, follows, start.events + position - start.position)
+
+
 def _links(page: bytes) -> Iterator[Link]:
     """What COPY sends: 19 bytes, then each row as the number of its fields (2 bytes) and the fields; and at last a number of -1."""
     row = 19
-    while page[row : row + 2] != b"\xff\xff":
-        data = row + 98  # the first seven fields are of one size each; then causation_id, tenant, stream, type, actor, subject
-        for _ in range(6):
-            [size] = _length(page, data)
-            data += 4 + size if size > 0 else 4
-        [size] = _length(page, data)
-        sealed = data + 4 + size
-        hashed = page[row + 26 : data] + DIGEST + sha256(page[data + 4 : sealed]).digest()
-        [size] = _length(page, sealed)
-        if size < 0:
-            hashed, last = hashed + NULL, sealed + 4
-        else:
-            last = sealed + 4 + size
-            hashed += DIGEST + sha256(page[sealed + 4 : last]).digest()
-        position, version = _first_two(page, row + 6)
-        [size] = _length(page, last)
-        row = last + 4 + size
-        yield Link(position, version, sha256(hashed).digest(), page[last + 4 : row])
+    while page[row : row + 2] != LAST_ROW:
+        place, version, stored, size = _head(page, row)
+        row += HEAD_BYTES + size
+        yield Link(int.from_bytes(place), int.from_bytes(version), sha256(page[row - size : row]).digest(), stored)

@@ -1,8 +1,9 @@
 """Group commit: while one group is on its way, whoever comes gathers in the next.
 
-Nobody works here but the callers themselves: one of those who wait carries the next group.
+A task carries the groups for as long as somebody waits, and ends by itself.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -31,58 +32,36 @@ class GroupCommit(Generic[P, A]):
     ) -> None:
         self._send, self._divides, self._size, self._limit = send, divides, size, limit
         self._queue: deque[_Waiting[P, A]] = deque()  # not yet sent
-        self._carried = False  # one of the callers carries a group, or is about to
-        self._crowded = False  # lately there was more than one caller at a time
+        self._carrier: asyncio.Task[None] | None = None
 
     async def commit(self, parcel: P) -> A:
         """The answer to this parcel. Who is cancelled leaves the queue, or, once the parcel was sent, waits for the answer first."""
         mine: _Waiting[P, A] = _Waiting(parcel)
         self._queue.append(mine)
-        if self._carried:
-            await self._wait(mine)
-        else:
-            self._carried = mine.carries = True
-            if self._crowded:
-                await anyio.lowlevel.cancel_shielded_checkpoint()  # those who were answered just now may have more to bring
-        if mine.carries:
-            await self._carry()
-        assert mine.answer is not None
-        if isinstance(mine.answer, Exception):
-            raise mine.answer
-        return mine.answer
-
-    async def _wait(self, mine: "_Waiting[P, A]") -> None:
-        mine.woken = woken = anyio.Event()
+        if self._carrier is None:
+            self._carrier = asyncio.create_task(self._carry())
         try:
-            await woken.wait()
-        except anyio.get_cancelled_exc_class():
+            return await mine.answer
+        except asyncio.CancelledError:
             if mine in self._queue:
                 self._queue.remove(mine)
-                if mine.carries:
-                    self._hand_over()
             else:
                 with anyio.CancelScope(shield=True):
-                    await woken.wait()
+                    await mine.wait_out()
             raise
 
     async def _carry(self) -> None:
-        group = self._next()
+        group: list[_Waiting[P, A]] = []
         try:
-            await self._answer(group)
+            while self._queue:
+                group = self._next()
+                await self._answer(group)
+                await anyio.lowlevel.checkpoint()  # those who were answered can join the next: a commit costs the same for one more
         finally:
-            self._crowded = len(group) > 1 or bool(self._queue)
-            for waiting in group:
-                if waiting.woken:
-                    waiting.woken.set()
-            self._hand_over()  # last, so that those who were answered can join: a commit costs the same for one more
-
-    def _hand_over(self) -> None:
-        self._carried = bool(self._queue)
-        if self._queue:
-            first = self._queue[0]
-            first.carries = True
-            if first.woken:
-                first.woken.set()
+            self._carrier = None
+            for waiting in (*group, *self._queue):  # some are left where the event loop is closing: nobody else cancels a carrier
+                waiting.abandon()
+            self._queue.clear()
 
     def _next(self) -> "list[_Waiting[P, A]]":
         group = [self._queue.popleft()]
@@ -94,23 +73,53 @@ class GroupCommit(Generic[P, A]):
 
     async def _answer(self, group: "Sequence[_Waiting[P, A]]") -> None:
         try:
-            with anyio.CancelScope(shield=True):  # it goes to its end, whoever is cancelled
-                answers: Sequence[A | Exception] = await self._send([waiting.parcel for waiting in group])
+            answers = await self._send([waiting.parcel for waiting in group])
         except Exception as error:  # noqa: BLE001 - handed to those who wait
             if len(group) > 1 and self._divides(error):
                 for waiting in group:
                     await self._answer([waiting])
-                return
-            answers = [error] * len(group)
-        for waiting, answer in zip(group, answers, strict=True):
-            waiting.answer = answer
+            else:
+                for waiting in group:
+                    waiting.refuse(error)
+        else:
+            for waiting, answer in zip(group, answers, strict=True):
+                waiting.accept(answer)
 
 
 class _Waiting(Generic[P, A]):
-    __slots__ = ("answer", "carries", "parcel", "woken")
+    """A parcel and the answer to it. Futures, not events and scopes: with many callers those cost more than all else here."""
+
+    __slots__ = ("_answered", "_over", "answer", "parcel")
 
     def __init__(self, parcel: P) -> None:
         self.parcel = parcel
-        self.woken: anyio.Event | None = None  # by an answer, or to carry; None: never waited
-        self.answer: A | Exception | None = None
-        self.carries = False  # the group that it is first in
+        self.answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()  # cancelled with its caller
+        self._answered = False
+        self._over: asyncio.Event | None = None  # set with the answer, where the caller was cancelled before
+
+    def accept(self, answer: A) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+        self._end()
+
+    def refuse(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+        self._end()
+
+    def abandon(self) -> None:
+        self.answer.cancel()
+        self._end()
+
+    async def wait_out(self) -> None:
+        """Until it is answered, although the caller was cancelled."""
+        if not self._answered:
+            self._over = asyncio.Event()
+            await self._over.wait()
+        elif not self.answer.cancelled():
+            self.answer.exception()  # nobody will ask for it any more
+
+    def _end(self) -> None:
+        self._answered = True
+        if self._over is not None:
+            self._over.set()

@@ -4,21 +4,25 @@ Borrowing one anew for each append, and planning the same call anew, would cost 
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import anyio
 import asyncpg
 
+from engine.ports import DATABASE_AWAY
+
 KEEP_SECONDS = 0.05  # of the event loop: unused for so long (or twice), it goes back to the pool
 RELEASE_SECONDS = 5.0  # for giving back a connection that may be half open
 
-PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
-PLAN_AS_BEFORE = "RESET plan_cache_mode"
+# Planned once, when nobody knows how long the tables will be: so never by reading one from end to end.
+PLAN_ONCE = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+PLAN_AS_BEFORE = "RESET plan_cache_mode; RESET enable_seqscan"
 
 
 class Line:
-    """One statement, one user at a time. Nothing needs closing: what is not used goes back by itself."""
+    """A few statements of one transaction each, one user at a time. Nothing needs closing: what is not used goes back by itself."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -28,8 +32,19 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self._giving_back: asyncio.Task[None] | None = None
 
-    async def fetch(self, statement: str, *arguments: Any) -> Any:
-        """Rows of the statement, in a transaction of its own."""
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """All rows of the statement."""
+        return await self._ask("fetch", statement, arguments)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
+        """The first row of the statement; None where there is none."""
+        return await self._ask("fetchrow", statement, arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        """The first value of the first row."""
+        return await self._ask("fetchval", statement, arguments)
+
+    async def _ask(self, how: str, statement: str, arguments: Sequence[Any]) -> Any:
         conn, self._kept = self._kept, None
         if conn is None or _is_gone(conn):
             conn, self._uses = await self._pool.acquire(), 0
@@ -37,14 +52,14 @@ class Line:
         try:
             if self._uses == 2:  # for a single one it is not worth the way
                 await conn.execute(PLAN_ONCE)
-            rows = await conn.fetch(statement, *arguments)
+            answer = await getattr(conn, how)(statement, *arguments)
         except BaseException:
             await self._give_back(conn)
             raise
         self._kept, self._used = conn, True
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._look)
-        return rows
+        return answer
 
     def _look(self) -> None:
         self._timer = None
@@ -59,9 +74,13 @@ class Line:
 
     async def _give_back(self, conn: Any) -> None:
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(RELEASE_SECONDS), suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                if self._uses > 1:
-                    await conn.execute(PLAN_AS_BEFORE)
+            try:
+                with anyio.fail_after(RELEASE_SECONDS):
+                    if self._uses > 1:
+                        await conn.execute(PLAN_AS_BEFORE)
+            except DATABASE_AWAY:
+                with suppress(asyncpg.InterfaceError):  # the pool noticed first
+                    conn.terminate()  # cut off in the middle of something: the pool opens another
             await self._pool.release(conn, timeout=RELEASE_SECONDS)
 
 

@@ -26,6 +26,7 @@ from schemas.values import Instant, TenantId
 GROUP_EVENTS = 1_000  # in one commit, unless a single append brings more; larger groups gain nothing
 RESEND_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds of the event loop; a database that restarts is back within these
 RESEND_SECONDS = 15.0  # likewise; after which it is not sent again, and whoever waits is told
+ACTOR = "engine"  # where nobody else is said to have told; migrations/0001_log.sql knows it too
 PAGE_EVENTS = 4_000  # some 2 MB: as fast as larger ones, and small enough for anybody's memory
 
 
@@ -89,13 +90,13 @@ class _Parcel(Struct, frozen=True):
     """An append as it is sent."""
 
     append: Append
+    stream: str
     rows: Sequence[tuple[Any, ...]]  # an event's arguments, in the order of APPEND
 
 
 APPEND = """
-SELECT verdict, first_position, last_position, stream_version, known_event, known_data
+SELECT reached, verdicts, first_positions, last_positions, stream_versions, known_events, known_data
 FROM crossdock.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-ORDER BY append
 """
 
 HEAD = "SELECT position FROM crossdock.heads WHERE tenant = $1"
@@ -183,7 +184,10 @@ class Log:
         When the database goes away the append is sent again, for the event ids tell what had been committed. When it stays away the
         database's own error is raised, and the append may or may not be in the log: append it again.
         """
-        [parcel] = await self._pack([append])
+        if any(fact.personal is not None for fact in append.facts):
+            [parcel] = await self._pack([append])
+        else:
+            parcel = self._packed(append, {})
         verdict = await self._group.commit(parcel)
         if verdict.outcome == "mismatch":
             self._conflicts.inc()
@@ -198,8 +202,7 @@ class Log:
         if not appends:
             return []
         parcels = await self._pack(appends, conn)
-        rows = await conn.fetch(APPEND, *self._arguments(parcels))
-        verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
+        verdicts = _verdicts(parcels, await conn.fetchrow(APPEND, *self._arguments(parcels)))
         self._conflicts.inc(sum(verdict.outcome == "mismatch" for verdict in verdicts))
         return verdicts
 
@@ -208,31 +211,50 @@ class Log:
         self._bell.ring(self.tenant, position)
 
     async def _pack(self, appends: Sequence[Append], conn: Any = None) -> list[_Parcel]:
-        if not all(append.facts for append in appends):
-            raise ValueError("an append brings at least one fact")
         subjects = {codec.clean(fact.subject) for append in appends for fact in append.facts if fact.personal is not None}
         keys = await self._vault.keys_for(subjects, self._clock.now(), conn) if subjects else {}
-        return [_Parcel(append, [self._row(append.stream, fact, keys) for fact in append.facts]) for append in appends]
+        return [self._packed(append, keys) for append in appends]
+
+    def _packed(self, append: Append, keys: Mapping[str, Key]) -> _Parcel:
+        if not append.facts:
+            raise ValueError("an append brings at least one fact")
+        stream = codec.clean(append.stream)
+        return _Parcel(append, stream, [self._row(stream, fact, keys) for fact in append.facts])
 
     def _row(self, stream: str, fact: Fact, keys: Mapping[str, Key]) -> tuple[Any, ...]:
         tag, schema_version, data = codec.encode(fact.event)
         subject, sealed = codec.clean(fact.subject), None
         if fact.personal is not None:
-            sealed = self._vault.seal(keys[subject], codec.clean(stream), fact.event_id, fact.personal)
-        correlation_id, actor = fact.correlation_id or fact.event_id, codec.clean(fact.actor)
-        return fact.event_id, tag, schema_version, data, subject, sealed, fact.occurred_at, correlation_id, fact.causation_id, actor
+            sealed = self._vault.seal(keys[subject], stream, fact.event_id, fact.personal)
+        actor = codec.clean(fact.actor)
+        return fact.event_id, tag, schema_version, data, subject, sealed, fact.occurred_at, fact.correlation_id, fact.causation_id, actor
 
     def _arguments(self, parcels: Sequence[_Parcel]) -> list[Any]:
+        """Of APPEND. A column in which nothing is out of the ordinary is not sent: encoding takes longer than anything else here."""
         appends = [parcel.append for parcel in parcels]
+        fences = [append.fence for append in appends]
+        fenced = any(fences)
+        ids, tags, versions, data, subjects, sealed, occurred, correlations, causes, actors = zip(
+            *[row for parcel in parcels for row in parcel.rows], strict=True
+        )
         return [
             self.tenant,
             self._clock.now(),
-            [codec.clean(append.stream) for append in appends],
-            [len(append.facts) for append in appends],
-            _or_none([append.expected for append in appends]),
-            _or_none([append.fence and append.fence.lease for append in appends]),
-            _or_none([append.fence and append.fence.epoch for append in appends]),
-            *map(_or_none, zip(*(row for parcel in parcels for row in parcel.rows), strict=True)),
+            [parcel.stream for parcel in parcels],
+            None if len(ids) == len(parcels) else [len(append.facts) for append in appends],
+            _unless_all(None, [append.expected for append in appends]),
+            [fence and fence.lease for fence in fences] if fenced else None,
+            [fence and fence.epoch for fence in fences] if fenced else None,
+            ids,
+            tags,
+            _unless_all(1, versions),
+            data,
+            _unless_all("", subjects),
+            _unless_all(None, sealed),
+            occurred,
+            _unless_all(None, correlations),
+            _unless_all(None, causes),
+            _unless_all(ACTOR, actors),
         ]
 
     async def _send(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
@@ -240,21 +262,20 @@ class Log:
         arguments = self._arguments(parcels)
         began = self._clock.monotonic()
         pauses = iter(RESEND_PAUSES)
-        rows = None
-        while rows is None:
+        row = None
+        while row is None:
             try:
-                rows = await self._line.fetch(APPEND, *arguments)
+                row = await self._line.fetchrow(APPEND, *arguments)
             except Exception as error:
                 pause = next(pauses, None)
                 if pause is None or not _is_passing(error) or self._since(began) > RESEND_SECONDS:
                     raise
                 await self._clock.sleep(pause / self._clock.loop_seconds(1.0))  # played fast or not, a database needs its time
         self._seconds.observe(self._since(began))
-        verdicts = [_verdict(parcel, row) for parcel, row in zip(parcels, rows, strict=True)]
-        if reached := max((verdict.last or 0 for verdict in verdicts if verdict.outcome == "appended"), default=0):
+        if reached := row["reached"]:
             self._position.set(reached)
             self._bell.ring(self.tenant, reached)
-        return verdicts
+        return _verdicts(parcels, row)
 
     def _since(self, began: float) -> float:
         """In seconds of the event loop."""
@@ -282,12 +303,14 @@ class Log:
             rows = await conn.fetch(LAST, self.tenant, streams, parts, tag_of(kind), field)
         return {(row["stream"], row["part"]): self._envelope(row) for row in rows}
 
-    async def page(self, after: int, limit: int = PAGE_EVENTS, upto: int | None = None, *, ids: bool = False) -> Page:
+    async def page(
+        self, after: int, limit: int = PAGE_EVENTS, upto: int | None = None, *, ids: bool = False, line: Line | None = None
+    ) -> Page:
         """The next events for a fold, at most `limit` and none after `upto`; with their ids and correlation ids if asked for.
 
         Raises SchemaError if one cannot be read, or is missing. Those that only a newer version of us knows are UnknownEvents.
         """
-        row = await self._fetch(after, after + limit if upto is None else min(after + limit, upto), ids=ids)
+        row = await self._fetch(after, after + limit if upto is None else min(after + limit, upto), ids=ids, line=line)
         return await self._page(row, after, ids=ids)
 
     async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
@@ -318,11 +341,10 @@ class Log:
             with suppress(asyncio.CancelledError, Exception):
                 await coming
 
-    async def _fetch(self, after: int, to: int, *, ids: bool = False) -> Mapping[str, Any]:
-        async with self._pool.acquire() as conn:
-            row: Mapping[str, Any] = await conn.fetchrow(
-                PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT
-            )
+    async def _fetch(self, after: int, to: int, *, ids: bool = False, line: Line | None = None) -> Mapping[str, Any]:
+        row: Mapping[str, Any] = await (line or self._pool).fetchrow(
+            PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT
+        )
         return row
 
     async def _page(self, row: Mapping[str, Any], after: int, *, ids: bool = False) -> Page:
@@ -378,21 +400,24 @@ class Log:
         )
 
 
-def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
-    """A column of nothing is sent as nothing."""
-    return column if column[0] is not None or any(value is not None for value in column) else None
+def _unless_all(value: object, column: Sequence[Any]) -> Sequence[Any] | None:
+    return None if column.count(value) == len(column) else column
 
 
-def _verdict(parcel: _Parcel, row: Mapping[str, Any]) -> Verdict:
-    return Verdict(
-        outcome=row["verdict"],
-        append=parcel.append,
-        first=row["first_position"],
-        last=row["last_position"],
-        version=row["stream_version"],
-        known_event=row["known_event"],
-        known_data=row["known_data"],
-    )
+def _verdicts(parcels: Sequence[_Parcel], row: Mapping[str, Any]) -> list[Verdict]:
+    """The answer of APPEND, told apart."""
+    _, outcomes, firsts, lasts, versions, known_events, known_data = row.values()
+    if outcomes is not None:
+        columns = zip(parcels, outcomes, firsts, lasts, versions, known_events, known_data, strict=True)
+        return [
+            Verdict(outcome=outcome, append=parcel.append, first=first, last=last, version=version, known_event=event, known_data=data)
+            for parcel, outcome, first, last, version, event, data in columns
+        ]
+    verdicts, last = [], row["reached"] - sum(len(parcel.rows) for parcel in parcels)
+    for parcel, version in zip(parcels, versions, strict=True):
+        first, last = last + 1, last + len(parcel.rows)
+        verdicts.append(Verdict(outcome="appended", append=parcel.append, first=first, last=last, version=version))
+    return verdicts
 
 
 def _missing(after: int, upto: int) -> SchemaError:
@@ -411,7 +436,6 @@ def _is_passing(error: Exception) -> bool:
             | asyncpg.LockNotAvailableError()
             | asyncpg.TooManyConnectionsError()
             | asyncpg.InternalClientError()  # its session has just been ended, and it knows only half of it
-            | asyncpg.InternalClientError()
             | OSError()
         ):
             return True

@@ -160,7 +160,9 @@ class Performing:
 
     def _not_seen(self, held: Held, performer: Performer[Any], error: Exception) -> Outcome:
         match error:
-            case ThrottledError() | AuthError() | ErasedError():
+            case ThrottledError(retry_after=seconds):  # of what was looked at: the command's own endpoint is free
+                return self._deferred(held, self._clock.now() + timedelta(seconds=seconds))
+            case AuthError() | ErasedError():
                 return self._troubled(held, performer, error)
             case RejectedError():
                 self._standing.answered()

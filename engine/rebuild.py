@@ -5,9 +5,10 @@ Nothing is decided here and nothing sent: policies are not even handed in.
 
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -19,14 +20,15 @@ from engine.log import Log, Page
 from engine.outbox import Connection
 from engine.ports import DATABASE_AWAY
 from engine.projection import Projection
-from engine.runner import BEGIN, CHUNK, STANDS, Pool, Rows, Table
+from engine.runner import BEGIN, CHUNK, STANDS, Pool, Rows, Table, encode
 from schemas.values import TenantId
 
 S = TypeVar("S", bound=Struct)
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
-UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a seventh of that as JSON
-MOST_BYTES = 128 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a third of that as JSON
+MOST_BYTES = 32 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+LINES = 500  # rows handed to COPY at once
 AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
 SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
 ALONE = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
@@ -40,7 +42,6 @@ class Rebuilt:
     table: str  # in the schema `projections`; gone with the next rebuild of the same projection and tenant
     position: int  # of the last event in it
     rows: int
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ async def rebuild(
                     await anew.fold(page)
                     if progress:
                         progress(page.last, upto)
-            return Rebuilt(shadow.name, upto, *await anew.finish())
+            return Rebuilt(shadow.name, upto, await anew.finish())
         finally:
             if collecting:
                 gc.enable()
@@ -112,67 +113,73 @@ class _Anew(Generic[S]):
     tenant: TenantId
     rows: Rows[S]
     most: int  # bytes packed
-    packed: int = 0  # rows
+    packed: dict[str, bytes] = field(default_factory=dict)  # key -> JSON
     size: int = 0  # of these, in bytes
     written: set[str] = field(default_factory=set)  # keys in the table
+
+    def __post_init__(self) -> None:
+        self.rows.missing = self._unpack
 
     async def fold(self, page: Page) -> None:
         touched = None
         if self.written:
             touched = self.rows.touched(page)
-            back = {key for keys in touched for key in keys if key in self.written} - self.rows.documents.keys()
+            back = self.written.intersection(chain.from_iterable(touched)) - self.rows.documents.keys() - self.packed.keys()
             if back:
                 await self.conn.execute(self.shadow.index, timeout=PATIENCE)
                 await self.rows.load(self.conn, self.shadow, self.tenant, [back])
         self.rows.fold(page, (), touched)
-        if len(self.rows.documents) - self.packed > UNPACKED:
+        if len(self.rows.documents) > UNPACKED:
             self._pack()
             if self.size > self.most:
                 await self._write()
 
-    async def finish(self) -> tuple[int, str]:
-        """Write what is left; how many rows there are, and their digest."""
-        whole = not self.written
-        told = await self._write()
-        return len(self.written), told if whole else await digest(self.conn, self.shadow.name, self.tenant)
+    async def finish(self) -> int:
+        """Write what is left; how many rows there are."""
+        self._pack()
+        await self._write()
+        return len(self.written)
+
+    def _unpack(self, key: str) -> S:
+        text = self.packed.pop(key, None)
+        if text is None:
+            return self.rows.projection.initial(key)
+        self.size -= len(text)
+        return self.rows.decode(text)
 
     def _pack(self) -> None:
-        documents, self.size = self.rows.documents, 0
-        for key in documents:
-            documents[key] = self.rows.json(key)
-            self.size += len(documents[key])
-        self.packed = len(documents)
+        documents, changed, packed = self.rows.documents, self.rows.changed, self.packed
+        for key, document in documents.items():
+            if key in changed:  # else it was only read
+                packed[key] = text = encode(document)
+                self.size += len(text)
+        documents.clear()
 
-    async def _write(self) -> str:
-        """Into the table, and out of memory. Returns the digest of what is there for the first time."""
-        changed = self.rows.changed
-        fresh = sorted(changed.keys() - self.written)
-        told = await _copy(self.conn, self.shadow, self.tenant, self.rows, fresh)
-        for key in fresh:
-            del changed[key]
-        await self.rows.store(self.conn, self.shadow, self.tenant)
-        self.rows.documents.clear()
-        self.packed = self.size = 0
-        self.written.update(fresh)
-        return told
+    async def _write(self) -> None:
+        """All that is packed into the table, and out of memory."""
+        packed, changed = self.packed, self.rows.changed
+        again = [key for key in packed if key in self.written]
+        for start in range(0, len(again), CHUNK):
+            some = again[start : start + CHUNK]
+            texts, positions = [packed.pop(key).decode() for key in some], [changed[key] for key in some]
+            await self.conn.execute(self.shadow.put, self.tenant, some, texts, positions, timeout=PATIENCE)
+        self.written.update(packed)
+        columns = ("tenant", "key", "position", "document")
+        await self.conn.copy_to_table(self.shadow.name, schema_name="projections", columns=columns, source=self._lines(), timeout=PATIENCE)
+        packed.clear()
+        changed.clear()
+        self.size = 0
 
-
-async def _copy(conn: Connection, shadow: Table, tenant: TenantId, rows: Rows[Any], keys: Sequence[str]) -> str:
-    """COPY rows that the table has not got; returns their digest."""
-    found = hashlib.sha256()
-
-    async def lines() -> AsyncIterator[bytes]:
-        for start in range(0, len(keys), CHUNK):
-            chunk = [
-                b"%b\t%d\t%b\n" % (_escaped(key), rows.changed[key], rows.json(key).replace(b"\\", b"\\\\"))
-                for key in keys[start : start + CHUNK]
-            ]
-            found.update(b"".join(chunk))
-            yield b"".join(whose + line for line in chunk)
-
-    whose, columns = _escaped(tenant) + b"\t", ("tenant", "key", "position", "document")
-    await conn.copy_to_table(shadow.name, schema_name="projections", columns=columns, source=lines(), timeout=PATIENCE)
-    return found.hexdigest()
+    async def _lines(self) -> AsyncIterator[bytes]:
+        """What is packed, as COPY reads it, some hundred kB at a time."""
+        whose, changed = _escaped(self.tenant), self.rows.changed
+        lines: list[bytes] = []
+        for key, text in self.packed.items():
+            lines.append(b"%b\t%b\t%d\t%b\n" % (whose, _escaped(key), changed[key], text.replace(b"\\", b"\\\\")))
+            if len(lines) == LINES:
+                yield b"".join(lines)
+                lines.clear()
+        yield b"".join(lines)
 
 
 def _escaped(text: str) -> bytes:

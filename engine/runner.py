@@ -1,7 +1,7 @@
 """Carries folds forward, batch by batch: a batch's rows, its checkpoint and the commands it leads to are committed together."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import ConflictError, SchemaError
+from engine.line import Line
 from engine.log import Log, Page
 from engine.metrics import Metrics
 from engine.outbox import Connection, Intent, issue
@@ -108,18 +109,18 @@ class Rows(Generic[S]):
     """Documents of a projection in memory, and which of them a fold has changed, by which event last."""
 
     projection: Projection[S]
-    documents: dict[str, Any] = field(default_factory=dict)  # key -> document, or its JSON where it was packed
+    documents: dict[str, S] = field(default_factory=dict)  # key -> document
     changed: dict[str, int] = field(default_factory=dict)  # key -> position
 
     def __post_init__(self) -> None:
-        self._decode = msgspec.json.Decoder(self.projection.state).decode
+        self.decode: Callable[[bytes | str], S] = msgspec.json.Decoder(self.projection.state).decode
+        self.missing = self.projection.initial  # makes the document of a key that is not here
 
     def touched(self, page: Page) -> list[tuple[str, ...]]:
         """The keys that each event of a page concerns."""
         keys, found = self.projection.keys, list[tuple[str, ...]]()
         try:
-            for event in page.events:
-                found.append(tuple(keys(event)))  # how far it came tells which event is at fault
+            found.extend(tuple(keys(event)) for event in page.events)  # how far it came tells which event is at fault
         except Exception as error:
             raise self._poison(page, len(found), error) from error
         return found
@@ -129,30 +130,28 @@ class Rows(Generic[S]):
         missing = sorted({key for keys in touched for key in keys} - self.documents.keys())
         for start in range(0, len(missing), CHUNK):
             for key, document in await conn.fetch(table.read, tenant, missing[start : start + CHUNK]):
-                self.documents[key] = self._decode(document)
+                self.documents[key] = self.decode(document)
 
     def fold(self, page: Page, policies: Sequence[Policy[S]] = (), touched: Sequence[Sequence[str]] | None = None) -> list[Intent]:
         """Fold a page; ask the policies about each change, around the one event that made it. `touched`: where it is known already."""
-        keys, initial, evolve, decode = self.projection.keys, self.projection.initial, self.projection.evolve, self._decode
+        keys, evolve, missing = self.projection.keys, self.projection.evolve, self.missing
         documents, changed, intents = self.documents, self.changed, list[Intent]()
         place = -1
         try:
-            for event in page.events:
-                place += 1
+            for place, event in enumerate(page.events):
                 for key in touched[place] if touched else keys(event):
                     was = documents.get(key)
                     if was is None:
-                        was = initial(key)
-                    elif was.__class__ is bytes:
-                        was = decode(was)
+                        was = missing(key)
                     now = evolve(was, event)
                     if now is was or now == was:
                         continue
                     documents[key] = now
                     changed[key] = page.after + 1 + place
-                    for policy in policies:
-                        for command in policy(was, now):
-                            intents.append(Intent(command, page.event_ids[place], changed[key], page.correlation_ids[place]))
+                    if policies:
+                        asked = (command for policy in policies for command in policy(was, now))
+                        cause, story = page.event_ids[place], page.correlation_ids[place]
+                        intents.extend(Intent(command, cause, changed[key], story) for command in asked)
         except Exception as error:
             raise self._poison(page, place, error) from error
         return intents
@@ -163,8 +162,7 @@ class Rows(Generic[S]):
         return SchemaError(f"{self.projection.name} cannot fold the {tag} at position {page.after + 1 + place}: {type(error).__name__}")
 
     def json(self, key: str) -> bytes:
-        document = self.documents[key]
-        return document if isinstance(document, bytes) else encode(document)
+        return encode(self.documents[key])
 
     def arrays(self) -> Iterator[tuple[list[str], list[str], list[int]]]:
         """Keys, documents and positions of what was changed, some thousand at a time; the first of them may be empty."""
@@ -212,11 +210,15 @@ class _Carrier(Generic[S]):
     clock: Clock | None
     limit: int
     stands: tuple[int, int] | None = None  # position and swaps; None: to be looked up
+    line: Line = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.line = Line(self.pool)
 
     async def advance(self) -> Page | None:
         """The batch that was folded; None where another worker is at it."""
         stands, self.stands = self.stands or await self._look_up(), None
-        page = await self.log.page(stands[0], self.limit, ids=bool(self.policies))
+        page = await self.log.page(stands[0], self.limit, ids=bool(self.policies), line=self.line)
         if not page.events or await self._fold(page, stands[1]):
             self.stands = (page.last, stands[1])
             return page
@@ -233,12 +235,12 @@ class _Carrier(Generic[S]):
         """Fold and commit a page; False: somebody moved the checkpoint, or is moving it."""
         table, rows, tenant = Table(self.projection.name), Rows(self.projection), self.log.tenant
         touched = rows.touched(page)
-        await rows.load(self.pool, table, tenant, touched)
+        await rows.load(self.line, table, tenant, touched)
         intents = rows.fold(page, self.policies, touched)
         first, *more = rows.arrays()
         move = (table.move, tenant, *first, self.projection.name, page.after, swaps, page.last, bool(intents))
         if not intents and not more:
-            return await self.pool.fetchval(*move) is not None
+            return await self.line.fetchval(*move) is not None
         issued = 0
         async with self.pool.acquire() as conn, conn.transaction():
             if await conn.fetchval(*move) is None:

@@ -419,12 +419,13 @@ def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, 
 @main.command()
 @click.option("--database", default="", metavar="URL", help="Measure this Postgres instead of one brought along.")
 @click.option("--quick", is_flag=True, help="Fewer events and shorter runs: for a look, not for a figure.")
+@click.option("--only", multiple=True, type=click.Choice(["append", "project", "replay", "dispatch", "torture"]), help="Only this part.")
 @as_json
-def bench(database: str, quick: bool, as_json: bool) -> None:
+def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Measure log, replay and dispatch as ratios to the raw limits of this machine, in the same run."""
     from ops.bench import main as work  # noqa: PLC0415
 
-    run(work(database, quick=quick, as_json=as_json))
+    run(work(database, quick=quick, only=only, as_json=as_json))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

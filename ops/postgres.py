@@ -25,8 +25,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
@@ -53,6 +54,7 @@ SETTINGS = {
     "log_min_error_statement": "panic",  # a failing statement, and the details of its failure, would take
     "log_error_verbosity": "terse",  # what it was about into the log
 }
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -67,16 +69,17 @@ class InUseError(EmbeddedError):
 class EmbeddedPostgres:
     """One directory's server, running between `start` and `stop`. Start it from the main thread: it is stopped when that thread ends.
 
-    `durable=False` is for tests: a crash of the machine may ruin the cluster.
+    `durable=False` is for tests: a crash of the machine may ruin the cluster. `environment` is given to the server besides its own.
     """
 
-    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+    def __init__(self, directory: Path, *, durable: bool = True, environment: Mapping[str, str] = NO_ENVIRONMENT) -> None:
         self.directory = directory.resolve()
         self._cluster = self.directory / "cluster"
         self.socket = _socket_directory(self.directory)  # the directory where it listens
         self._name = f"crossdock-{_digest(self.directory)}"  # in the command line of each of the server's processes
         self._settings = SETTINGS | ({} if durable else NOT_DURABLE)
         self._lock: IO[str] | None = None
+        self._environment = environment
         self._server: subprocess.Popen[bytes] | None = None
         self._user = _User.current()
 
@@ -262,7 +265,7 @@ class EmbeddedPostgres:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **self._environment},
             start_new_session=True,
         )
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from engine.chain import verify as verify_chain
 from engine.errors import StartupError
-from engine.rebuild import compare, discard, rebuild, swap
+from engine.rebuild import compare, digest, discard, rebuild, swap
 from engine.runner import ensure_tables
 from ops.database import Opened, open_log
 from ops.report import out, print_json
@@ -65,7 +65,9 @@ async def replay(
 
 async def _replay_one(opened: Opened, projection: Any, upto: int | None, *, verifying: bool, swapping: bool, told: Told) -> dict[str, Any]:
     rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=told)
-    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": rebuilt.digest}
+    async with opened.pool.acquire() as conn:
+        told_apart_by = await digest(conn, rebuilt.table, opened.log.tenant)
+    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": told_apart_by}
     if verifying:
         found = await compare(opened.pool, opened.log, projection, rebuilt)
         result |= {"position": found.position, "live_digest": found.live, "digest": found.rebuilt, "equal": found.live == found.rebuilt}

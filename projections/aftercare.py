@@ -109,6 +109,7 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     parcels: dict[ShopId, dict[LineId, int]] = {}  # confirmed by Shopify
     cancelations: dict[str, Gone] = {}
     refunds: dict[str, Gone] = {}
+    staying: dict[LineId, int] = {}  # units that were paid back and will not follow
     shop_refunds: dict[ShopId, ShopRefund] = {}
     returns: dict[str, Return] = {}
     shop_returns: dict[ShopId, ShopReturn] = {}
@@ -201,7 +202,8 @@ def _pushed(row: Aftercare, event: RefundPushed | UnitsGivenUp) -> Aftercare:
     shop_refunds = row.shop_refunds | ({ShopId(event.refund): replace(refund, pushed=True)} if refund else {})
     nowhere = _unseen(row)
     if isinstance(event, RefundPushed):
-        return replace(row, shop_refunds=shop_refunds, refunds=_ours(row.refunds, event.refunds, nowhere))
+        staying = row.staying | {line: row.staying.get(line, 0) + units for line, units in event.not_to_ship.items()}
+        return replace(row, shop_refunds=shop_refunds, refunds=_ours(row.refunds, event.refunds, nowhere), staying=staying)
     return replace(row, shop_refunds=shop_refunds, cancelations=_ours(row.cancelations, event.cancelations, nowhere))
 
 

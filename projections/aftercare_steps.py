@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from projections.aftercare import Aftercare, Gone, ShopRefund
-from projections.allocation import everything, share
+from projections.allocation import everything, parted, share
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
 from projections.rules import Channel, hours
@@ -69,7 +69,7 @@ def _cancelled_in_the_shop(row: Aftercare, channel: Channel) -> Iterator[Command
         return
     lines = everything(row)
     if lines and not any(step.startswith("refund_lines:") for step in row.under_way - {f"refund_lines:{CANCEL}"}):
-        yield _refund(row, CANCEL, "cancel", lines, not_to_ship=True)
+        yield _refund(row, CANCEL, "cancel", lines)
 
 
 def _push(row: Aftercare, channel: Channel, refund: ShopRefund) -> Iterator[Command]:
@@ -81,15 +81,25 @@ def _push(row: Aftercare, channel: Channel, refund: ShopRefund) -> Iterator[Comm
     unshipped = all(unit.restock == "CANCEL" for unit in refund.seen.lines) and bool(refund.seen.lines) and row.state not in GONE
     reason = refund.seen.reason or ("cancel" if unshipped else "refund")
     if paid(row):
-        yield _refund(row, refund.seen.refund, reason, shared.lines, not_to_ship=unshipped)
+        yield _refund(row, refund.seen.refund, reason, shared.lines)
     elif shared.lines == everything(row):
         yield CancelOrder(channel=row.channel, order_id=row.order_id)
     elif channel.rules.partial_cancelation:
         yield CancelUnits(**_money_back(row, refund.seen.refund, reason, shared.lines), known=tuple(sorted(row.cancelations)))
 
 
-def _refund(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...], *, not_to_ship: bool) -> RefundLines:
-    return RefundLines(**_money_back(row, began, reason, lines), known=tuple(sorted(row.refunds)), not_to_ship=not_to_ship)
+def _refund(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...]) -> RefundLines:
+    """With the units that have not been packed told apart: these will not follow."""
+    parts = tuple(part for line in lines for part in parted(line, _unpacked(row, line.line_id)))
+    return RefundLines(**_money_back(row, began, reason, parts), known=tuple(sorted(row.refunds)))
+
+
+def _unpacked(row: Aftercare, line: LineId) -> int:
+    """Units of a line that were sold and are still in the house, and might leave it."""
+    if row.state in GONE or line not in row.sold:
+        return 0
+    off = sum(gone.quantity for gone in row.cancelations.values() if gone.line == line)
+    return row.sold[line].quantity - off - row.staying.get(line, 0) - row.packed.get(line, 0)
 
 
 def _money_back(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...]) -> dict[str, Any]:
@@ -120,19 +130,28 @@ def to_record(row: Aftercare) -> dict[str, Gone]:
 
 def _record(row: Aftercare, name: str, gone: Gone) -> RecordShopRefund:
     assert row.shop_order is not None
-    sold = row.sold.get(gone.line)
-    unpacked = (sold.quantity if sold else 0) - row.packed.get(gone.line, 0)
-    in_the_house = gone.quantity > 0 and unpacked >= gone.quantity
+    units, restock = _goods(row, name, gone)
     return RecordShopRefund(
         channel=row.channel,
         order_id=row.order_id,
         shop_order=row.shop_order,
         mirrors=name,
-        lines={gone.line: gone.quantity} if gone.quantity > 0 else {},
-        restock="CANCEL" if in_the_house else "NO_RESTOCK",
+        lines=units,
+        restock=restock,
         amount=worth(row, gone),
         shipping=_with_taxes(row, gone.shipping, gone.shipping_taxes),
     )
+
+
+def _goods(row: Aftercare, name: str, gone: Gone) -> tuple[dict[LineId, int], str]:
+    """The units of it in Shopify, and whether they go back on the shelf. While the line is still to be shipped, a refund is money only:
+    taking its units off the order would keep them from leaving.
+    """
+    sold = row.sold.get(gone.line)
+    unpacked = (sold.quantity if sold else 0) - row.packed.get(gone.line, 0)
+    if gone.quantity <= 0 or (name in row.refunds and row.lines.get(gone.line) == "SHIPPING"):
+        return {}, "NO_RESTOCK"
+    return {gone.line: gone.quantity}, "CANCEL" if unpacked >= gone.quantity else "NO_RESTOCK"
 
 
 def worth(row: Aftercare, gone: Gone) -> Money:

@@ -79,6 +79,27 @@ def share(row: Aftercare, refund: ShopRefundSeen) -> Share:
     return Share(lines=tuple(part for part in shipping.values() if part.amount.minor or part.shipping_amount.minor or part.quantity))
 
 
+def parted(part: LineRefund, unpacked: int) -> tuple[LineRefund, ...]:
+    """A refund of units of which so many have not been packed: these will not follow, the others have left."""
+    stay = min(part.quantity, max(0, unpacked))
+    if stay in (0, part.quantity):
+        return (replace(part, not_to_ship=stay > 0),)
+    minor = part.amount.minor * stay // part.quantity
+    staying = replace(
+        part,
+        quantity=stay,
+        amount=Money(minor, part.amount.currency),
+        shipping_amount=part.shipping_amount * 0,
+        taxes=_of(part.taxes, minor, part.amount.minor),
+        shipping_taxes=(),
+        not_to_ship=True,
+    )
+    rest = replace(
+        part, quantity=part.quantity - stay, amount=part.amount - staying.amount, taxes=_less(part.taxes, staying.taxes), not_to_ship=False
+    )
+    return staying, rest
+
+
 def _living(row: Aftercare) -> dict[LineId, OrderLine]:
     return {line_id: line for line_id, line in row.sold.items() if row.lines.get(line_id) not in ("REFUSED", "CANCELED")}
 

@@ -21,7 +21,7 @@ from schemas.commands import (
     SignalOnOrder,
 )
 from schemas.events import Event, tag_of
-from schemas.events.aftercare import RefundSeen, UnitsCanceled
+from schemas.events.aftercare import RefundPushed, RefundSeen, UnitsCanceled
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
@@ -145,6 +145,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     cancelled_by_us: bool = False
     reference_set: bool = False
     canceled: dict[str, tuple[LineId, int]] = {}  # the marketplace's cancelation -> line and units
+    staying: dict[LineId, int] = {}  # units that were paid back at our word and will not follow
     paid_back: dict[str, tuple[LineId, int]] = {}  # the marketplace's refund -> line and minor units of its price
     parcels: dict[ShopId, Parcel] = {}
     shipped: bool = False  # we told the marketplace that the whole order left
@@ -165,8 +166,12 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def owed(self) -> dict[LineId, int]:
-        """Units of each line that were sold and not canceled since."""
-        units = {line.line_id: line.quantity for line in self.wanted}
+        """Units of each line that were sold and are to leave, or have left: not canceled since, nor paid back instead."""
+        over = ("REFUNDED", "CLOSED") if self.state == "SHIPPING" else ()  # lines that the marketplace's own people paid back meanwhile
+        units = {line.line_id: line.quantity for line in self.wanted if self.lines.get(line.line_id) not in over}
+        for line, units_ in self.staying.items():
+            if line in units:
+                units[line] -= units_
         for line, canceled in self.canceled.values():
             if line in units:
                 units[line] -= canceled
@@ -208,8 +213,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def called_off(self) -> bool:
-        """Dead, or paid back line by line before the marketplace was told of any parcel."""
-        if self.dead or self.shipped or any(parcel.told for parcel in self.parcels.values()):
+        """Dead, or closed because it was paid back line by line before the marketplace was told of any parcel."""
+        if self.dead or self.state not in GONE or self.shipped or any(parcel.told for parcel in self.parcels.values()):
             return self.dead
         back: dict[LineId, int] = {}
         for line, minor in self.paid_back.values():
@@ -337,6 +342,11 @@ def _canceled(order: Order, event: UnitsCanceled) -> Order:
     return replace(order, canceled=order.canceled | {event.cancelation: (event.line_id, event.quantity)})
 
 
+def _paid_back(order: Order, event: RefundPushed) -> Order:
+    staying = {line: order.staying.get(line, 0) + units for line, units in event.not_to_ship.items()}
+    return replace(order, staying=order.staying | staying) if staying else order
+
+
 def _refunded(order: Order, event: RefundSeen) -> Order:
     return replace(order, paid_back=order.paid_back | {event.refund: (event.line_id, event.amount.minor)})
 
@@ -386,6 +396,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     TrackingCorrected: _corrected,
     UnitsCanceled: _canceled,
     RefundSeen: _refunded,
+    RefundPushed: _paid_back,
     ShopOrderHeld: lambda order, _: replace(order, on_hold=True),
     ShopOrderReleased: lambda order, _: replace(order, on_hold=False),
     ShopOrderCancelled: lambda order, _: replace(order, cancelled_by_us=True),

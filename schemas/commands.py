@@ -181,6 +181,7 @@ class LineRefund(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     quantity: int = 0
     taxes: tuple[Tax, ...] = ()
     shipping_taxes: tuple[Tax, ...] = ()
+    not_to_ship: bool = False  # excluded_from_shipment: these units will not follow
 
 
 class _MoneyBack(LookFirst, _OrderCommand, frozen=True):
@@ -204,8 +205,6 @@ class CancelUnits(_MoneyBack, tag="cancel_units"):
 
 class RefundLines(_MoneyBack, tag="refund_lines"):
     """Give the buyer money back. Mirakl OR28, which does it again whenever it is asked again."""
-
-    not_to_ship: bool = False  # excluded_from_shipment: the units will not follow
 
 
 class AnswerReturn(StateGuarded, _OrderCommand, tag="answer_return"):

@@ -21,6 +21,7 @@ from tests.contract.clients.install import INSTALLERS
 
 PACKAGES = {  # program: the Debian packages it comes in
     "promtool": "prometheus",
+    "chromium": "chromium",
     "node-clients": "nodejs npm",  # and the npm registry, once
     "python-clients": "python3-venv",  # and the Python package index, once
 }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -33,8 +34,9 @@ class Client:
     sightings: Sightings = field(default_factory=Sightings)
 
     def __post_init__(self) -> None:
-        self._orders = Together(self._orders_of, ASKED_TOGETHER)
-        self._returns = Together(self._returns_of, ASKED_TOGETHER)
+        target = self.http.target
+        self._orders = Together(self._orders_of, ASKED_TOGETHER, target=target, code=self.list_orders.code)
+        self._returns = Together(self._returns_of, ASKED_TOGETHER, target=target, code=LIST_RETURNS.code)
 
     async def send(self, endpoint: Endpoint, *, query: Query = (), json: Any = None, expect: Expect, **more: Any) -> Reply:
         """One call; `json` is encoded. Raises AdapterError."""
@@ -68,9 +70,9 @@ class Client:
         reply = await self.send(self.list_orders, query=whole, expect="json")
         return self.read(self.list_orders, reply, wire.OrderPage), reply
 
-    async def order(self, order_id: str) -> wire.Order | None:
-        """One order as it stands now; those who ask at the same time are asked for together. None: it is not listed."""
-        raw = await self._orders.find(order_id)
+    async def order(self, order_id: str, asker: UUID) -> wire.Order | None:
+        """One order as it stands now, for a command. None: it is not listed. Raises AdapterError, as `Together.find`."""
+        raw = await self._orders.find(order_id, asker)
         return None if raw is None else self._order(raw)
 
     def seen(self, order_id: str) -> wire.Order | None:
@@ -81,16 +83,16 @@ class Client:
         except msgspec.ValidationError:
             return None
 
-    async def once(self, order_id: str, holds: Callable[[wire.Order], bool]) -> wire.Order | None:
+    async def once(self, order_id: str, asker: UUID, holds: Callable[[wire.Order], bool]) -> wire.Order | None:
         """An order of which that holds, which once true stays so: it may be known without a call. None: it does not hold now."""
         if (seen := self.seen(order_id)) is not None and holds(seen):
             return seen
-        order = await self.order(order_id)
+        order = await self.order(order_id, asker)
         return order if order is not None and holds(order) else None
 
-    async def return_of(self, return_id: str) -> wire.Return | None:
+    async def return_of(self, return_id: str, asker: UUID) -> wire.Return | None:
         """One return as it stands now, as `order`."""
-        raw = await self._returns.find(return_id)
+        raw = await self._returns.find(return_id, asker)
         return None if raw is None else self._read(LIST_RETURNS, _UNKNOWN, raw, wire.Return)
 
     def _order(self, raw: bytes) -> wire.Order:

@@ -1,65 +1,61 @@
-"""Questions that wait for the same slow endpoint are asked in one call."""
+"""Questions that wait for the same slow endpoint are asked in one call, and only the first of them waits: the others come back."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
+from uuid import UUID
 
-import anyio
-
-from engine.errors import AdapterError
+from engine.errors import ThrottledError
 
 V = TypeVar("V")
 
-
-class _Question(Generic[V]):
-    """Somebody who waits for the answer about one id."""
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self.answer: V | None = None
-        self.error: AdapterError | None = None
-        self.answered = False
+COME_BACK = 2.0  # seconds after which the answer may be there
+KEPT = 1_000  # answers that nobody has come for; a command that was given up never does
 
 
 class Together(Generic[V]):
     """`ask` makes the call. It is handed a function that names the ids, to be called when the limiter lets the call go: whoever came while
-    it waited is asked for with it, up to `most` in a call.
+    it waited is asked for with it, up to `most` in a call. So one place of the dispatcher is enough for all that wait.
     """
 
-    def __init__(self, ask: Callable[[Callable[[], Sequence[str]]], Awaitable[Mapping[str, V]]], most: int) -> None:
-        self._ask, self._most = ask, most
-        self._waiting: list[_Question[V]] = []
-        self._calling = anyio.Lock()
+    def __init__(
+        self, ask: Callable[[Callable[[], Sequence[str]]], Awaitable[Mapping[str, V]]], most: int, *, target: str, code: str
+    ) -> None:
+        self._ask, self._most, self._target, self._code = ask, most, target, code
+        self._waiting: dict[UUID, str] = {}
+        self._answers: OrderedDict[UUID, V | None] = OrderedDict()
+        self._calling = False
 
-    async def find(self, identity: str) -> V | None:
-        """What is said of this id, asked for after this was called; None: nothing is. Raises AdapterError."""
-        mine = _Question[V](identity)
-        self._waiting.append(mine)
+    async def find(self, identity: str, asker: UUID) -> V | None:
+        """What is said of this id, read after `asker` first asked; None: nothing is. Each answer is given once.
+
+        Raises AdapterError: a ThrottledError where it is being asked for, with others or for somebody else.
+        """
+        if asker in self._answers:
+            return self._answers.pop(asker)
+        self._waiting[asker] = identity
+        if self._calling:
+            raise ThrottledError("is asked for with others", retry_after=COME_BACK, target=self._target, endpoint=self._code)
+        self._calling = True
         try:
-            async with self._calling:
-                if not mine.answered:
-                    await self._call()
+            await self._call(asker, identity)
         finally:
-            if mine in self._waiting:  # cancelled
-                self._waiting.remove(mine)
-        if mine.error is not None:
-            raise mine.error
-        return mine.answer
+            self._calling = False
+            self._waiting.pop(asker, None)
+        return self._answers.pop(asker)
 
-    async def _call(self) -> None:
-        """One call for those who wait. When it is cancelled, the next of them makes it again."""
-        asked: list[_Question[V]] = []
+    async def _call(self, first: UUID, identity: str) -> None:
+        asked = {first: identity}
 
         def leaves() -> Sequence[str]:
-            asked[:] = self._waiting[: self._most]
-            return list(dict.fromkeys(question.identity for question in asked))
+            others = ((asker, wanted) for asker, wanted in self._waiting.items() if asker != first)
+            asked.update(islice(others, self._most - 1))
+            return list(dict.fromkeys(asked.values()))
 
-        error: AdapterError | None = None
-        found: Mapping[str, V] = {}
-        try:
-            found = await self._ask(leaves)
-        except AdapterError as failure:
-            error = failure
-        for question in asked or self._waiting[: self._most]:
-            question.answer, question.error, question.answered = found.get(question.identity), error, True
-            if question in self._waiting:
-                self._waiting.remove(question)
+        found = await self._ask(leaves)
+        for asker, wanted in asked.items():
+            self._waiting.pop(asker, None)
+            self._answers[asker] = found.get(wanted)
+        while len(self._answers) > KEPT:
+            self._answers.popitem(last=False)

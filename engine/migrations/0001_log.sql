@@ -114,8 +114,8 @@ grant select, insert, update, delete on crossdock.leases, crossdock.cursors, cro
 --   recorded_at, occurred_at                      8 bytes each: microseconds since 2000-01-01 00:00 UTC
 --   schema_version                                4
 --   event_id, correlation_id, causation_id        16 each; the last may be null
---   tenant, stream, type, actor, subject          UTF-8
---   sha256(data), sha256(sealed)                  32 each; the last may be null
+--   tenant, stream, type, actor, subject, data    UTF-8
+--   sealed                                        as it is; may be null
 create function crossdock.content(
     p_recorded_at timestamptz,
     p_occurred_at timestamptz,
@@ -135,31 +135,29 @@ returns bytea
 language sql
 stable
 as $$
-    select '\x00000008'::bytea || timestamptz_send(p_recorded_at)
-        || '\x00000008'::bytea || timestamptz_send(p_occurred_at)
+    -- The binary format of an array is 20 bytes, then its elements as COPY writes them: fewer steps than field by field.
+    select substring(array_send(array[p_recorded_at, p_occurred_at]) from 21)
         || '\x00000004'::bytea || int4send(p_schema_version)
-        || '\x00000010'::bytea || uuid_send(p_event_id)
-        || '\x00000010'::bytea || uuid_send(p_correlation_id)
-        || coalesce('\x00000010'::bytea || uuid_send(p_causation_id), '\xffffffff'::bytea)
-        || int4send(octet_length(p_tenant)) || convert_to(p_tenant, 'UTF8')
-        || int4send(octet_length(p_stream)) || convert_to(p_stream, 'UTF8')
-        || int4send(octet_length(p_type)) || convert_to(p_type, 'UTF8')
-        || int4send(octet_length(p_actor)) || convert_to(p_actor, 'UTF8')
-        || int4send(octet_length(p_subject)) || convert_to(p_subject, 'UTF8')
-        || '\x00000020'::bytea || sha256(convert_to(p_data, 'UTF8'))
-        || coalesce('\x00000020'::bytea || sha256(p_sealed), '\xffffffff'::bytea)
+        || substring(array_send(array[p_event_id, p_correlation_id, p_causation_id]) from 21)
+        || substring(array_send(array[
+            convert_to(p_tenant, 'UTF8'), convert_to(p_stream, 'UTF8'), convert_to(p_type, 'UTF8'), convert_to(p_actor, 'UTF8'),
+            convert_to(p_subject, 'UTF8'), convert_to(p_data, 'UTF8'), p_sealed
+        ]) from 21)
 $$;
 
 -- ---------------------------------------------------------------- the only way in
 
 -- Appends a group of appends, each all or nothing and each with a verdict of its own, in the order given; a later one sees what an
--- earlier one added. An append is a run of `p_counts` events for one stream.
+-- earlier one added. An append is a run of `p_counts` events for one stream; null: one event each.
 --
 --   appended   first_position .. last_position of what was new in it; stream_version after it
 --   duplicate  every event of it is in the log already; the positions of its first and last; nothing was added
 --   mismatch   known_event is in the log at first_position with another body, known_data; nothing was added
 --   conflict   the stream is at stream_version, not at p_expected (null: any); nothing was added
 --   fenced     the lease is no longer at p_epochs (null lease: none asked); nothing was added
+--
+-- The answer is one row of columns with an element for each append. Where all were appended whole, verdicts and all columns but
+-- stream_versions are null; reached is the position of the last event.
 --
 -- Events that are known already are left out one by one, and p_expected holds for what remains. Known means the same event_id; its body
 -- is type, data and sealed. A stored body of an older schema_version is the same fact told the old way, and one sealed under a
@@ -179,23 +177,22 @@ create function crossdock.append_events(
     -- one element an event, append by append
     p_event_ids uuid[],
     p_types text[],
-    p_schema_versions integer[],
+    p_schema_versions integer[],  -- null: 1
     p_data text[],
-    p_subjects text[],
+    p_subjects text[],  -- null: ''
     p_sealed bytea[],
     p_occurred_at timestamptz[],
-    p_correlation_ids uuid[],
+    p_correlation_ids uuid[],  -- null, as a whole or one by one: the event begins a story, and this is its own id
     p_causation_ids uuid[],
-    p_actors text[]
-)
-returns table (
-    append integer,  -- 1, 2, 3
-    verdict text,
-    first_position bigint,
-    last_position bigint,
-    stream_version bigint,
-    known_event uuid,
-    known_data text
+    p_actors text[],  -- null: engine
+    -- the answer
+    out reached bigint,  -- position of the last event appended; null: none was
+    out verdicts text[],
+    out first_positions bigint[],
+    out last_positions bigint[],
+    out stream_versions bigint[],
+    out known_events uuid[],
+    out known_data text[]
 )
 language plpgsql
 security definer
@@ -206,133 +203,174 @@ as $$
 declare
     c_appends constant integer := cardinality(p_streams);
     c_events constant integer := cardinality(p_event_ids);
+    v_locked boolean;
     v_head bigint;
     v_hash bytea;
+    v_content bytea;
+    v_contents bytea[];  -- event -> sha256(content)
+    v_owners integer[];  -- event -> its append; null: the same
+    v_places integer[];  -- event -> its place in that append; null: 1
+    v_plain boolean;  -- no id and no stream comes twice
+    v_before bigint[];  -- append -> the version of its stream before any of this
     v_fenced boolean[];  -- append -> its lease is lost; null where no append asks for a lease
-    v_first integer[];  -- append -> the first append here for the same stream
-    v_version bigint[];  -- that first append -> the version of the stream so far
-    v_familiar boolean;  -- some id is in the log already, or comes twice
+    v_familiar boolean;  -- some id is in the log already
     v_same integer[];  -- event -> the first event here with the same id
     v_position bigint[];  -- that first event -> where the id is in the log so far
     v_matches boolean[];  -- event -> the log has it with this body; null: the log has not got it
     v_twin integer[];  -- that first event -> the one of its id that was taken here
-    v_taken integer[] := '{}';  -- place -> event
-    v_owners integer[] := '{}';  -- event -> its append
+    v_first integer[];  -- append -> the first append here for the same stream
+    v_version bigint[];  -- that first append -> the version of the stream so far
+    v_taken integer[];  -- place in the log, after the head -> event; null: all, in their order
     v_versions bigint[] := '{}';  -- place -> version
+    v_hashes bytea[] := '{}';  -- place -> hash
     v_place integer := 0;  -- how many were taken
     v_mark integer;  -- of them, before this append
     v_event integer := 0;  -- the last event of the append before this one
     v_stream integer;
     v_id integer;
-    v_contents bytea[] := '{}';  -- event -> sha256(content)
-    v_data json[];  -- event -> its data
-    v_hashes bytea[] := '{}';  -- place -> hash
 begin
     if c_events = 0 then
         return;
     end if;
 
-    -- The short way, for one event that was never heard of and whose stream is where it was expected. So it is nearly always, and then the
-    -- round trip is what counts. Whatever is not so goes the long way, from the beginning.
-    if c_events = 1 and p_leases is null then
-        v_hash := sha256(crossdock.content(
-            p_recorded_at, p_occurred_at[1], p_schema_versions[1], p_event_ids[1], p_correlation_ids[1], p_causation_ids[1], p_tenant,
-            p_streams[1], p_types[1], p_actors[1], p_subjects[1], p_data[1], p_sealed[1]
+    -- The short way, for one event that was never heard of, whose lease holds and whose stream is where it was expected. So it is nearly
+    -- always, and then the round trip is what counts. Whatever is not so goes the long way, from the beginning.
+    if c_events = 1 and c_appends = 1 then
+        v_content := sha256(crossdock.content(
+            p_recorded_at, p_occurred_at[1], coalesce(p_schema_versions[1], 1), p_event_ids[1], coalesce(p_correlation_ids[1], p_event_ids[1]),
+            p_causation_ids[1], p_tenant, p_streams[1], p_types[1], coalesce(p_actors[1], 'engine'), coalesce(p_subjects[1], ''), p_data[1], p_sealed[1]
         ));
-        perform pg_advisory_xact_lock(hashtextextended(p_tenant, 0));
-        select
-            h.position + 1, s.version + 1, sha256(h.hash || int8send(h.position + 1) || int8send(s.version + 1) || v_hash)
-        into first_position, stream_version, v_hash
-        from crossdock.heads h
-        cross join lateral (
-            select coalesce((
-                select e.version from crossdock.events e
-                where e.tenant = p_tenant and e.stream = p_streams[1]
-                order by e.version desc limit 1
-            ), 0) as version
-            offset 0
-        ) s
-        where h.tenant = p_tenant
-            and s.version = coalesce(p_expected[1], s.version)
-            and (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[1]) is null;
-        if found then
-            insert into crossdock.events (
+        v_locked := pg_advisory_xact_lock(hashtextextended(p_tenant, 0)) is not null;
+        if p_leases is not null then
+            v_locked := p_leases[1] is null or p_epochs[1] is not distinct from (
+                select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[1] for share
+            );
+        end if;
+        if v_locked then
+            with head as (
+                update crossdock.heads h
+                set position = h.position + 1,
+                    hash = sha256(h.hash || int8send(h.position + 1) || int8send(s.version + 1) || v_content)
+                from (
+                    select coalesce((
+                        select e.version from crossdock.events e
+                        where e.tenant = p_tenant and e.stream = p_streams[1]
+                        order by e.version desc limit 1
+                    ), 0) as version
+                    offset 0
+                ) s
+                where h.tenant = p_tenant
+                    and s.version = coalesce(p_expected[1], s.version)
+                    and (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[1]) is null
+                returning h.position, h.hash, s.version + 1 as version
+            )
+            insert into crossdock.events as e (
                 tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
                 occurred_at, recorded_at, correlation_id, causation_id, actor, hash
             )
-            values (
-                p_tenant, first_position, p_streams[1], stream_version, p_event_ids[1], p_types[1], p_schema_versions[1],
-                p_data[1]::json, p_subjects[1], p_sealed[1], p_occurred_at[1], p_recorded_at, p_correlation_ids[1],
-                p_causation_ids[1], p_actors[1], v_hash
-            );
-            update crossdock.heads h set position = first_position, hash = v_hash where h.tenant = p_tenant;
-            perform pg_notify('crossdock', first_position || ' ' || p_tenant);
-            append := 1;
-            verdict := 'appended';
-            last_position := first_position;
-            return next;
-            return;
+            select
+                p_tenant, h.position, p_streams[1], h.version, p_event_ids[1], p_types[1], coalesce(p_schema_versions[1], 1), p_data[1]::json,
+                coalesce(p_subjects[1], ''), p_sealed[1], p_occurred_at[1], p_recorded_at, coalesce(p_correlation_ids[1], p_event_ids[1]),
+                p_causation_ids[1], coalesce(p_actors[1], 'engine'), h.hash
+            from head h
+            returning e.position, array[e.version] into reached, stream_versions;
+            if found then
+                v_locked := pg_notify('crossdock', reached || ' ' || p_tenant) is not null;
+                return;
+            end if;
         end if;
     end if;
 
     -- What can be done before it is our turn.
-    v_data := p_data::json[];
-    for a in 1 .. c_appends loop
-        for i in v_event + 1 .. v_event + p_counts[a] loop
-            v_owners[i] := a;
-            v_contents[i] := sha256(crossdock.content(
-                p_recorded_at, p_occurred_at[i], p_schema_versions[i], p_event_ids[i], p_correlation_ids[i], p_causation_ids[i], p_tenant,
-                p_streams[a], p_types[i], p_actors[i], p_subjects[i], p_data[i], p_sealed[i]
-            ));
-        end loop;
-        v_event := v_event + p_counts[a];
-    end loop;
-    if v_event <> c_events then
+    if p_counts is not null then
+        select array_agg(a order by a, n), array_agg(n order by a, n)
+        into v_owners, v_places
+        from generate_series(1, c_appends) a, generate_series(1, p_counts[a]) n;
+    end if;
+    if coalesce(cardinality(v_owners), c_appends) <> c_events then
         raise exception 'the counts of events do not add up' using errcode = 'invalid_parameter_value';
     end if;
-    v_event := 0;
+    select
+        array_agg(sha256(crossdock.content(
+            p_recorded_at, p_occurred_at[i], coalesce(p_schema_versions[i], 1), p_event_ids[i], coalesce(p_correlation_ids[i], p_event_ids[i]),
+            p_causation_ids[i], p_tenant, p_streams[coalesce(v_owners[i], i)], p_types[i], coalesce(p_actors[i], 'engine'),
+            coalesce(p_subjects[i], ''), p_data[i], p_sealed[i]
+        )) order by i),
+        (select count(*) from (select distinct i from unnest(p_event_ids) i) ids) = c_events
+            and (select count(*) from (select distinct s collate "C" from unnest(p_streams) s) streams) = c_appends
+    into v_contents, v_plain
+    from generate_series(1, c_events) i;
 
     -- Alone with this tenant's log until commit. Whatever is read from here on is as the last holder left it: each statement takes a
     -- snapshot of its own. An advisory lock is given in the order of asking; a row's is not.
-    perform pg_advisory_xact_lock(hashtextextended(p_tenant, 0));
+    v_locked := pg_advisory_xact_lock(hashtextextended(p_tenant, 0)) is not null;
 
     -- What the verdicts rest on. Each look-up is a subquery for one row that a unique index names whole, for then no other plan is as
     -- cheap, whatever the planner believes about the table.
+    if p_leases is not null then  -- the lease rows then stay as they are until commit
+        v_fenced := array(
+            select p_leases[a] is not null and p_epochs[a] is distinct from (
+                select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[a] for share
+            )
+            from generate_series(1, c_appends) a
+            order by a
+        );
+    end if;
     select
         h.position,
         h.hash,
-        x.first,
-        x.version,
-        (select count(distinct i) from unnest(p_event_ids) i) < c_events or exists (
+        array(
+            select coalesce((
+                select e.version from crossdock.events e
+                where e.tenant = p_tenant and e.stream = p_streams[a]
+                order by e.version desc limit 1
+            ), 0)
+            from generate_series(1, c_appends) a
+            order by a
+        ),
+        exists (
             select from unnest(p_event_ids) i
             where (select e.position from crossdock.events e where e.tenant = p_tenant and e.event_id = i) is not null
         )
-    into v_head, v_hash, v_first, v_version, v_familiar
-    from (
-        select array_agg(s.first order by s.a) as first, array_agg(s.version order by s.a) as version
-        from (
-            select
-                a,
-                (min(a) over (partition by p_streams[a]))::integer as first,
-                coalesce((
-                    select e.version from crossdock.events e
-                    where e.tenant = p_tenant and e.stream = p_streams[a]
-                    order by e.version desc limit 1
-                ), 0) as version
-            from generate_series(1, c_appends) a
-        ) s
-    ) x
-    left join crossdock.heads h on h.tenant = p_tenant;
-    if v_familiar then
+    into v_head, v_hash, v_before, v_familiar
+    from (select) here left join crossdock.heads h on h.tenant = p_tenant;
+    if v_head is null then
+        v_head := 0;
+        v_hash := decode(repeat('00', 32), 'hex');
+        insert into crossdock.heads (tenant, position, hash) values (p_tenant, v_head, v_hash);
+    end if;
+
+    if v_plain and not v_familiar and (p_expected is null or p_expected = v_before) and true <> all(coalesce(v_fenced, '{}')) then
+        -- All of it.
+        v_place := c_events;
+        for i in 1 .. c_events loop
+            v_versions[i] := v_before[coalesce(v_owners[i], i)] + coalesce(v_places[i], 1);
+            v_hash := sha256(v_hash || int8send(v_head + i) || int8send(v_versions[i]) || v_contents[i]);
+            v_hashes[i] := v_hash;
+        end loop;
+        stream_versions := v_versions;
+        if p_counts is not null then
+            stream_versions := array(select v_before[a] + p_counts[a] from generate_series(1, c_appends) a order by a);
+        end if;
+    else
+        -- One verdict after the other.
+        first_positions := array_fill(null::bigint, array[c_appends]);
+        last_positions := first_positions;
+        known_events := array_fill(null::uuid, array[c_appends]);
+        known_data := array_fill(null::text, array[c_appends]);
+        v_first := array(select min(a) over (partition by p_streams[a] collate "C") from generate_series(1, c_appends) a order by a);
+        v_version := v_before;
+        v_twin := array_fill(null::integer, array[c_events]);
+        v_taken := '{}';
         select array_agg(x.same order by x.i), array_agg(x.position order by x.i), array_agg(x.matches order by x.i)
         into v_same, v_position, v_matches
         from (
             select
                 i,
-                (min(i) over (partition by p_event_ids[i]))::integer as same,
+                min(i) over (partition by p_event_ids[i]) as same,
                 e.position,
                 e.type = p_types[i] and (
-                    e.schema_version < p_schema_versions[i]
+                    e.schema_version < coalesce(p_schema_versions[i], 1)
                     or e.data::text = p_data[i] and (
                         e.sealed is not distinct from p_sealed[i]
                         or substring(e.sealed for 8) <> substring(p_sealed[i] for 8)
@@ -343,38 +381,14 @@ begin
                 select * from crossdock.events e where e.tenant = p_tenant and e.event_id = p_event_ids[i] limit 1
             ) e on true
         ) x;
-        v_twin := array_fill(null::integer, array[c_events]);
-    end if;
-    if p_leases is not null then  -- the lease rows then stay as they are until commit
-        v_fenced := array(
-            select p_leases[a] is not null and p_epochs[a] is distinct from (
-                select l.epoch from crossdock.leases l where l.tenant = p_tenant and l.name = p_leases[a] for share
-            )
-            from generate_series(1, c_appends) a
-            order by a
-        );
-    end if;
-    if v_head is null then
-        v_head := 0;
-        v_hash := decode(repeat('00', 32), 'hex');
-        insert into crossdock.heads (tenant, position, hash) values (p_tenant, v_head, v_hash);
-    end if;
-
-    -- One verdict after the other.
-    for a in 1 .. c_appends loop
-        append := a;
-        verdict := 'appended';
-        first_position := null;
-        last_position := null;
-        known_event := null;
-        known_data := null;
-        v_stream := v_first[a];
-        v_mark := v_place;
-        if v_fenced[a] then
-            verdict := 'fenced';
-        else
-            for i in v_event + 1 .. v_event + p_counts[a] loop
-                if v_familiar then
+        for a in 1 .. c_appends loop
+            verdicts[a] := 'appended';
+            v_stream := v_first[a];
+            v_mark := v_place;
+            if v_fenced[a] then
+                verdicts[a] := 'fenced';
+            else
+                for i in v_event + 1 .. v_event + coalesce(p_counts[a], 1) loop
                     v_id := v_same[i];
                     if v_position[v_id] is not null then
                         continue when case
@@ -382,64 +396,63 @@ begin
                             else p_types[i] = p_types[v_twin[v_id]] and p_data[i] = p_data[v_twin[v_id]]
                                 and p_sealed[i] is not distinct from p_sealed[v_twin[v_id]]
                         end;
-                        verdict := 'mismatch';
-                        known_event := p_event_ids[i];
-                        first_position := v_position[v_id];
-                        known_data := coalesce(p_data[v_twin[v_id]], (
-                            select e.data::text from crossdock.events e where e.tenant = p_tenant and e.position = first_position
+                        verdicts[a] := 'mismatch';
+                        known_events[a] := p_event_ids[i];
+                        first_positions[a] := v_position[v_id];
+                        known_data[a] := coalesce(p_data[v_twin[v_id]], (
+                            select e.data::text from crossdock.events e where e.tenant = p_tenant and e.position = v_position[v_id]
                         ));
                         exit;
                     end if;
-                    v_position[v_id] := v_head + v_place + 1;
+                    v_place := v_place + 1;
+                    v_position[v_id] := v_head + v_place;
                     v_twin[v_id] := i;
+                    v_taken[v_place] := i;
+                    v_versions[v_place] := v_version[v_stream] + v_place - v_mark;
+                end loop;
+                if verdicts[a] = 'appended' and v_place = v_mark then
+                    verdicts[a] := 'duplicate';
+                    first_positions[a] := v_position[v_same[v_event + 1]];
+                    last_positions[a] := v_position[v_same[v_event + coalesce(p_counts[a], 1)]];
+                elsif verdicts[a] = 'appended' and p_expected[a] <> v_version[v_stream] then
+                    verdicts[a] := 'conflict';
                 end if;
-                v_place := v_place + 1;
-                v_taken[v_place] := i;
-                v_versions[v_place] := v_version[v_stream] + v_place - v_mark;
-            end loop;
-            if verdict = 'appended' and v_place = v_mark then
-                verdict := 'duplicate';
-                first_position := v_position[v_same[v_event + 1]];
-                last_position := v_position[v_same[v_event + p_counts[a]]];
-            elsif verdict = 'appended' and p_expected[a] <> v_version[v_stream] then
-                verdict := 'conflict';
             end if;
+            if verdicts[a] = 'appended' then
+                first_positions[a] := v_head + v_mark + 1;
+                last_positions[a] := v_head + v_place;
+                v_version[v_stream] := v_version[v_stream] + v_place - v_mark;
+            else
+                for n in v_mark + 1 .. v_place loop
+                    v_position[v_same[v_taken[n]]] := null;
+                    v_twin[v_same[v_taken[n]]] := null;
+                end loop;
+                v_place := v_mark;
+            end if;
+            stream_versions[a] := v_version[v_stream];
+            v_event := v_event + coalesce(p_counts[a], 1);
+        end loop;
+        if v_place = 0 then
+            return;
         end if;
-        if verdict = 'appended' then
-            first_position := v_head + v_mark + 1;
-            last_position := v_head + v_place;
-            v_version[v_stream] := v_version[v_stream] + v_place - v_mark;
-        else
-            for n in v_mark + 1 .. v_place loop
-                exit when not v_familiar;
-                v_position[v_same[v_taken[n]]] := null;
-                v_twin[v_same[v_taken[n]]] := null;
-            end loop;
-            v_place := v_mark;
-        end if;
-        stream_version := v_version[v_stream];
-        v_event := v_event + p_counts[a];
-        return next;
-    end loop;
-    if v_place = 0 then
-        return;
+        for n in 1 .. v_place loop
+            v_hash := sha256(v_hash || int8send(v_head + n) || int8send(v_versions[n]) || v_contents[v_taken[n]]);
+            v_hashes[n] := v_hash;
+        end loop;
     end if;
 
-    for n in 1 .. v_place loop
-        v_hash := sha256(v_hash || int8send(v_head + n) || int8send(v_versions[n]) || v_contents[v_taken[n]]);
-        v_hashes[n] := v_hash;
-    end loop;
+    reached := v_head + v_place;
     insert into crossdock.events (
         tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,
         occurred_at, recorded_at, correlation_id, causation_id, actor, hash
     )
     select
-        p_tenant, v_head + n, p_streams[v_owners[i]], v_versions[n], p_event_ids[i], p_types[i], p_schema_versions[i], v_data[i],
-        p_subjects[i], p_sealed[i], p_occurred_at[i], p_recorded_at, p_correlation_ids[i], p_causation_ids[i], p_actors[i], v_hashes[n]
-    from unnest(v_taken) with ordinality t (i, n)
-    where n <= v_place;
-    update crossdock.heads h set position = v_head + v_place, hash = v_hash where h.tenant = p_tenant;
-    perform pg_notify('crossdock', v_head + v_place || ' ' || p_tenant);
+        p_tenant, v_head + n, p_streams[coalesce(v_owners[i], i)], v_versions[n], p_event_ids[i], p_types[i], coalesce(p_schema_versions[i], 1),
+        p_data[i]::json, coalesce(p_subjects[i], ''), p_sealed[i], p_occurred_at[i], p_recorded_at, coalesce(p_correlation_ids[i], p_event_ids[i]),
+        p_causation_ids[i], coalesce(p_actors[i], 'engine'), v_hashes[n]
+    from (select n, coalesce(v_taken[n], n) as i from generate_series(1, v_place) n offset 0) taken;
+    update crossdock.heads h set position = reached, hash = v_hash where h.tenant = p_tenant;
+    v_locked := pg_notify('crossdock', reached || ' ' || p_tenant) is not null;
 end
 $$;
 

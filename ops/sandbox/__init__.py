@@ -14,6 +14,7 @@ The rooms, from the inside out:
     wire.py, systems.py              requests and replies as values; both systems behind their addresses
     faults.py                        what goes wrong, by name; distort.py, what it makes of a reply, and retell.py, of what a reply says
     face.py, server.py, levers.py    aiohttp: the rooms with a network; steps.py, a clock that is moved by hand
+    page/                            what a person sees of it in a browser, and does
     soak.py, measure.py              many small worlds, to see that all of it holds; a large one, to see how fast it is
 
 Nothing here knows anything of the engine's events or its adapters: another connector can be tried against it as well.

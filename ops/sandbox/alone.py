@@ -69,7 +69,8 @@ async def stand_alone(
         console.print(f"[bold]{told.about or 'Nothing happens here by itself.'}[/]  seed {world.shop.seed}, {told.skus} SKUs")
         console.print(f"Shopify  {sandbox.shopify_url}   token {TOKEN}, webhook secret {WEBHOOK_SECRET}, shop {world.shop.domain}")
         console.print(f"Mirakl   {sandbox.mirakl_url}   key {API_KEY}, shop_id {world.account.shop_id}")
-        console.print(f"Levers   {sandbox.url}/sandbox/   what can be done with it: read it first")
+        console.print(f"Page     {sandbox.url}   to watch both, and to buy, fulfil and refund by hand: open it in a browser")
+        console.print(f"Levers   {sandbox.url}/sandbox/   the same for programs: read it first")
         console.print(f"Truth    {sandbox.url}/sandbox/state   judged by: crossdock referee {sandbox.url}")
         passes = (
             "stands still: POST /sandbox/step"

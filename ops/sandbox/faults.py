@@ -199,6 +199,11 @@ class Faults:
         self._waiting.clear()
 
     @property
+    def asked_for(self) -> list[tuple[Fault, int | None]]:
+        """Those that will still be met, with the number of calls that each will hit; None: all."""
+        return [(fault, None if left[1] < 0 else left[1]) for fault, left in self._waiting if left[1]]
+
+    @property
     def armed(self) -> bool:
         return bool(self._waiting or self.rates)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ops.sandbox.faults import KINDS, Fault
 from ops.sandbox.mirakl import operations as mirakl
+from ops.sandbox.page import add_page
 from ops.sandbox.shopify import operations as shopify
 from ops.sandbox.shopify.state import number_of
 from ops.sandbox.steps import SteppedClock
@@ -24,6 +25,7 @@ A Shopify and a Mirakl to try things on. Nothing here is real; everything here i
   Mirakl   {mirakl}/api/…                             Authorization: {key}
   It is {now} here.
 
+GET    /                                                a page to watch all of it and to do the same by hand, in a browser
 GET    /sandbox/state                                   the whole truth of both; ?since=TIME: only the orders that changed since
 GET    /sandbox/calls                                   the last calls; ?order=ID: those that changed that order
 POST   /sandbox/buy       {{sku?, quantity?, website?}}   a buyer comes now
@@ -108,6 +110,8 @@ class Levers:
         known = {"shopify": shopify.OPERATIONS, "mirakl": mirakl.OPERATIONS}.get(str(system))
         if known is None or do not in known:
             return _json({"error": "give system, shopify or mirakl, and do: GET /sandbox/act tells what there is"}, 400)
+        if system == "shopify" and do in shopify.BY_NUMBER:
+            asked = _numbers(asked)
         return self._apply(f"act.{system}", {"do": do, "given": asked})
 
     def _apply(self, op: str, arguments: dict[str, Any]) -> web.Response:
@@ -173,7 +177,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 
 def add_levers(app: web.Application, sandbox: "Sandbox") -> None:
     levers = Levers(sandbox)
-    app.router.add_get("/", levers.help)
+    add_page(app, sandbox, told=levers.help)
     app.router.add_get("/sandbox", levers.help)
     app.router.add_get("/sandbox/", levers.help)
     app.router.add_get("/sandbox/state", levers.state)
@@ -189,6 +193,18 @@ def add_levers(app: web.Application, sandbox: "Sandbox") -> None:
     app.router.add_post("/sandbox/faults", levers.fault)
     app.router.add_delete("/sandbox/faults", levers.no_faults)
     app.router.add_post("/sandbox/step", levers.step)
+
+
+def _numbers(given: Any) -> Any:
+    """Global ids as the numbers in them, which are too large for some languages to write."""
+    match given:
+        case dict():
+            return {name: _numbers(value) for name, value in given.items()}
+        case list():
+            return [_numbers(value) for value in given]
+        case str() if given.startswith("gid://shopify/"):
+            return int(number) if (number := given.rpartition("/")[2]).isdecimal() else given
+    return given
 
 
 async def _wanted(request: web.Request, kind: type[Any]) -> Any:

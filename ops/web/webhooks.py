@@ -10,7 +10,6 @@ import hmac
 from collections.abc import Sequence
 from typing import Protocol
 
-import asyncpg
 import structlog
 from aiohttp import web
 
@@ -19,7 +18,7 @@ from adapters.shopify.hints import KNOWN, Ignored, hint
 from engine.errors import EventIdConflictError
 from engine.log import Append, Log
 from engine.metrics import Metrics
-from engine.ports import Clock
+from engine.ports import DATABASE_AWAY, Clock
 from schemas.events.exceptions import ExceptionOpened
 from schemas.values import TenantId
 
@@ -159,7 +158,7 @@ class _Receiver:
             return (await self._log.append(append)).outcome
         except EventIdConflictError:
             return "duplicate"  # heard before, and understood otherwise by an older version of ours
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (*DATABASE_AWAY, TimeoutError) as error:
             log.warning("webhook not recorded", error=type(error).__name__)
             return "unavailable"
 

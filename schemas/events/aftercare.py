@@ -139,6 +139,7 @@ class RefundPushed(Event, tag="refund_pushed"):
     order_id: OrderId
     refund: str  # what began it: a Shopify refund, or `cancel`
     refunds: tuple[str, ...]  # the marketplace's ids
+    not_to_ship: dict[LineId, int] = {}  # units that will not follow
 
 
 class ShopRefundRecorded(Event, tag="shop_refund_recorded"):

@@ -79,6 +79,7 @@ class World:
     looks: int = 0
     done: list[str] = field(default_factory=list)  # effects, each as often as it happened
     hidden: bool = False  # from looks: the index lags
+    busy: str = ""  # what cannot be looked for now
     bad: str = ""  # the order it refuses whole batches for
     reached: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
@@ -116,6 +117,8 @@ class World:
 
     async def look(self, _client: Any, task: Task[Any]) -> Done | None:
         self.looks += 1
+        if self.busy == named(task):
+            raise RAISED["slow"]
         if self.hidden or named(task) not in self.done:
             return None
         return self._effect(task)
@@ -382,6 +385,22 @@ async def test_what_must_not_be_done_twice_is_looked_for_before_every_call(engin
         await engine.until(told(engine, CommandConfirmed))
     assert world.calls == []
     assert (await all_of(engine, CommandConfirmed))[0].found
+
+
+async def test_a_look_that_must_wait_keeps_nobody_else_from_calling(engine: Machine, world: World) -> None:
+    """What is too fast is the looking; the command's own endpoint is free."""
+    world.busy = "CreateShopOrder 1"
+    [waits, _] = await ask(engine, creation("1"), creation("2"))
+    async with running(engine, world, SHOPIFY):
+        await engine.until(told(engine, CommandConfirmed))
+        await engine.until(put_back(engine, waits, 0))
+        assert world.calls == ["CreateShopOrder 2"]
+        await ask(engine, creation("3"))
+        await engine.until(told(engine, CommandConfirmed, 2))
+        world.busy = ""
+        await pass_time(engine, 31)
+        await engine.until(told(engine, CommandConfirmed, 3))
+    assert world.done == ["CreateShopOrder 2", "CreateShopOrder 3", "CreateShopOrder 1"]
 
 
 async def test_a_lost_creation_is_found_by_looking(engine: Machine, world: World) -> None:

@@ -381,17 +381,17 @@ async def test_a_connection_that_dies_on_the_way_loses_and_doubles_nothing(datab
 
 async def test_a_group_is_sent_again_when_its_commit_is_not_heard_of(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit took place and its answer was lost: the ids tell."""
-    fetch = asyncpg.Connection.fetch
+    fetch = asyncpg.Connection.fetchrow
     lost: list[str] = []
 
     async def fetch_and_lose(conn: Any, query: str, *arguments: Any, **more: Any) -> Any:
-        rows = await fetch(conn, query, *arguments, **more)
+        row = await fetch(conn, query, *arguments, **more)
         if "append_events" in query and not lost:
             lost.append(query)
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
-        return rows
+        return row
 
-    monkeypatch.setattr(asyncpg.Connection, "fetch", fetch_and_lose)
+    monkeypatch.setattr(asyncpg.Connection, "fetchrow", fetch_and_lose)
     verdict = await log.append(append("s", "a", "b", expected=0))
     assert lost and (verdict.outcome, verdict.first) == ("duplicate", 1)
     assert await log.head() == 2

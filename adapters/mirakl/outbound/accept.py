@@ -58,7 +58,7 @@ async def accept_order(client: Client, tasks: Sequence[Task[AcceptOrder]]) -> Se
 
 async def look_accepted(client: Client, task: Task[AcceptOrder]) -> Done | None:
     command = task.command
-    return _accepted(command) if await client.once(command.order_id, lambda order: _is_decided(order, command)) else None
+    return _accepted(command) if await client.once(command.order_id, task.command_id, lambda order: _is_decided(order, command)) else None
 
 
 def _is_decided(order: wire.Order, command: AcceptOrder) -> bool:

@@ -21,7 +21,7 @@ async def cancel_order(client: Client, tasks: Sequence[Task[CancelOrder]]) -> Se
 
 
 async def look_canceled(client: Client, task: Task[CancelOrder]) -> Done | None:
-    order = await client.once(task.command.order_id, lambda order: order.order_state == "CANCELED")
+    order = await client.once(task.command.order_id, task.command_id, lambda order: order.order_state == "CANCELED")
     return None if order is None else _canceled(task.command)
 
 
@@ -48,7 +48,7 @@ async def cancel_units(client: Client, tasks: Sequence[Task[CancelUnits]]) -> Se
 async def look_given_up(client: Client, task: Task[CancelUnits]) -> Done | Refused | None:
     """Whether it is done, or somebody else canceled on these lines since this was decided."""
     command, currency = task.command, task.command.lines[0].amount.currency
-    lines = lines_of(client, await client.order(command.order_id), command)
+    lines = lines_of(client, await client.order(command.order_id, task.command_id), command)
     if isinstance(lines, Refused):
         return lines
     shown = {line: given(client, there.cancelations, currency) for line, there in lines.items()}

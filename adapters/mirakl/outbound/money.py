@@ -115,6 +115,7 @@ def judged(command: MoneyBack, shown: Mapping[LineId, Sequence[Given]], *, calle
         if not match:
             return Refused(f"what was found is not what was asked for: {names}", field="refund")
         ours.append(match[0].identity)
+        fresh[line.line_id].remove(match[0])  # the line may be there in two parts
     return tuple(ours)
 
 
@@ -124,7 +125,8 @@ def takes_the_rest(command: MoneyBack, lines: Mapping[LineId, wire.OrderLine], s
         for line in command.lines:
             there, currency = lines[line.line_id], line.amount.currency
             left = amount(there.price, "price", currency).minor - sum(each.amount.minor for each in shown[line.line_id])
-            if line.amount.minor == 0 or line.amount.minor != left:
+            asked = sum(part.amount.minor for part in command.lines if part.line_id == line.line_id)
+            if asked == 0 or asked != left:
                 return False
     except UnreadableError:
         return False

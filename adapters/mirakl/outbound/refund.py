@@ -23,8 +23,8 @@ async def refund_lines(client: Client, tasks: Sequence[Task[RefundLines]]) -> Se
     allowed = client.platform.refund_reasons if client.platform is not None else ()
     if allowed and reason not in allowed:
         return [Refused(f"{reason} is no reason that {command.channel} takes from a seller: it knows {', '.join(allowed)}", field="reason")]
-    excluded = {"excluded_from_shipment": True} if command.not_to_ship else {}
-    body = {"order_tax_mode": tax_mode(command), "refunds": [item(line, reason) | excluded for line in command.lines]}
+    refunds = [item(line, reason) | ({"excluded_from_shipment": True} if line.not_to_ship else {}) for line in command.lines]
+    body = {"order_tax_mode": tax_mode(command), "refunds": refunds}
     reply = await client.send(REFUND_LINES, json=body, expect="json")
     made = client.read(REFUND_LINES, reply, answers.RefundsMade).refunds or ()
     ids = [str(each.refund_id) for each in made if each.refund_id is not None]
@@ -55,9 +55,10 @@ async def look_refunded(client: Client, task: Task[RefundLines]) -> Done | Refus
         verdict, enough = refunds(seen)
         if enough:
             return verdict
-    return refunds(await client.order(command.order_id))[0]
+    return refunds(await client.order(command.order_id, task.command_id))[0]
 
 
 def _pushed(command: RefundLines, refunds: tuple[str, ...]) -> Done:
-    event = RefundPushed(channel=command.channel, order_id=command.order_id, refund=command.refund, refunds=refunds)
+    stay = {line.line_id: line.quantity for line in command.lines if line.not_to_ship}
+    event = RefundPushed(channel=command.channel, order_id=command.order_id, refund=command.refund, refunds=refunds, not_to_ship=stay)
     return Done((Effect(event, f"{command.order_id}{SEPARATOR}{command.refund}"),))

@@ -32,7 +32,7 @@ async def answer_return(client: Client, tasks: Sequence[Task[AnswerReturn]]) -> 
     if command.answer == "accepted":
         told["accepted"] = True
     elif command.answer == "compliant":
-        told["return_lines"] = [{"order_line_id": line, "compliant": True} for line in await _lines(client, command)]
+        told["return_lines"] = [{"order_line_id": line, "compliant": True} for line in await _lines(client, task)]
     reply = await client.send(endpoint, json={"returns": [told]}, expect="json")
     answer = client.read(endpoint, reply, answers.ReturnsAnswered)
     if any(str(each.id) == command.return_id for each in answer.return_success or ()):
@@ -42,10 +42,10 @@ async def answer_return(client: Client, tasks: Sequence[Task[AnswerReturn]]) -> 
     raise UnknownOutcomeError("neither done nor refused", target=client.http.target, endpoint=endpoint.code)
 
 
-async def _lines(client: Client, command: AnswerReturn) -> Sequence[str]:
-    if command.lines:
-        return command.lines
-    theirs = await client.return_of(command.return_id)
+async def _lines(client: Client, task: Task[AnswerReturn]) -> Sequence[str]:
+    if task.command.lines:
+        return task.command.lines
+    theirs = await client.return_of(task.command.return_id, task.command_id)
     lines = [str(line.order_line_id) for line in (theirs.return_lines if theirs is not None else None) or ()]
     if not lines:
         raise UnavailableError("the return is not listed", target=client.http.target, endpoint="RT11")
@@ -53,7 +53,7 @@ async def _lines(client: Client, command: AnswerReturn) -> Sequence[str]:
 
 
 async def look_answered(client: Client, task: Task[AnswerReturn]) -> Done | None:
-    theirs = await client.return_of(task.command.return_id)
+    theirs = await client.return_of(task.command.return_id, task.command_id)
     return _answered(task.command) if theirs is not None and _is_answered(theirs, task.command) else None
 
 

@@ -38,7 +38,7 @@ async def ship_order(client: Client, tasks: Sequence[Task[ShipOrder]]) -> Sequen
 
 
 async def look_shipped(client: Client, task: Task[ShipOrder]) -> Done | None:
-    order = await client.once(task.command.order_id, _has_left)
+    order = await client.once(task.command.order_id, task.command_id, _has_left)
     return None if order is None else _found_shipped(task.command, order)
 
 

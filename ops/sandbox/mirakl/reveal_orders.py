@@ -15,10 +15,10 @@ from ops.sandbox.money import rest_text
 
 def orders(account: Account, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """In the order of their creation; those that are hidden too, and they say so. `since`: those that changed then or later."""
-    return (_order(account, order) for order in account.orders.values() if since is None or order.updated_at >= since)
+    return (one_order(account, order) for order in account.orders.values() if since is None or order.updated_at >= since)
 
 
-def _order(account: Account, order: Order) -> dict[str, Any]:
+def one_order(account: Account, order: Order) -> dict[str, Any]:
     def text(amount: int) -> str:
         return rest_text(amount, order.currency)
 

@@ -122,6 +122,10 @@ class Graph:
             headers["X-Shopify-API-Deprecated-Reason"] = f"https://shopify.dev/changelog: {', '.join(prepared.deprecated)}"
         return doors.reply(200, self._answered(question, prepared), headers)
 
+    def points(self, shop: Shop, at: datetime) -> float:
+        """What is left in the bucket."""
+        return self._bucket.available(shop.switches.bucket, shop.switches.restore_rate, at)
+
     def _prepare(self, query: str) -> Prepared | list[GraphQLError]:
         if (known := self._prepared.get(query)) is not None:
             return known

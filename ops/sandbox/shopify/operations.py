@@ -6,7 +6,8 @@ What an app asks for, named as its GraphQL mutation (arguments as these take the
     webhookDelivered, webhookNotDelivered    delivery                     what came of a webhook
     webhookHeld, webhookRepeated, webhookLost    delivery, seconds?, fresh?     what somebody on the way has done to one
 
-What people do in the admin, by number (`[[…, quantity]]` are pairs), each with what it answers; an argument with ? may be left out:
+What people do in the admin, by number (`[[…, quantity]]` are pairs), each with what it answers; an argument with ? may be left out.
+POST /sandbox/act takes global ids for the numbers:
 
     staffCancel             order, reason?, restock?, refund?             job
     staffRefund             order, lines? [[line, quantity]], restock?, amount?, shipping?, note?, location?      refund
@@ -172,6 +173,8 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "dataRequest": privacy.request_data,
     "redact": privacy.redact_customer,
 }
+
+BY_NUMBER = frozenset(name for name in OPERATIONS if name.startswith("staff")) | {"carrierEvent", "settleRefund", "dataRequest", "redact"}
 
 
 def perform(shop: Shop, operation: str, arguments: Mapping[str, Any], at: datetime) -> Any:

@@ -12,7 +12,7 @@ from ops.sandbox.shopify.state import APP_ID, Bulk, Shop, Subscription, gid
 
 def orders(shop: Shop, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """In the order of their creation. `since`: those of which anything changed then or later."""
-    return (_order(shop, order) for order in shop.orders.values() if since is None or _changed(shop, order) >= since)
+    return (one_order(shop, order) for order in shop.orders.values() if since is None or _changed(shop, order) >= since)
 
 
 def _changed(shop: Shop, order: Order) -> datetime:
@@ -22,7 +22,7 @@ def _changed(shop: Shop, order: Order) -> datetime:
     return max([order.created_at, order.updated_at, *parcels, *waiting])
 
 
-def _order(shop: Shop, order: Order) -> dict[str, Any]:
+def one_order(shop: Shop, order: Order) -> dict[str, Any]:
     def text(bag: Bag) -> str:
         return rest_text(bag.shop, order.currency)
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
@@ -31,7 +33,7 @@ from schemas.events.inventory import StockImportFinished, StockImportStarted
 from schemas.events.orders import OrderAccepted, SellerReferenceSet
 from schemas.values import OrderId, Sku
 from tests.contract.mirakl.asking import ASOS, CANCEL, CORRECT, FIRST, GIVE_UP, ORDER, PARCEL, RECEIVED, REFUND, SECOND, SHIP
-from tests.contract.mirakl.marketplace import CONTRACT, HANG_UP, Account, Asked, account, refusal, text
+from tests.contract.mirakl.marketplace import CONTRACT, HANG_UP, Account, Asked, account, refusal, task, text
 from tests.contract.mirakl.payloads import line, order, written
 
 pytestmark = pytest.mark.anyio
@@ -195,7 +197,7 @@ def held_back(it: Account, monkeypatch: pytest.MonkeyPatch) -> anyio.Event:
 
 
 async def test_those_who_look_at_the_same_time_are_asked_for_together(monkeypatch: pytest.MonkeyPatch):
-    """The call leaves when the limiter lets it; whoever came until then is in it."""
+    """One waits for the limiter; the others come back, and find their answers there."""
     ids = [f"{number:05}-A" for number in range(130)]
 
     async def shown(asked: Asked) -> dict[str, Any]:
@@ -207,37 +209,55 @@ async def test_those_who_look_at_the_same_time_are_asked_for_together(monkeypatc
         gate = held_back(it, monkeypatch)
         it.marketplace.says("OR11", shown)
         found: dict[str, Any] = {}
+        look = it.mirakl.performs[AcceptOrder].look
+        assert look is not None
 
-        async def look(order_id: str) -> None:
-            found[order_id] = await it.look(AcceptOrder(channel=ASOS, order_id=OrderId(order_id), accepted=(FIRST,), refused=(SECOND,)))
+        async def asks(number: int) -> None:
+            command = AcceptOrder(channel=ASOS, order_id=OrderId(ids[number]), accepted=(FIRST,), refused=(SECOND,))
+            try:
+                found[ids[number]] = await look(it.mirakl.client, replace(task(command), command_id=UUID(int=number)))
+            except ThrottledError as error:
+                later[number] = error.retry_after
 
+        later: dict[int, float] = {}
         async with anyio.create_task_group() as group:
-            for each in ids:
-                group.start_soon(look, each)
+            for number in range(130):
+                group.start_soon(asks, number)
             await anyio.wait_all_tasks_blocked()
+            assert len(later) == 129 and set(later.values()) == {2.0}
             gate.set()
+        for number in list(later):
+            await asks(number)
         assert [len(asked.query["order_ids"].split(",")) for asked in it.marketplace.asked] == [100, 30]
         assert [each for each in ids if found[each] is None] == [ids[7]]
 
 
-async def test_whoever_gives_up_looking_leaves_the_others_their_answer(monkeypatch: pytest.MonkeyPatch):
+async def test_an_answer_is_of_after_the_question_and_given_once():
+    async with account() as it:
+        it.marketplace.says("OR11", {"orders": [], "total_count": 0})
+        for calls in (1, 2):
+            assert await it.look(ACCEPT) is None and len(it.marketplace.asked) == calls
+
+
+async def test_whoever_gives_up_looking_leaves_the_others_their_turn(monkeypatch: pytest.MonkeyPatch):
     async with account() as it:
         it.marketplace.says("OR11", {"orders": [order(line(1, order_line_state="SHIPPING"))], "total_count": 1})
         gate, first = held_back(it, monkeypatch), anyio.CancelScope()
-        found: list[Any] = []
 
-        async def look(scope: anyio.CancelScope) -> None:
-            with scope:
-                found.append(await it.look(AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,))))
+        async def look() -> None:
+            with first:
+                await it.look(AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,)))
 
         async with anyio.create_task_group() as group:
-            group.start_soon(look, first)
+            group.start_soon(look)
             await anyio.wait_all_tasks_blocked()
-            group.start_soon(look, anyio.CancelScope())
-            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(ThrottledError):
+                await it.look(AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,)))
             first.cancel()
+            await anyio.wait_all_tasks_blocked()
             gate.set()
-        assert len(found) == 1 and isinstance(found[0], Done) and len(it.marketplace.asked) == 1
+            assert await it.look(AcceptOrder(channel=ASOS, order_id=ORDER, accepted=(FIRST,))) is not None
+        assert len(it.marketplace.asked) == 1
 
 
 async def test_an_order_that_is_not_there_was_not_accepted():

@@ -123,9 +123,11 @@ async def test_whoever_waits_is_looked_at_again_and_nobody_else():
             return (order_line(2),) if (channel, order_id) == (ASOS, ORDER) else None
 
         front.adapter.lines.waiting = waiting
-        other = ReminderDue(about="order-asos:2", at=NOW), ReminderDue(about="stock-A", at=NOW), placed(order_id="2")
+        other = ReminderDue(about="order-asos:2", at=NOW), ReminderDue(about="stock-A", at=NOW)
         [told] = await assessed(front, placed(), redriven, due, *other)
         assert set(told.lines) == {SECOND} and told.order_id == ORDER, "several reasons, one look"
+        [told] = await assessed(front, placed(order_id="2"))
+        assert (told.order_id, set(told.lines)) == ("2", {LINE}), "a new order brings its lines: whoever keeps the book may not know it yet"
 
 
 async def test_each_look_is_a_fact_of_its_own():

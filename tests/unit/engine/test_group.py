@@ -1,6 +1,8 @@
 """Group commit by itself: who waits for whom, and what becomes of those who are cancelled or at fault."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import pytest
@@ -45,7 +47,7 @@ async def outcomes(store: Store, *parcels: str) -> dict[str, str]:
     async with anyio.create_task_group() as group:
         for parcel in parcels:
             group.start_soon(bring, parcel)
-        await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
         store.gate.set()
     return told
 
@@ -88,7 +90,7 @@ async def test_whoever_is_cancelled_the_others_are_answered(who: str) -> None:
     async with anyio.create_task_group() as group:
         for parcel in "abc":
             group.start_soon(bring, parcel)
-        await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
         scopes[who].cancel()
         await anyio.wait_all_tasks_blocked()
         store.gate.set()
@@ -97,7 +99,8 @@ async def test_whoever_is_cancelled_the_others_are_answered(who: str) -> None:
     assert await store.group.commit("later") == "LATER"
 
 
-async def test_who_was_made_carrier_and_is_cancelled_at_that_moment_hands_on() -> None:
+@pytest.mark.parametrize("when", ["just before", "just after"])
+async def test_whoever_is_cancelled_as_the_answer_comes_is_let_go_and_the_next_are_answered(when: str) -> None:
     store, told = Store(), dict[str, str]()
     scope = anyio.CancelScope()
 
@@ -106,21 +109,38 @@ async def test_who_was_made_carrier_and_is_cancelled_at_that_moment_hands_on() -
 
     async def bring_and_cancel() -> None:
         with scope:
-            await bring("b")
+            await bring("a")
 
+    answer = store.group._answer
+
+    async def answer_and_cancel(waiting: Sequence[Any]) -> None:
+        await answer(waiting)
+        scope.cancel()
+
+    async def accept_and_cancel(waiting: Sequence[Any]) -> None:
+        await store.gate.wait()
+        scope.cancel()
+        await answer(waiting)
+
+    store.group._answer = answer_and_cancel if when == "just after" else accept_and_cancel  # type: ignore[method-assign,assignment]
     async with anyio.create_task_group() as group:
-        group.start_soon(bring, "a")
-        await anyio.wait_all_tasks_blocked()
         group.start_soon(bring_and_cancel)
-        group.start_soon(bring, "c")
         await anyio.wait_all_tasks_blocked()
-        hand_over = store.group._hand_over
-
-        def cancel_and_hand_over() -> None:
-            scope.cancel()
-            hand_over()
-
-        store.group._hand_over = cancel_and_hand_over  # type: ignore[method-assign]
+        group.start_soon(bring, "b")
+        await anyio.wait_all_tasks_blocked()
         store.gate.set()
-    assert told == {"a": "A", "c": "C"}
-    assert store.sent == [["a"], ["c"]]
+    assert told["b"] == "B"
+    assert store.sent == [["a"], ["b"]]
+    assert await store.group.commit("later") == "LATER"
+
+
+async def test_a_closing_event_loop_leaves_nobody_waiting() -> None:
+    store = Store()
+    waiting = [asyncio.ensure_future(store.group.commit(parcel)) for parcel in "abc"]
+    await anyio.wait_all_tasks_blocked()
+    assert store.group._carrier is not None
+    store.group._carrier.cancel()
+    told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [type(each) for each in told] == [asyncio.CancelledError] * 3
+    store.gate.set()
+    assert await store.group.commit("later") == "LATER"

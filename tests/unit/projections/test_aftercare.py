@@ -191,8 +191,15 @@ def test_a_refund_carries_lines_amounts_and_what_was_known_before() -> None:
 
 
 def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:
-    assert pushed(*PAID, shop_refund(restock="CANCEL")).not_to_ship
-    assert not pushed(*LEFT, shop_refund()).not_to_ship
+    assert [part.not_to_ship for part in pushed(*PAID, shop_refund(restock="CANCEL")).lines] == [True]
+    assert [part.not_to_ship for part in pushed(*LEFT, shop_refund()).lines] == [False]
+
+
+def test_one_unit_that_left_and_one_that_will_not_are_told_apart() -> None:
+    half = [*PAID, fulfilled({LINE: 1})]
+    staying, gone = pushed(*half, shop_refund(2, 4899)).lines
+    assert (staying.not_to_ship, staying.quantity, staying.amount.minor) == (True, 1, 2449)
+    assert (gone.not_to_ship, gone.quantity, gone.amount.minor) == (False, 1, 2450)
 
 
 def taxed(price: int, tax: int, quantity: int, shipping: int = 0, shipping_tax: int = 0) -> OrderLine:

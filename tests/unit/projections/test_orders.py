@@ -16,6 +16,7 @@ from projections.orders import RANKS, Order, initial, orders
 from projections.rules import Channel, OrderRules, Platform
 from schemas.commands import AcceptOrder, CorrectTracking, CreateShopOrder, Remind, ShipOrder, ShipParcel
 from schemas.events import Event
+from schemas.events.aftercare import RefundPushed
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
     AcceptanceDecided,
@@ -335,6 +336,12 @@ def test_units_that_the_marketplace_cancelled_are_not_waited_for() -> None:
     two = [placed(line(1), line(2, sku="CAP")), address(), state("SHIPPING"), created(total=Money(4900, "GBP"))]
     story = life().given(*two, line_state("CANCELED", 2, "CAP")).when(fulfilled())
     assert asked(story) == ["ship_order"]
+
+
+def test_units_that_were_paid_back_instead_are_not_waited_for() -> None:
+    two = [placed(line(quantity=2)), address(), state("SHIPPING"), created(total=Money(4900, "GBP")), fulfilled()]
+    back = RefundPushed(channel=CHANNEL, order_id=ORDER, refund="gid://shopify/Refund/1", refunds=("R1",), not_to_ship={LINE: 1})
+    assert asked(life().given(*two).when(back)) == ["ship_order"]
 
 
 def test_a_way_of_shipping_that_people_named_goes_without_a_number() -> None:

@@ -52,11 +52,11 @@ class Storefront(Desk):
     def __init__(self, *, skus: int = 6, locations: int = 2, seed: int = 1, **switches: Any) -> None:
         changed = Switches(**{"bucket": 10.0**6, "restore_rate": 10.0**4} | switches)
         super().__init__(Plan(skus=skus, locations=locations, warehouse=IDLE, shopify=changed), seed=seed)
-        self.said: set[str] = set()
+        self.documents_asked: set[str] = set()
 
     def say(self, name: str, /, **variables: Any) -> dict[str, Any]:
         """The whole answer."""
-        self.said.add(name)
+        self.documents_asked.add(name)
         answer: dict[str, Any] = json.loads(self.post({"query": documents()[name], "variables": variables, "operationName": name}).body)
         return answer
 

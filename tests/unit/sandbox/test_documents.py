@@ -207,7 +207,7 @@ def test_every_document_is_answered() -> None:
     shop = Storefront()
     a_day(shop)
     bulk = {name for name in documents() if name.startswith("BulkDocument")}  # texts for BulkRunQuery: not asked by themselves
-    assert shop.said == set(documents()) - bulk
+    assert shop.documents_asked == set(documents()) - bulk
 
 
 def test_every_document_is_cheap_enough_for_one_request() -> None:

@@ -20,8 +20,8 @@ from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.steps import SteppedClock
 from ops.sandbox.systems import Systems
 from ops.sandbox.world import World
+from tests.unit.sandbox.caller import Caller, receiver, served
 from tests.unit.sandbox.desk import CREATE, START, SUBSCRIBE, an_order
-from tests.unit.sandbox.test_face import Caller, receiver
 
 pytestmark = pytest.mark.anyio
 
@@ -52,8 +52,6 @@ async def test_nothing_moves_by_itself() -> None:
 
 
 async def test_where_time_passes_it_is_not_stepped() -> None:
-    from tests.unit.sandbox.test_face import served  # noqa: PLC0415
-
     async with served() as caller:
         assert (await caller.lever("step", seconds=90))[0] == 409
 

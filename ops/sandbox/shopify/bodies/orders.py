@@ -49,14 +49,20 @@ def order_body(shop: Shop, order: Order) -> Body:
         "estimated_taxes": False,
         "financial_status": order.financial_status.lower(),
         "fulfillment_status": REST_FULFILLMENT[totals.fulfillment_status(order)],
+        "current_total_additional_fees_set": None,
+        "current_total_duties_set": None,
         "landing_site": None,
+        "landing_site_ref": None,
         "location_id": None,
+        "merchant_business_entity_id": None,
         "merchant_of_record_app_id": None,
         "name": order.name,
         "note": order.note,
         "note_attributes": [{"name": name, "value": value} for name, value in order.attributes],
         "number": order.number - 1000,
         "order_number": order.number,
+        "original_total_additional_fees_set": None,
+        "original_total_duties_set": None,
         "order_status_url": f"https://{shop.domain}/orders/{order.number}",
         "payment_gateway_names": sorted({paid.gateway for paid in order.transactions}),
         "phone": order.phone,
@@ -97,7 +103,14 @@ def order_body(shop: Shop, order: Order) -> Body:
         "shipping_lines": [shipping_line_body(order, line) for line in order.shipping_lines],
         "returns": [return_body(shop, shop.returns[number]) for number in order.returns],
         "line_item_groups": [],
+        **_customer(shop, order),
     }
+
+
+def _customer(shop: Shop, order: Order) -> Body:
+    """Nothing at all for an order that has none."""
+    known = shop.customers.get(order.customer_id or 0)
+    return {"customer": {"id": known.id, "email": known.email, "phone": known.phone, "note": None, "tags": ""}} if known else {}
 
 
 def _codes(order: Order) -> list[Body]:

@@ -3,9 +3,16 @@
 from ops.sandbox.shopify.bodies.writing import Body, local
 from ops.sandbox.shopify.state import SHOP_ID, Bulk, Shop, gid
 
+# What else Shopify tells of a shop; here nobody has filled it in.
+LEFT_OUT = (
+    "province address1 address2 zip city source phone latitude longitude province_code auto_configure_tax_inclusivity county_taxes "
+    "google_apps_domain google_apps_login_enabled password_enabled"
+)
+
 
 def shop_body(shop: Shop) -> Body:
     return {
+        **dict.fromkeys(LEFT_OUT.split()),
         "id": SHOP_ID,
         "name": shop.name,
         "email": "owner@example.com",
@@ -19,7 +26,24 @@ def shop_body(shop: Shop) -> Body:
         "customer_email": "owner@example.com",
         "timezone": "(GMT+00:00) London",
         "iana_timezone": "Europe/London",
+        "primary_locale": "en",
+        "shop_owner": "Owner",
         "money_format": "£{{amount}}",
+        "money_with_currency_format": "£{{amount}} GBP",
+        "money_in_emails_format": "£{{amount}}",
+        "money_with_currency_in_emails_format": "£{{amount}} GBP",
+        "tax_shipping": True,
+        "has_discounts": False,
+        "has_gift_cards": False,
+        "eligible_for_payments": True,
+        "requires_extra_payments_agreement": False,
+        "has_storefront": True,
+        "finances": True,
+        "checkout_api_supported": True,
+        "setup_required": False,
+        "pre_launch_enabled": False,
+        "marketing_sms_consent_enabled_at_checkout": False,
+        "transactional_sms_disabled": False,
         "weight_unit": "kg",
         "taxes_included": shop.taxes_included,
         "plan_display_name": "Grow",
