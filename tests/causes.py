@@ -79,8 +79,11 @@ def dangling(tenant: TenantId, log: Sequence[Envelope]) -> Iterator[str]:
         match envelope.event:
             case CommandIssued() if cause is None:
                 yield f"{what}: nothing caused it"
-            case CommandConfirmed(command_id=key) | CommandRefused(command_id=key) | CommandUnknown(command_id=key) | CommandBuried(
-                command_id=key
+            case (
+                CommandConfirmed(command_id=key)
+                | CommandRefused(command_id=key)
+                | CommandUnknown(command_id=key)
+                | CommandBuried(command_id=key)
             ):
                 intent = issued.get(key)
                 if intent is None or envelope.causation_id != issued_event(tenant, key) or intent.stream != envelope.stream:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import asyncpg
+import msgspec
 import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from ops.demo.proof import mismatches, stock_rows
 from ops.demo.settings import BUFFER, configure
 from ops.desk import Desk
 from ops.sandbox.face import Sandbox, serve_sandbox
+from ops.sandbox.people import person
 from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.referee.case import Case, Conventions, Finding
 from ops.sandbox.referee.rules import judge
@@ -70,6 +72,11 @@ class House:
         assert isinstance(bought, str), "nothing of that is on offer"
         return bought
 
+    def place(self, *lines: tuple[str, int], **options: Any) -> str:
+        """A buyer of just that; `options` settle what is left to chance otherwise (ops.sandbox.mirakl.buying.Options)."""
+        buyer = msgspec.to_builtins(person(self.sandbox.world.shop.seed, len(self.sandbox.world.account.orders)))
+        return str(self.act("mirakl", "place", lines=lines, buyer=buyer, options=options))
+
     def order(self, order_id: str) -> dict[str, Any]:
         """As the marketplace has it."""
         [found] = [order for order in self.sandbox.truth()["mirakl"]["orders"] if order["order_id"] == order_id]
@@ -112,10 +119,13 @@ class House:
         return [_said(found) for found in judge(self.sandbox.truth(), told) if found.level == level]
 
     async def until(self, holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
-        """Wait, in real time, for the world to come to be so."""
+        """Wait, in real time, for the world to come to be so. Looking takes up no more than half of it."""
         with anyio.move_on_after(patience) as scope:
-            while not holds():
-                await anyio.sleep(0.02)
+            while True:
+                began = anyio.current_time()
+                if holds():
+                    break
+                await anyio.sleep(max(0.02, anyio.current_time() - began))
         assert not scope.cancelled_caught, f"not within {patience:.0f} s: {what}"
 
     async def until_answered(self, patience: float = PATIENCE) -> None:
@@ -130,7 +140,8 @@ class House:
         await self.until(lambda: any(offer["quantity"] for offer in self.sandbox.truth()["mirakl"]["offers"].values()), "offers are open")
 
     async def until_shipped(self, *orders: str) -> None:
-        await self.until(lambda: all(self.order(order)["state"] == "SHIPPED" for order in orders), f"{', '.join(orders)} shipped")
+        account = self.sandbox.world.account
+        await self.until(lambda: all(account.orders[order].state == "SHIPPED" for order in orders), f"{', '.join(orders[:5])} … shipped")
 
     async def until_settled(self, patience: float = PATIENCE) -> None:
         """Until all have done what they had to do, every command is answered for, and both sides agree on orders and on stock."""
@@ -174,8 +185,9 @@ async def house(
     engines: int = 1,
     speed: float = SPEED,
     channel: Mapping[str, Any] | None = None,
+    shop: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[House]:
-    """`channel` is said of the marketplace account in the settings, over what the demo says."""
+    """`channel` is said of the marketplace account in the settings, and `shop` of Shopify, over what the demo says."""
     now = SystemClock().now()
     world = World(plan or Plan(skus=6, warehouse=Warehouse(pick_seconds=60.0)), seed, now)
     clock = AcceleratedClock(now, speed)
@@ -184,7 +196,9 @@ async def house(
     try:
         async with serve_sandbox(world, clock, TcpNet()) as sandbox, anyio.create_task_group() as group:
             settings = read_settings(configure(directory, sandbox))
-            settings = replace(settings, channel=[replace(settings.channel[0], **(channel or {}))])
+            settings = replace(
+                settings, channel=[replace(settings.channel[0], **(channel or {}))], shopify=replace(settings.shopify, **(shop or {}))
+            )
             built = House(sandbox, settings, engine_url, clock, pool, group)
             for _ in range(engines):
                 await built.engine()

@@ -43,11 +43,8 @@ class Terminal:
 
 
 def bought(built: House, sku: int, **options: Any) -> str:
-    """An order of one unit, as settled by `options` of the sandbox's."""
-    buyer = {"lines": [[f"{list(built.sandbox.world.account.offers)[sku]}", 1]], "options": options}
-    other = built.order(built.buy())["buyer"] if not built.sandbox.world.account.orders else built.sandbox.truth()["mirakl"]["orders"][0]["buyer"]
-    placed: str = built.act("mirakl", "place", buyer=other, **buyer)
-    return placed
+    """An order of one unit."""
+    return built.place((list(built.sandbox.world.account.offers)[sku], 1), **options)
 
 
 def state(built: House, order: str) -> str:
@@ -65,7 +62,10 @@ async def test_people_at_the_command_line_are_heard_by_the_engine(database: Data
         await built.until_on_offer()
         taken, unwanted = bought(built, 0, test=True), bought(built, 1, test=True)
         with anyio.fail_after(60):
-            while {order for order in (taken, unwanted) if any(order in said for said in await built.open_exceptions())} != {taken, unwanted}:
+            while {order for order in (taken, unwanted) if any(order in said for said in await built.open_exceptions())} != {
+                taken,
+                unwanted,
+            }:
                 await anyio.sleep(0.1)
 
         # what waits is shown, given to somebody, and let go on
@@ -79,7 +79,9 @@ async def test_people_at_the_command_line_are_heard_by_the_engine(database: Data
         assert f"order {taken} goes on" in await crossdock("release", taken, *WHY)
         assert f"order {unwanted} is refused" in await crossdock("refuse", unwanted, *WHY)
         await built.until(lambda: state(built, unwanted) == "REFUSED", "it is refused")
-        await built.until(lambda: any(one.source_identifier == taken and one.fulfillment_orders for one in built.ours()), "it is in Shopify")
+        await built.until(
+            lambda: any(one.source_identifier == taken and one.fulfillment_orders for one in built.ours()), "it is in Shopify"
+        )
         copy = built.ours_of(taken)
 
         # a hold reaches the warehouse, and its end too; by Shopify's own number
