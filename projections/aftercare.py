@@ -4,7 +4,7 @@ A marketplace refund that we did not ask for began there, and is recorded in Sho
 is asked of the marketplace. So nothing is echoed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -72,6 +72,7 @@ class ShopRefund(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     seen: ShopRefundSeen
     pushed: bool = False  # the marketplace did it, or needs not
+    within: tuple[str, ...] = ()  # the marketplace's own refunds that are a part of it
 
 
 class Return(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -113,7 +114,7 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     shop_refunds: dict[ShopId, ShopRefund] = {}
     returns: dict[str, Return] = {}
     shop_returns: dict[ShopId, ShopReturn] = {}
-    under_way: frozenset[str] = frozenset()  # steps that give money back, asked for and not answered yet
+    under_way: dict[str, tuple[str, ...]] = {}  # steps that give money back, asked for and not answered yet -> what was known then
     steps: Steps = Steps()
     clock: Instant | None = None
 
@@ -162,13 +163,13 @@ def _fulfilled(row: Aftercare, event: FulfilmentSeen) -> Aftercare:
 def _canceled(row: Aftercare, event: UnitsCanceled) -> Aftercare:
     known = row.cancelations.get(event.cancelation)
     gone = _gone(event, known)
-    return replace(row, cancelations=row.cancelations | {event.cancelation: gone})
+    return _known_by_now(replace(row, cancelations=row.cancelations | {event.cancelation: gone}))
 
 
 def _refunded(row: Aftercare, event: RefundSeen) -> Aftercare:
     known = row.refunds.get(event.refund)
     gone = replace(_gone(event, known), state=event.state)
-    return replace(row, refunds=row.refunds | {event.refund: gone})
+    return _known_by_now(replace(row, refunds=row.refunds | {event.refund: gone}))
 
 
 def _gone(event: UnitsCanceled | RefundSeen, known: Gone | None) -> Gone:
@@ -203,8 +204,9 @@ def _pushed(row: Aftercare, event: RefundPushed | UnitsGivenUp) -> Aftercare:
     nowhere = _unseen(row)
     if isinstance(event, RefundPushed):
         staying = row.staying | {line: row.staying.get(line, 0) + units for line, units in event.not_to_ship.items()}
-        return replace(row, shop_refunds=shop_refunds, refunds=_ours(row.refunds, event.refunds, nowhere), staying=staying)
-    return replace(row, shop_refunds=shop_refunds, cancelations=_ours(row.cancelations, event.cancelations, nowhere))
+        refunds = _ours(row.refunds, event.refunds, nowhere)
+        return _known_by_now(replace(row, shop_refunds=shop_refunds, refunds=refunds, staying=staying))
+    return _known_by_now(replace(row, shop_refunds=shop_refunds, cancelations=_ours(row.cancelations, event.cancelations, nowhere)))
 
 
 def _unseen(row: Aftercare) -> Gone | None:
@@ -218,7 +220,8 @@ def _shop_refunded(row: Aftercare, event: ShopRefundSeen) -> Aftercare:
     if event.mirrors:
         return _recorded(row, event.mirrors)
     known = row.shop_refunds.get(event.refund)
-    return replace(row, shop_refunds=row.shop_refunds | {event.refund: ShopRefund(seen=event, pushed=known.pushed if known else False)})
+    refund = replace(known, seen=event) if known else ShopRefund(seen=event)
+    return replace(row, shop_refunds=row.shop_refunds | {event.refund: refund})
 
 
 def _recorded(row: Aftercare, mirrors: str) -> Aftercare:
@@ -233,7 +236,10 @@ def _matched(row: Aftercare, event: RefundsMatched) -> Aftercare:
     for refund in event.refunds:
         row = _recorded(row, refund)
     known = row.shop_refunds.get(event.refund)
-    return replace(row, shop_refunds=row.shop_refunds | {event.refund: replace(known, pushed=True)}) if known else row
+    if known is None:
+        return row
+    matched = replace(known, within=event.refunds) if event.rest else replace(known, pushed=True)
+    return replace(row, shop_refunds=row.shop_refunds | {event.refund: matched})
 
 
 def _returned(row: Aftercare, event: ReturnSeen) -> Aftercare:
@@ -267,7 +273,8 @@ def _return_recorded(row: Aftercare, mirrors: str, shop_return: ShopId) -> After
 
 
 def _issued(row: Aftercare, event: CommandIssued) -> Aftercare:
-    return replace(row, under_way=row.under_way | {step_of(event.command)})
+    known = event.command.known if isinstance(event.command, (RefundLines, CancelUnits)) else ()
+    return replace(row, under_way=row.under_way | {step_of(event.command): known})
 
 
 def _stepped(row: Aftercare, event: Event) -> Aftercare:
@@ -276,12 +283,20 @@ def _stepped(row: Aftercare, event: Event) -> Aftercare:
         row = replace(row, steps=steps)
     match event:
         case CommandConfirmed() | CommandRefused() | CommandBuried() if (step := step_of(event)) in row.under_way:
-            return replace(row, under_way=row.under_way - {step})
+            over = replace(row, under_way={other: known for other, known in row.under_way.items() if other != step})
+            there = row.cancelations if event.command == tag_of(CancelUnits) else row.refunds
+            return _known_by_now(over, {step}) if there.keys() - set(row.under_way[step]) else over
         case ExceptionRetried(key=key):  # one that was given up is revived, and so under way again
-            return row if not key.startswith("X84:") else replace(row, under_way=row.under_way | _named(key))
+            return row if not key.startswith("X84:") else replace(row, under_way=row.under_way | dict.fromkeys(_named(key), ()))
         case ExceptionResolved(key=key):
             return _by_hand(row, key)
     return row
+
+
+def _known_by_now(row: Aftercare, steps: Collection[str] = ()) -> Aftercare:
+    """What somebody else gave back is known: steps (none named: all) that were refused for it are asked for anew, in its knowledge."""
+    again = [step for step, refusal in row.steps.refused.items() if refusal.field == "known" and step in (steps or row.steps.refused)]
+    return replace(row, steps=row.steps.let_on(again)) if again else row
 
 
 def _named(key: str) -> frozenset[str]:

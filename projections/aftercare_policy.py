@@ -21,7 +21,7 @@ _BY_STEP = {
     "record_shop_refund": "X54",
     "record_shop_return": "X57",
 }
-_BY_FIELD = {"reason": ("X49", "reason"), "refund": ("X53", ""), "amount": ("X50", "")}
+_BY_FIELD = {"reason": ("X49", "reason"), "refund": ("X53", ""), "known": ("X53", ""), "amount": ("X50", "")}
 
 
 def policy(channels: Channels) -> Policy[Aftercare]:
@@ -71,12 +71,12 @@ def _of_refunds(row: Aftercare, channel: Channel) -> Iterator[ExceptionOpened]:
         return
     if row.shop_cancelled_at is not None and not row.cancelled_by_us and row.state in GONE and everything(row):
         yield opened("X48", row.stream, f"order {row.order_id} was cancelled in Shopify after it had left")
-    matched = steps.matches(row)
+    matched, parts = steps.matches(row), steps.overlaps(row)
     for refund in steps.to_push(row) if row.state not in DEAD else ():
         seen = refund.seen
         if seen.refund in matched or f"refund_lines:{seen.refund}" in row.under_way:
             continue
-        shared = share(row, seen)
+        shared = share(row, seen, parts.get(seen.refund, ()))
         if seen.moved_money:
             summary = f"a Shopify refund of order {row.order_id} paid the buyer, whom the marketplace pays"
             yield opened("X53", row.stream, summary, part=seen.refund, at_stake=row.terms.total)

@@ -1,11 +1,11 @@
 """What the cancelations, refunds and returns of an order call for at any moment: on the other side, once, and never back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from projections.aftercare import Aftercare, Gone, ShopRefund
-from projections.allocation import everything, parted, share
+from projections.allocation import by_line, everything, parted, share, too_much
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
 from projections.rules import Channel, hours
@@ -29,13 +29,13 @@ def wanted(row: Aftercare, channel: Channel) -> Iterator[Command]:
     """The commands for all steps that are called for."""
     if row.terms is None or row.shop_order is None or row.state in DEAD:
         return
-    matched = matches(row)
+    matched, parts = matches(row), overlaps(row)
     yield from _cancelled_in_the_shop(row, channel)
     for refund in to_push(row):
         if refund.seen.refund not in matched:
-            yield from _push(row, channel, refund)
+            yield from _push(row, channel, refund, parts)
     if not row.under_way:  # what is new on the marketplace may be our own doing
-        paired = {one for pair in matched.values() for one in pair}
+        paired = {one for twins in (*matched.values(), *parts.values()) for one in twins}
         for name, gone in to_record(row).items():
             if name not in paired:
                 yield _record(row, name, gone)
@@ -68,12 +68,12 @@ def _cancelled_in_the_shop(row: Aftercare, channel: Channel) -> Iterator[Command
         yield CancelOrder(channel=row.channel, order_id=row.order_id)
         return
     lines = everything(row)
-    if lines and not any(step.startswith("refund_lines:") for step in row.under_way - {f"refund_lines:{CANCEL}"}):
+    if lines and not any(step.startswith("refund_lines:") for step in row.under_way.keys() - {f"refund_lines:{CANCEL}"}):
         yield _refund(row, CANCEL, "cancel", lines)
 
 
-def _push(row: Aftercare, channel: Channel, refund: ShopRefund) -> Iterator[Command]:
-    shared = share(row, refund.seen)
+def _push(row: Aftercare, channel: Channel, refund: ShopRefund, parts: Mapping[ShopId, tuple[str, ...]]) -> Iterator[Command]:
+    shared = share(row, refund.seen, parts.get(refund.seen.refund, ()))
     if shared.code or refund.seen.moved_money:
         return
     if not shared.lines:
@@ -170,7 +170,7 @@ def _with_taxes(row: Aftercare, amount: Money, taxes: Any) -> Money:
 
 
 def matches(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
-    """Shopify refunds that the marketplace's own people made too: the same units of the same line, or the same sum, neither told across."""
+    """Shopify refunds that the marketplace's own people made too, neither told across: by the same sum, of the same line if of any."""
     free = to_record(row) if not row.under_way else {}
     found: dict[ShopId, tuple[str, ...]] = {}
     for refund in to_push(row):
@@ -178,6 +178,22 @@ def matches(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
         if twin is not None:
             found[refund.seen.refund] = (twin,)
             del free[twin]
+    return found
+
+
+def overlaps(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
+    """Shopify refunds of which the marketplace's own people made a part: of some lines they give back as much more than is left there as
+    others gave back of these. What is left is told.
+    """
+    found = {refund.seen.refund: refund.within for refund in to_push(row) if refund.within}
+    paired = {one for twins in matches(row).values() for one in twins}
+    free = {name: gone for name, gone in to_record(row).items() if name not in paired} if not row.under_way else {}
+    for refund in to_push(row) if free else ():
+        over = too_much(row, refund.seen)
+        twins = tuple(name for name, gone in free.items() if not over.keys().isdisjoint(by_line([gone])))
+        if refund.seen.refund not in found and twins and over == by_line(free[name] for name in twins):
+            found[refund.seen.refund] = twins
+            free = {name: gone for name, gone in free.items() if name not in twins}
     return found
 
 
@@ -197,10 +213,11 @@ def _same(row: Aftercare, seen: ShopRefundSeen, gone: Gone) -> bool:
 def notes(was: Aftercare, now: Aftercare) -> Iterator[RefundsMatched]:
     if now.state in DEAD:
         return
-    before = matches(was)
-    for refund, twins in matches(now).items():
-        if before.get(refund) != twins:
-            yield RefundsMatched(channel=now.channel, order_id=now.order_id, refund=refund, refunds=twins)
+    for find, rest in ((matches, False), (overlaps, True)):
+        before = find(was)
+        for refund, twins in find(now).items():
+            if before.get(refund) != twins:
+                yield RefundsMatched(channel=now.channel, order_id=now.order_id, refund=refund, refunds=twins, rest=rest)
 
 
 # ---------------------------------------------------------------- goods that come back

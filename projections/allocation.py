@@ -1,6 +1,6 @@
 """What a Shopify refund means for the marketplace's lines, to the penny; or why a person must say. Pure arithmetic in minor units."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,6 +9,8 @@ from projections.aftercare import Aftercare, Gone
 from schemas.commands import LineRefund
 from schemas.events.aftercare import ShopRefundSeen
 from schemas.values import LineId, Money, OrderLine, Tax
+
+SHIPPING = LineId("")  # what is no line's
 
 
 class Share(Struct, frozen=True):
@@ -48,35 +50,73 @@ def everything(row: Aftercare) -> tuple[LineRefund, ...]:
     return tuple(rest for rest in rests if rest.amount.minor > 0 or rest.shipping_amount.minor > 0)
 
 
-def share(row: Aftercare, refund: ShopRefundSeen) -> Share:
-    """The marketplace's lines of a Shopify refund; none where goods went back and no money did."""
+def too_much(row: Aftercare, refund: ShopRefundSeen) -> dict[LineId, int]:
+    """By how much a Shopify refund gives back more for each line than is left of it, and for shipping, where it does. Minor units."""
+    over = {line_id: asked.amount.minor - left(row.sold[line_id], row.taken).amount.minor for line_id, asked in _asked(row, refund).items()}
+    over[SHIPPING] = refund.shipping.minor - sum(left(line, row.taken).shipping_amount.minor for line in _living(row).values())
+    return {line_id: more for line_id, more in over.items() if more > 0}
+
+
+def by_line(gone: Iterable[Gone]) -> dict[LineId, int]:
+    """What was given back for each line, and for shipping, where it was. Minor units."""
+    sums: dict[LineId, int] = {}
+    for each in gone:
+        for line, given in ((each.line, each.amount.minor), (SHIPPING, each.shipping.minor)):
+            if given:
+                sums[line] = sums.get(line, 0) + given
+    return sums
+
+
+def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) -> Share:
+    """The marketplace's lines of a Shopify refund; none where goods went back and no money did.
+
+    `within`: refunds of the marketplace's own that are a part of it. Lines, and no others, then give back what is left of them; so they do
+    where Shopify paid less than it gave back goods for, by as much as had been refunded of these before.
+    """
     if sum(unit.amount.minor for unit in refund.lines) + refund.shipping.minor + refund.other.minor == 0:
         return Share()
-    lines = _living(row)
+    lines, other = _living(row), refund.other
+    if dead := [unit.line_id for unit in refund.lines if unit.line_id not in lines]:
+        return Share(code="X50", why=f"line {dead[0]} is not alive on the marketplace any more")
+    over = too_much(row, refund)
+    if over and other.minor == -sum(over.values()):
+        other = other * 0
+    else:
+        before = by_line(gone for name, gone in (*row.cancelations.items(), *row.refunds.items()) if name in within)
+        if unexplained := [line for line, more in over.items() if more > before.get(line, 0)]:
+            return Share(code="X50", why=_why(row, refund, unexplained[0]))
     parts: dict[LineId, LineRefund] = {}
-    for unit in refund.lines:
-        line = lines.get(unit.line_id)
-        if line is None:
-            return Share(code="X50", why=f"line {unit.line_id} is not alive on the marketplace any more")
-        rest = left(line, row.taken)
-        if unit.quantity > rest.quantity or unit.amount.minor > rest.amount.minor:
-            return Share(
-                code="X50", why=f"{unit.quantity} for {unit.amount} of line {line.line_id}, and {rest.quantity} for {rest.amount} are left"
-            )
-        before = parts.get(line.line_id, _nothing(line))
-        part = _part(rest, unit.quantity, unit.amount)
-        parts[line.line_id] = replace(
-            part, amount=before.amount + part.amount, quantity=before.quantity + part.quantity, taxes=_more(before.taxes, part.taxes)
-        )
-    if refund.other.minor:
+    for line_id, asked in _asked(row, refund).items():
+        rest = left(lines[line_id], row.taken)
+        if asked.quantity > rest.quantity and line_id not in over:
+            return Share(code="X50", why=_why(row, refund, line_id))
+        minor = min(asked.amount.minor, rest.amount.minor)
+        if minor or line_id not in over:
+            parts[line_id] = _part(rest, min(asked.quantity, rest.quantity), Money(minor, rest.amount.currency))
+    if other.minor:
         one = _for_one_line(row, lines, refund, parts)
         if one is None:
             return Share(code="X51", why=f"{refund.other} of it are on no line")
         parts[one.line_id] = one
-    shipping = _shipping(row, lines, refund, parts)
-    if shipping is None:
-        return Share(code="X50", why=f"{refund.shipping} for shipping, and less is left")
+    shipping = _shipping(row, lines, refund.shipping.minor - over.get(SHIPPING, 0), parts)
     return Share(lines=tuple(part for part in shipping.values() if part.amount.minor or part.shipping_amount.minor or part.quantity))
+
+
+def _asked(row: Aftercare, refund: ShopRefundSeen) -> dict[LineId, LineRefund]:
+    """Units and amount that a Shopify refund gives back for each line, whatever is left of it."""
+    asked: dict[LineId, LineRefund] = {}
+    for unit in refund.lines:
+        if unit.line_id in row.sold:
+            before = asked.get(unit.line_id, _nothing(row.sold[unit.line_id]))
+            asked[unit.line_id] = replace(before, amount=before.amount + unit.amount, quantity=before.quantity + unit.quantity)
+    return asked
+
+
+def _why(row: Aftercare, refund: ShopRefundSeen, line: LineId) -> str:
+    if line == SHIPPING:
+        return f"{refund.shipping} for shipping, and less is left"
+    asked, rest = _asked(row, refund)[line], left(row.sold[line], row.taken)
+    return f"{asked.quantity} for {asked.amount} of line {line}, and {rest.quantity} for {rest.amount} are left"
 
 
 def parted(part: LineRefund, unpacked: int) -> tuple[LineRefund, ...]:
@@ -135,22 +175,20 @@ def _for_one_line(
 
 
 def _shipping(
-    row: Aftercare, lines: Mapping[LineId, OrderLine], refund: ShopRefundSeen, parts: Mapping[LineId, LineRefund]
-) -> dict[LineId, LineRefund] | None:
-    """Shipping money laid on the lines that paid for it, those of the refund first; None: there is not so much."""
-    shared, open_ = dict(parts), refund.shipping.minor
+    row: Aftercare, lines: Mapping[LineId, OrderLine], minor: int, parts: Mapping[LineId, LineRefund]
+) -> dict[LineId, LineRefund]:
+    """Shipping money laid on the lines that paid for it, those of the refund first. There is so much."""
+    shared = dict(parts)
     for line in sorted(lines.values(), key=lambda line: line.line_id not in parts):
-        if not open_:
-            break
         rest = left(line, row.taken)
-        some = min(open_, rest.shipping_amount.minor)
+        some = min(minor, rest.shipping_amount.minor)
         if some > 0:
             before = shared.get(line.line_id, _nothing(line))
-            amount = Money(some, refund.shipping.currency)
+            amount = Money(some, rest.shipping_amount.currency)
             taxes = _of(rest.shipping_taxes, some, rest.shipping_amount.minor)
             shared[line.line_id] = replace(before, shipping_amount=amount, shipping_taxes=taxes)
-            open_ -= some
-    return None if open_ else shared
+            minor -= some
+    return shared
 
 
 # ---------------------------------------------------------------- taxes
@@ -166,10 +204,3 @@ def _of(taxes: tuple[Tax, ...], part: int, whole: int) -> tuple[Tax, ...]:
 def _less(taxes: tuple[Tax, ...], gone: tuple[Tax, ...]) -> tuple[Tax, ...]:
     off = {tax.code: tax.amount for tax in gone}
     return tuple(replace(tax, amount=tax.amount - off[tax.code]) if tax.code in off else tax for tax in taxes)
-
-
-def _more(taxes: tuple[Tax, ...], more: tuple[Tax, ...]) -> tuple[Tax, ...]:
-    added = {tax.code: tax for tax in taxes}
-    for tax in more:
-        added[tax.code] = replace(tax, amount=added[tax.code].amount + tax.amount) if tax.code in added else tax
-    return tuple(added.values())

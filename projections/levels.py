@@ -113,6 +113,10 @@ class Steps(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         again = [step for step in self.refused if key.endswith(f":{step}")]
         if not again:
             return replace(self, settled=self.settled - {key}) if key in self.settled else self
+        return self.let_on(again)
+
+    def let_on(self, again: Collection[str]) -> "Steps":
+        """These refused steps are asked for anew, if they are still called for."""
         anew = {step: self.let_go.get(step, 0) + 1 for step in again if not self.refused[step].buried}
         return replace(self, refused=_without(self.refused, again), let_go=self.let_go | anew)
 

@@ -161,12 +161,13 @@ class ShopReturnRecorded(Event, tag="shop_return_recorded"):
 
 
 class RefundsMatched(Note, tag="refunds_matched"):
-    """Both sides refunded the same thing at about the same time, each by its own people: one refund, nothing to be pushed either way."""
+    """Both sides refunded the same thing at about the same time, each by its own people: the marketplace's need no record in Shopify."""
 
     channel: ChannelId
     order_id: OrderId
     refund: ShopId
     refunds: tuple[str, ...]
+    rest: bool = False  # they are a part of the Shopify refund only: what is left of it is still to be pushed
 
     @property
     def stream(self) -> str:

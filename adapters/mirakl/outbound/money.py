@@ -108,7 +108,7 @@ def judged(command: MoneyBack, shown: Mapping[LineId, Sequence[Given]], *, calle
     if not names:
         return None
     if not called:
-        return Refused(f"somebody else was there first: {names}", field="refund")
+        return Refused(f"somebody else was there first: {names}", field="known")
     ours: list[str] = []
     for line in command.lines:
         match = [each for each in fresh[line.line_id] if (each.amount, each.shipping_amount) == (line.amount, line.shipping_amount)]

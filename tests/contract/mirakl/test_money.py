@@ -118,7 +118,7 @@ def unlike(names: str) -> Refused:
 
 
 def foreign(names: str) -> Refused:
-    return Refused(f"somebody else was there first: {names}", field="refund")
+    return Refused(f"somebody else was there first: {names}", field="known")
 
 
 @pytest.mark.parametrize(

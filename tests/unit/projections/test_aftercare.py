@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from projections.aftercare import Aftercare, aftercare
 from projections.aftercare_policy import policy
@@ -110,6 +111,11 @@ ALL_BACK = market_refund(4900, quantity=2)
 OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
+LESS = Money(-1000, "GBP")
+NOTED = [market_refund(1000), shop_refund(0, refund="gid://shopify/Refund/9", mirrors="R1")]
+TOLD = issued(RefundLines(refund=SHOP_REFUND, reason="refund", taxes_included=True, lines=(), known=(), **OF))
+RACED = [*LEFT, shop_refund(2, 4900), TOLD]
+OVERTAKEN = refused("refund_lines", "somebody else was there first", "known", SHOP_REFUND)
 
 TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     # what it shows                                     given                      when                     asked, told
@@ -145,6 +151,13 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("all units taken off before the payment: cancelled", UNPAID, shop_refund(2, 4900, restock="CANCEL"), ["cancel_order"], []),
     ("both sides refund the same: one refund", [*LEFT, market_refund()], shop_refund(), [], ["matched"]),
     ("both sides refund, not the same", [*LEFT, market_refund(1000)], shop_refund(), ["refund_lines"], []),
+    ("a part refunded there: the rest is told", [*LEFT, market_refund(1000)], shop_refund(2, 4900), ["refund_lines"], ["matched"]),
+    ("the other way round: likewise", [*LEFT, shop_refund(2, 4900), TOLD], market_refund(1000), [], []),
+    ("and ours is refused for it: asked anew", [*RACED, market_refund(1000)], OVERTAKEN, ["refund_lines"], ["matched"]),
+    ("refused before the reason is seen: asked anew then", [*RACED, OVERTAKEN], market_refund(1000), ["refund_lines"], ["matched", "-X53"]),
+    ("refused for one that was not seen: finance, for now", RACED, OVERTAKEN, [], ["X53"]),
+    ("paid less by what was refunded before", [*LEFT, *NOTED], shop_refund(2, 4900, other=LESS), ["refund_lines"], []),
+    ("paid less than that: finance", [*LEFT, *NOTED], shop_refund(2, 4900, other=Money(-1100, "GBP")), [], ["X50"]),
     ("a refund on its way for long", [*LEFT, market_refund(state="WAITING_REFUND", at=NOON)], reminded(NOON + 72 * HOUR), [], ["X56"]),
     ("a return is asked for: CX answers", LEFT, market_return("WAITING_ACCEPTANCE"), [], ["X57"]),
     ("a return is on its way: recorded", LEFT, market_return("IN_PROGRESS"), ["record_shop_return"], []),
@@ -188,6 +201,26 @@ def test_a_refund_carries_lines_amounts_and_what_was_known_before() -> None:
         known=("R0",),
         **OF,
     )
+
+
+def test_what_both_sides_refunded_is_told_once() -> None:
+    def back(*events: Event) -> list[tuple[int, int, int]]:
+        return [(part.quantity, part.amount.minor, part.shipping_amount.minor) for part in pushed(*events).lines]
+
+    theirs, rest = market_refund(1000, quantity=0), RefundsMatched(refund=SHOP_REFUND, refunds=("R1",), rest=True, **OF)
+    assert back(*LEFT, theirs, shop_refund(2, 4900)) == [(2, 3900, 0)]
+    assert back(*RACED, OVERTAKEN, theirs) == [(2, 3900, 0)]
+    assert back(*RACED, theirs, rest, OVERTAKEN) == [(2, 3900, 0)]
+    carried = [*LEFT, placed(replace(TWO, shipping_price=Money(500, "GBP")))]
+    postage = market_refund(1000, shipping_amount=Money(500, "GBP"), quantity=0)
+    assert back(*carried, postage, shop_refund(2, 4900, shipping=Money(500, "GBP"))) == [(2, 3900, 0)]
+    assert back(*LEFT, theirs, shop_refund(2, 4900, other=LESS)) == [(2, 3900, 0)]
+
+
+def test_of_a_part_that_both_refunded_no_record_is_asked_for() -> None:
+    story = life().given(*LEFT, shop_refund(2, 4900)).when(market_refund(1000))
+    assert [(note.refunds, note.rest) for note in story.told if isinstance(note, RefundsMatched)] == [(("R1",), True)]
+    assert "record_shop_refund" not in asked(story)
 
 
 def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:

@@ -398,6 +398,31 @@ def test_r4_in_the_end_every_refund_is_told() -> None:
     assert found(desk, settled=False) == []
 
 
+def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
+    desk, order = paid_round()
+    line = desk.world.account.orders[order].lines[0]
+    desk.world.apply("mirakl.operator_refund", {"order_line_id": line.id, "share": 0.5, "shipping": False}, desk.clock.at)
+    part, whole = line.refunds[0].total, line.total
+    assert 0 < part < whole
+
+    def refunded(staff: int, seller: int = 0) -> Callable[[State], None]:
+        def as_if(state: State) -> None:
+            refund = {"id": "gid://shopify/Refund/1", "by": "staff", "total": rest_text(staff, "GBP")}
+            state["shopify"]["orders"][0]["refunds"].append(refund)
+            if seller:
+                state["mirakl"]["orders"][0]["lines"][0]["refunds"].append({"origin": "seller", "total": rest_text(seller, "GBP")})
+
+        return as_if
+
+    def rules(change: Callable[[State], None]) -> list[str]:
+        return [finding.rule for finding in found(desk, change)]
+
+    assert rules(refunded(part)) == []  # the same sum
+    assert rules(refunded(whole, whole - part)) == []  # and the rest of the line was told
+    assert rules(refunded(whole, whole - part - 1)) == ["R4"]
+    assert rules(refunded(part + 1)) == ["R4"]
+
+
 # ---------------------------------------------------------------- the marketplace's books
 
 
