@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 import anyio
 
