@@ -69,7 +69,7 @@ def _cancelled_in_the_shop(row: Aftercare, channel: Channel) -> Iterator[Command
         return
     lines = everything(row)
     if lines and not any(step.startswith("refund_lines:") for step in row.under_way.keys() - {f"refund_lines:{CANCEL}"}):
-        yield _refund(row, CANCEL, "cancel", lines)
+        yield _refund(row, CANCEL, "cancel", lines, {line.line_id: _unpacked(row, line.line_id) for line in lines})
 
 
 def _push(row: Aftercare, channel: Channel, refund: ShopRefund, parts: Mapping[ShopId, tuple[str, ...]]) -> Iterator[Command]:
@@ -81,17 +81,26 @@ def _push(row: Aftercare, channel: Channel, refund: ShopRefund, parts: Mapping[S
     unshipped = all(unit.restock == "CANCEL" for unit in refund.seen.lines) and bool(refund.seen.lines) and row.state not in GONE
     reason = refund.seen.reason or ("cancel" if unshipped else "refund")
     if paid(row):
-        yield _refund(row, refund.seen.refund, reason, shared.lines)
+        yield _refund(row, refund.seen.refund, reason, shared.lines, _taken_off(refund.seen))
     elif shared.lines == everything(row):
         yield CancelOrder(channel=row.channel, order_id=row.order_id)
     elif channel.rules.partial_cancelation:
         yield CancelUnits(**_money_back(row, refund.seen.refund, reason, shared.lines), known=tuple(sorted(row.cancelations)))
 
 
-def _refund(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...]) -> RefundLines:
-    """With the units that have not been packed told apart: these will not follow."""
-    parts = tuple(part for line in lines for part in parted(line, _unpacked(row, line.line_id)))
+def _refund(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund, ...], staying: Mapping[LineId, int]) -> RefundLines:
+    """With the units told apart that will not follow."""
+    parts = tuple(part for line in lines for part in parted(line, staying.get(line.line_id, 0)))
     return RefundLines(**_money_back(row, began, reason, parts), known=tuple(sorted(row.refunds)))
+
+
+def _taken_off(seen: ShopRefundSeen) -> dict[LineId, int]:
+    """Units that a Shopify refund takes off the order. All others are packed as if they had not been paid back, or are packed already."""
+    units: dict[LineId, int] = {}
+    for unit in seen.lines:
+        if unit.restock == "CANCEL":
+            units[unit.line_id] = units.get(unit.line_id, 0) + unit.quantity
+    return units
 
 
 def _unpacked(row: Aftercare, line: LineId) -> int:

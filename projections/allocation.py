@@ -119,9 +119,9 @@ def _why(row: Aftercare, refund: ShopRefundSeen, line: LineId) -> str:
     return f"{asked.quantity} for {asked.amount} of line {line}, and {rest.quantity} for {rest.amount} are left"
 
 
-def parted(part: LineRefund, unpacked: int) -> tuple[LineRefund, ...]:
-    """A refund of units of which so many have not been packed: these will not follow, the others have left."""
-    stay = min(part.quantity, max(0, unpacked))
+def parted(part: LineRefund, taken_off: int) -> tuple[LineRefund, ...]:
+    """A refund of units of which so many will not follow; the others have left, or will."""
+    stay = min(part.quantity, max(0, taken_off))
     if stay in (0, part.quantity):
         return (replace(part, not_to_ship=stay > 0),)
     minor = part.amount.minor * stay // part.quantity

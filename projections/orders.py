@@ -66,6 +66,7 @@ RANKS = {
     "REFUSED": 9,
     "CANCELED": 9,
 }
+PAID_BACK = frozenset({"REFUNDED", "CLOSED"})
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
 GONE = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})  # orders that left, whoever said so
 TOLD_BY_OTHERS = ("X79:", "X38:")  # what could not be read of it; a tracking number that another order has
@@ -146,6 +147,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reference_set: bool = False
     canceled: dict[str, tuple[LineId, int]] = {}  # the marketplace's cancelation -> line and units
     staying: dict[LineId, int] = {}  # units that were paid back at our word and will not follow
+    leaving: frozenset[LineId] = frozenset()  # lines that left, or will, although they are paid back
     paid_back: dict[str, tuple[LineId, int]] = {}  # the marketplace's refund -> line and minor units of its price
     parcels: dict[ShopId, Parcel] = {}
     shipped: bool = False  # we told the marketplace that the whole order left
@@ -167,8 +169,10 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     @property
     def owed(self) -> dict[LineId, int]:
         """Units of each line that were sold and are to leave, or have left: not canceled since, nor paid back instead."""
-        over = ("REFUNDED", "CLOSED") if self.state == "SHIPPING" else ()  # lines that the marketplace's own people paid back meanwhile
-        units = {line.line_id: line.quantity for line in self.wanted if self.lines.get(line.line_id) not in over}
+        over = PAID_BACK if self.state == "SHIPPING" else ()  # meanwhile, and they had not left
+        units = {
+            line.line_id: line.quantity for line in self.wanted if self.lines.get(line.line_id) not in over or line.line_id in self.leaving
+        }
         for line, units_ in self.staying.items():
             if line in units:
                 units[line] -= units_
@@ -267,7 +271,9 @@ def _state_changed(order: Order, event: OrderStateChanged) -> Order:
 def _line_moved(order: Order, event: LineStateChanged) -> Order:
     if RANKS.get(event.state, 99) < RANKS.get(order.lines.get(event.line_id, ""), -1):
         return order
-    return replace(order, lines=order.lines | {event.line_id: event.state})
+    left = event.state in PAID_BACK and order.packed.get(event.line_id, 0) > 0
+    leaving = order.leaving | {event.line_id} if left else order.leaving
+    return replace(order, lines=order.lines | {event.line_id: event.state}, leaving=leaving)
 
 
 def _addressed(order: Order, event: DeliveryAddressGiven) -> Order:
@@ -344,7 +350,7 @@ def _canceled(order: Order, event: UnitsCanceled) -> Order:
 
 def _paid_back(order: Order, event: RefundPushed) -> Order:
     staying = {line: order.staying.get(line, 0) + units for line, units in event.not_to_ship.items()}
-    return replace(order, staying=order.staying | staying) if staying else order
+    return replace(order, staying=order.staying | staying, leaving=order.leaving | event.leaving.keys())
 
 
 def _refunded(order: Order, event: RefundSeen) -> Order:

@@ -140,6 +140,7 @@ class RefundPushed(Event, tag="refund_pushed"):
     refund: str  # what began it: a Shopify refund, or `cancel`
     refunds: tuple[str, ...]  # the marketplace's ids
     not_to_ship: dict[LineId, int] = {}  # units that will not follow
+    leaving: dict[LineId, int] = {}  # units that have left, or will all the same
 
 
 class ShopRefundRecorded(Event, tag="shop_refund_recorded"):

@@ -59,6 +59,12 @@ async def look_refunded(client: Client, task: Task[RefundLines]) -> Done | Refus
 
 
 def _pushed(command: RefundLines, refunds: tuple[str, ...]) -> Done:
-    stay = {line.line_id: line.quantity for line in command.lines if line.not_to_ship}
-    event = RefundPushed(channel=command.channel, order_id=command.order_id, refund=command.refund, refunds=refunds, not_to_ship=stay)
+    event = RefundPushed(
+        channel=command.channel,
+        order_id=command.order_id,
+        refund=command.refund,
+        refunds=refunds,
+        not_to_ship={line.line_id: line.quantity for line in command.lines if line.not_to_ship},
+        leaving={line.line_id: line.quantity for line in command.lines if line.quantity and not line.not_to_ship},
+    )
     return Done((Effect(event, f"{command.order_id}{SEPARATOR}{command.refund}"),))

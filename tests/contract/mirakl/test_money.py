@@ -21,7 +21,9 @@ pytestmark = pytest.mark.anyio
 OTHER = LineRefund(line_id=SECOND, amount=Money(0, "GBP"), shipping_amount=Money(1, "GBP"))
 BOTH = msgspec.structs.replace(REFUND, lines=(BACK, OTHER))
 REST = msgspec.structs.replace(REFUND, lines=(msgspec.structs.replace(BACK, amount=Money(4900, "GBP")),))
-PUSHED = Done((Effect(RefundPushed(channel=ASOS, order_id=ORDER, refund=REFUND.refund, refunds=("1120",)), f"{ORDER}\x1f{REFUND.refund}"),))
+LEAVING = {BACK.line_id: BACK.quantity}
+DID = RefundPushed(channel=ASOS, order_id=ORDER, refund=REFUND.refund, refunds=("1120",), leaving=LEAVING)
+PUSHED = Done((Effect(DID, f"{ORDER}\x1f{REFUND.refund}"),))
 
 
 def refund(identity: str, amount: float = 24.5, shipping: float = 0) -> Payload:

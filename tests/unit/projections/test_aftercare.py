@@ -230,9 +230,19 @@ def test_what_will_not_follow_is_taken_out_of_what_is_to_be_shipped() -> None:
 
 def test_one_unit_that_left_and_one_that_will_not_are_told_apart() -> None:
     half = [*PAID, fulfilled({LINE: 1})]
-    staying, gone = pushed(*half, shop_refund(2, 4899)).lines
+    whole = shop_refund(2, 4899)
+    parts = tuple(
+        RefundedUnits(line_id=LINE, quantity=1, amount=Money(a, "GBP"), tax=ZERO, restock=r)
+        for a, r in ((2449, "CANCEL"), (2450, "RETURN"))
+    )
+    staying, gone = pushed(*half, replace(whole, lines=parts)).lines
     assert (staying.not_to_ship, staying.quantity, staying.amount.minor) == (True, 1, 2449)
     assert (gone.not_to_ship, gone.quantity, gone.amount.minor) == (False, 1, 2450)
+
+
+def test_units_that_a_refund_leaves_on_the_order_are_still_to_be_shipped() -> None:
+    """Neither restocked nor taken off: the warehouse packs them, paid back or not."""
+    assert [part.not_to_ship for part in pushed(*PAID, shop_refund(restock="NO_RESTOCK")).lines] == [False]
 
 
 def taxed(price: int, tax: int, quantity: int, shipping: int = 0, shipping_tax: int = 0) -> OrderLine:

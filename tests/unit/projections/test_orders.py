@@ -117,6 +117,9 @@ def stuck(name: str) -> OrderStateChanged:
     return OrderStateChanged(channel=CHANNEL, order_id=ORDER, state=name, at=NOON)
 
 
+UNTRACKED, BACK = fulfilled(tracking_number=""), line_state("REFUNDED")
+GOODWILL = RefundPushed(channel=CHANNEL, order_id=ORDER, refund="r", refunds=("R1",), leaving={LINE: 1})
+
 TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     # what it shows                                     given                      when                     asked, told
     ("nothing is promised before Shopify is read", [placed()], state("WAITING_ACCEPTANCE"), [], []),
@@ -180,6 +183,9 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("fulfilled without a number: waits for it", STANDS, fulfilled(tracking_number=""), [], []),
     ("the number never comes", [*STANDS, fulfilled(tracking_number="")], reminded(NOON + 4 * HOUR), [], ["X37"]),
     ("the number comes", [*STANDS, fulfilled(tracking_number="")], fulfilled(updated_at=NOON + HOUR), ["ship_order"], []),
+    ("paid back meanwhile: told all the same", [*STANDS, UNTRACKED, BACK], fulfilled(updated_at=NOON + HOUR), ["ship_order"], []),
+    ("paid back before it left: it should have stayed", [*STANDS, BACK], fulfilled(), [], ["X43"]),
+    ("paid back at our word, and to leave", [*STANDS, GOODWILL, BACK], fulfilled(), ["ship_order"], []),
     ("a failed fulfilment ships nothing", STANDS, fulfilled(status="FAILURE"), [], []),
     ("held: nothing is dispatched", [*STANDS, HELD], fulfilled(), [], []),
     ("a carrier that nobody mapped", PACKED, refused("ship_order", "unmapped carrier: Royal Mail", "carrier"), [], ["X36"]),
