@@ -1,7 +1,7 @@
 """Money that goes back to a buyer: once on each side, never more than was paid, and never there and back again.
 
-Refunds of a pair are compared by what they come to: a connector may tell one refund of three lines as three, or three as one. What is taken off
-before it was paid is a cancelation on the marketplace and a refund in Shopify; of a whole order, its lines keep their prices, or do not.
+Refunds of a pair are compared by what they come to: a connector may tell one refund of three lines as three, or three as one. What is taken
+off before it was paid is a cancelation on the marketplace and a refund in Shopify; of a whole order, its lines may keep their prices.
 """
 
 from collections.abc import Iterator
