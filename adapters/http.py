@@ -105,7 +105,7 @@ class Http:
     ) -> None:
         self.target = target
         self._base = checked_base(base_url)
-        self._net, self._clock, self._admission, self._metrics, self._headers = net, clock, admission, metrics, headers
+        self._net, self.clock, self._admission, self._metrics, self._headers = net, clock, admission, metrics, headers
         self._timeout = aiohttp.ClientTimeout(total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
@@ -134,7 +134,7 @@ class Http:
         """
         url = self._url(endpoint, path, () if callable(query) else query, at)
         await self._admission.admit(endpoint)
-        started, outcome = self._clock.monotonic(), "cancelled"
+        started, outcome = self.clock.monotonic(), "cancelled"
         try:
             if callable(query):
                 url = self._url(endpoint, path, query(), at)
@@ -147,7 +147,7 @@ class Http:
         finally:
             self._admission.settled(endpoint)
             self._metrics.outbound_requests.labels(self.target, endpoint.code, outcome).inc()
-            self._metrics.outbound_request_seconds.labels(self.target, endpoint.code).observe(self._clock.monotonic() - started)
+            self._metrics.outbound_request_seconds.labels(self.target, endpoint.code).observe(self.clock.monotonic() - started)
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -232,7 +232,7 @@ class Http:
     async def _answer(self, endpoint: Endpoint, response: aiohttp.ClientResponse, expect: Expect, most: int) -> Reply:
         request_id = re.sub(r"[^\w.:-]", "", response.headers.get("X-Correlation-Id") or response.headers.get("X-Request-Id") or "")[:64]
         if (theirs := _http_date(response.headers.get("Date", ""))) is not None:
-            self._metrics.clock_offset_seconds.labels(self.target).set((theirs - self._clock.now()).total_seconds())
+            self._metrics.clock_offset_seconds.labels(self.target).set((theirs - self.clock.now()).total_seconds())
         if not 200 <= response.status < 300:
             raise await self._refusal(endpoint, response, request_id)
         try:
@@ -247,7 +247,7 @@ class Http:
         status = response.status
         place: dict[str, Any] = {"target": self.target, "endpoint": endpoint.code, "request_id": request_id, "status": status}
         if status == 429:
-            seconds = retry_after(response.headers, self._clock.now())
+            seconds = retry_after(response.headers, self.clock.now())
             self._admission.hold(endpoint, seconds)
             return ThrottledError("too many calls", retry_after=seconds, **place)
         if not 400 <= status < 500 or status in NO_VERDICT:

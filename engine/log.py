@@ -82,8 +82,14 @@ class Page(Struct, frozen=True, kw_only=True):
     last: int  # the position of its last one; `after` where the page is empty
     events: Sequence[Event]
     recorded_at: Instant | None  # of its last one
+    positions: Sequence[int] = ()  # of each, where they are not all of the run: some shards only
     event_ids: Sequence[UUID] = ()  # where asked for
     correlation_ids: Sequence[UUID] = ()
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The position of each event."""
+        return self.positions or range(self.after + 1, self.last + 1)
 
 
 class _Parcel(Struct, frozen=True):
@@ -154,8 +160,22 @@ FROM (
 ) AS page
 """
 
+PAGE_OF_SHARDS = """
+SELECT
+    count(*) AS found,
+    max(recorded_at) AS recorded_at,
+    bool_or(CASE WHEN schema_version = 1 THEN type = any($4) ELSE type || ':' || schema_version <> all($5) END) AS outdated,
+    json_agg(data) AS data,
+    array_agg(position) AS positions
+FROM (
+    SELECT position, recorded_at, schema_version, type, data
+    FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 AND shard = any($6) ORDER BY position
+) AS page
+"""
+
 PAGE_SLOWLY = """
-SELECT type, schema_version, data FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 ORDER BY position
+SELECT type, schema_version, data FROM crossdock.events
+WHERE tenant = $1 AND position > $2 AND position <= $3 AND ($4::smallint[] IS NULL OR shard = any($4)) ORDER BY position
 """
 
 
@@ -313,22 +333,25 @@ class Log:
         row = await self._fetch(after, after + limit if upto is None else min(after + limit, upto), ids=ids, line=line)
         return await self._page(row, after, ids=ids)
 
-    async def pages(self, after: int, upto: int, limit: int = PAGE_EVENTS) -> AsyncGenerator[Page, None]:
+    async def pages(
+        self, after: int, upto: int, limit: int = PAGE_EVENTS, *, shards: Sequence[int] | None = None
+    ) -> AsyncGenerator[Page, None]:
         """Every page from a position to another; the next one is on its way while this one is decoded and folded.
 
-        Close it (`contextlib.aclosing`). Raises as `page` does.
+        Close it (`contextlib.aclosing`). Raises as `page` does; but of some shards only, nothing shows whether one is missing: whoever
+        has folded all of them must count.
         """
         if after >= upto:
             return
         to = min(after + limit, upto)
-        coming = asyncio.create_task(self._fetch(after, to))
+        coming = asyncio.create_task(self._fetch(after, to, shards=shards))
         try:
             while after < upto:
                 row, following = await coming, min(to + limit, upto)
                 if to < upto:
-                    coming = asyncio.create_task(self._fetch(to, following))
+                    coming = asyncio.create_task(self._fetch(to, following, shards=shards))
                     await anyio.lowlevel.checkpoint()  # it sets out before we decode
-                page = await self._page(row, after)
+                page = await (self._page(row, after) if shards is None else self._page_of_shards(row, after, to, shards))
                 if page.events:
                     yield page
                 if page.last < to:
@@ -341,11 +364,21 @@ class Log:
             with suppress(asyncio.CancelledError, Exception):
                 await coming
 
-    async def _fetch(self, after: int, to: int, *, ids: bool = False, line: Line | None = None) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = await (line or self._pool).fetchrow(
-            PAGE_WITH_IDS if ids else PAGE, self.tenant, after, to, codec.RAISED, codec.CURRENT
-        )
+    async def _fetch(
+        self, after: int, to: int, *, ids: bool = False, line: Line | None = None, shards: Sequence[int] | None = None
+    ) -> Mapping[str, Any]:
+        bounds = (self.tenant, after, to, codec.RAISED, codec.CURRENT)
+        if shards is not None:
+            row: Mapping[str, Any] = await self._pool.fetchrow(PAGE_OF_SHARDS, *bounds, shards)
+        else:
+            row = await (line or self._pool).fetchrow(PAGE_WITH_IDS if ids else PAGE, *bounds)
         return row
+
+    async def _page_of_shards(self, row: Mapping[str, Any], after: int, to: int, shards: Sequence[int]) -> Page:
+        events = None if row["outdated"] else codec.decode_page(row["data"] or "[]")
+        if events is None:
+            events = await self._one_by_one(after, to, shards)
+        return Page(after=after, last=to, events=events, recorded_at=row["recorded_at"], positions=row["positions"] or ())
 
     async def _page(self, row: Mapping[str, Any], after: int, *, ids: bool = False) -> Page:
         last = row["last"] or after
@@ -369,9 +402,9 @@ class Log:
         """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""
         return self._bell.listen(self.tenant)
 
-    async def _one_by_one(self, after: int, last: int) -> list[Event]:
+    async def _one_by_one(self, after: int, last: int, shards: Sequence[int] | None = None) -> list[Event]:
         async with self._pool.acquire() as conn:
-            rows = await conn.fetch(PAGE_SLOWLY, self.tenant, after, last)
+            rows = await conn.fetch(PAGE_SLOWLY, self.tenant, after, last, shards)
         return [codec.decode(row["type"], row["schema_version"], row["data"], self._metrics) for row in rows]
 
     async def _envelopes(self, statement: str, *arguments: Any) -> list[Envelope]:

@@ -3,10 +3,14 @@
 Gauges hold the last value that a worker computed; a scrape never asks the database.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_LONG = (5.0, 15.0, 30.0, 65.0, 90.0, 125.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
 class Metrics:
@@ -59,6 +63,8 @@ class Metrics:
             "command_oldest_seconds", "Age of the oldest command not yet answered for.", "tenant", "class", "state"
         )
 
+        self._stock(counter, gauge, histogram)
+
         # the log and what is folded from it
         self.log_position = gauge("log_position", "The last position of a tenant's log.", "tenant")
         self.log_append_seconds = histogram("log_append_seconds", "One group commit to the log.")
@@ -86,3 +92,27 @@ class Metrics:
         self.clock_offset_seconds = gauge("clock_offset_seconds", "Their clock minus ours, from Date headers.", "target")
         self.log_redactions = counter("log_redactions_total", "Things blanked in log lines that looked like a person or a secret.")
         self.build_info = gauge("build_info", "1; the labels tell what runs.", "version", "schema")
+
+    def _stock(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge], histogram: Callable[..., Histogram]) -> None:
+        self.stock_waiting = gauge("stock_waiting_for_poll", "Offers that rise once the orders have been polled.", "tenant", "channel")
+        self.stock_unpublished = gauge("stock_unpublished", "Offers that a channel shows otherwise than it should.", "tenant", "channel")
+        self.stock_oldest_unpublished_seconds = gauge(
+            "stock_oldest_unpublished_seconds", "Since when the oldest of these has been so.", "tenant", "channel"
+        )
+        self.stock_lines = counter("stock_lines_total", "Lines of files of quantities, by what they change.", "tenant", "channel", "change")
+        self.stock_decided_seconds = histogram(
+            "stock_decided_seconds", "From reading a count to deciding on the file that shows it.", "channel", buckets=_LONG
+        )
+        self.stock_applied_seconds = histogram(
+            "stock_applied_seconds", "From reading a count to its file's being applied.", "channel", buckets=_LONG
+        )
+        self.stock_submitted_seconds = histogram(
+            "stock_submitted_seconds", "From reading a count to its file's being taken.", "channel", buckets=_LONG
+        )
+        self.stock_degraded_skus = gauge("stock_degraded_skus", "SKUs shown by a careful rule, for want of news.", "tenant", "channel")
+        self.oversell = counter("oversell_total", "Units sold that were not there, by what let it happen.", "tenant", "cause")
+        self.reconcile_drift = gauge("reconcile_drift", "Offers found otherwise than believed, at the last reading.", "tenant", "kind")
+        self.reconcile_drift_units = counter("reconcile_drift_units_total", "Units by which they were.", "tenant", "channel")
+        self.reconcile_drift_minor_units = counter(
+            "reconcile_drift_minor_units_total", "The same in money, at the offer's price.", "tenant", "channel", "currency"
+        )

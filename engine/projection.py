@@ -21,6 +21,8 @@ class Projection(Generic[S]):
 
     `keys` names the rows an event concerns; `initial` makes the row that is not there yet; `evolve` folds one event into one row and
     accepts whatever is recorded: twice, late, or of a kind it has never met. A changed fold is a new name.
+
+    `by_stream`: each row is made of the events of one stream, so that several processes can fold some streams each.
     """
 
     name: str
@@ -28,3 +30,4 @@ class Projection(Generic[S]):
     initial: Callable[[str], S]
     keys: Callable[[Event], Iterable[str]]
     evolve: Callable[[S, Event], S]
+    by_stream: bool = False

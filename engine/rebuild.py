@@ -3,11 +3,13 @@
 Nothing is decided here and nothing sent: policies are not even handed in.
 """
 
+import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +17,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from engine.errors import EngineError
+from engine.errors import EngineError, SchemaError
 from engine.log import Log, Page
 from engine.outbox import Connection
 from engine.ports import DATABASE_AWAY
@@ -27,7 +29,9 @@ S = TypeVar("S", bound=Struct)
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
 UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a third of that as JSON
-MOST_BYTES = 32 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+MOST_BYTES = 16 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
+SHARDS = 16  # as migrations/0003_shards.sql makes them
+AT_ONCE = 2_000  # events decoded and folded before what the database has sent is looked at: it stops sending at some hundred kB
 LINES = 500  # rows handed to COPY at once
 AWAIT = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2 FOR UPDATE"
 SWAPPED = "UPDATE crossdock.checkpoints SET position = $3, swaps = swaps + 1 WHERE tenant = $1 AND name = $2"
@@ -64,6 +68,10 @@ class Comparison:
     difference: Difference | None
 
 
+Elsewhere = Callable[[str, int, Sequence[int]], Awaitable["Part"]]
+"""Has `fold_part` done by another process: into this table, up to this position, these shards."""
+
+
 async def rebuild(
     pool: Pool,
     log: Log,
@@ -72,36 +80,93 @@ async def rebuild(
     upto: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     most_bytes: int = MOST_BYTES,
+    elsewhere: Sequence[Elsewhere] = (),
 ) -> Rebuilt:
     """Fold the log from its first event into a table beside the living one, which is not touched.
 
     Up to a position; if none is given, to where the living projection stands, or to the log's end where it has not begun. `progress` is
-    told how far it is, and how far it goes. Takes two connections. Raises EngineError if the same is being rebuilt already.
+    told how far it is, and how far it goes. Takes three connections. Raises EngineError if the same is being rebuilt already.
+
+    With other processes `elsewhere`, each folds its share of the streams; that takes a projection that is `by_stream`.
     """
     tenant = log.tenant
+    if elsewhere and not projection.by_stream:
+        raise EngineError(f"a row of {projection.name} is made of several streams: one process has to fold them all")
     if upto is None:
         upto = await pool.fetchval(STANDS, tenant, projection.name) or await log.head()
     shadow = _shadow(projection, tenant)
     async with pool.acquire() as conn:
         if not await conn.fetchval(ALONE, shadow.name):
             raise EngineError(f"{projection.name} of {tenant} is being rebuilt already")
-        collecting = gc.isenabled()
-        gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
         try:
             await conn.execute(shadow.drop)
             await conn.execute(shadow.make_shadow)
-            anew = _Anew(conn, shadow, tenant, Rows(projection), most_bytes)
-            async with aclosing(log.pages(0, upto)) as pages:
-                async for page in pages:
-                    await anew.fold(page)
-                    if progress:
-                        progress(page.last, upto)
-            return Rebuilt(shadow.name, upto, await anew.finish())
+            fold = partial(fold_part, pool, log, projection, table=shadow.name, upto=upto, progress=progress, most_bytes=most_bytes)
+            if not elsewhere:
+                part = await fold(shards=None)
+                return Rebuilt(shadow.name, upto, part.rows)
+            mine, *others = (range(first, SHARDS, len(elsewhere) + 1) for first in range(len(elsewhere) + 1))
+            parts = await _all_of(
+                fold(shards=mine), *(other(shadow.name, upto, shards) for other, shards in zip(elsewhere, others, strict=True))
+            )
+            if (found := sum(part.events for part in parts)) != upto:
+                raise SchemaError(f"{upto - found} events are missing from the log up to position {upto}: run `crossdock verify`")
+            await conn.execute(shadow.index, timeout=PATIENCE)  # a key that two of them have made would show
+            return Rebuilt(shadow.name, upto, sum(part.rows for part in parts))
         finally:
-            if collecting:
-                gc.enable()
             with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
                 await conn.fetchval(NOT_ALONE, shadow.name)
+
+
+async def _all_of(*work: Awaitable["Part"]) -> Sequence["Part"]:
+    """What each of them gives. Where one fails, the others are stopped first."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Part(Struct, frozen=True):
+    """What one process has folded of a rebuild."""
+
+    events: int
+    rows: int
+
+
+async def fold_part(
+    pool: Pool,
+    log: Log,
+    projection: Projection[S],
+    *,
+    table: str,
+    upto: int,
+    shards: Sequence[int] | None,
+    progress: Callable[[int, int], None] | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> Part:
+    """Fold the streams of these shards (None: all) from the first event into a table made by `rebuild`."""
+    events, collecting = 0, gc.isenabled()
+    gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
+    try:
+        async with pool.acquire() as conn:
+            anew = _Anew(conn, Table(table), log.tenant, Rows(projection), most_bytes)
+            try:
+                async with aclosing(log.pages(0, upto, AT_ONCE, shards=shards)) as pages:
+                    async for page in pages:
+                        await anew.fold(page)
+                        events += len(page.events)
+                        if progress:
+                            progress(page.last, upto)
+                return Part(events, await anew.finish())
+            finally:
+                await anew.stop()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass
@@ -115,7 +180,8 @@ class _Anew(Generic[S]):
     most: int  # bytes packed
     packed: dict[str, bytes] = field(default_factory=dict)  # key -> JSON
     size: int = 0  # of these, in bytes
-    written: set[str] = field(default_factory=set)  # keys in the table
+    written: set[str] = field(default_factory=set)  # keys in the table, or on their way there
+    writing: asyncio.Task[None] | None = None  # beside the fold, one at a time
 
     def __post_init__(self) -> None:
         self.rows.missing = self._unpack
@@ -126,6 +192,7 @@ class _Anew(Generic[S]):
             touched = self.rows.touched(page)
             back = self.written.intersection(chain.from_iterable(touched)) - self.rows.documents.keys() - self.packed.keys()
             if back:
+                await self._has_written()
                 await self.conn.execute(self.shadow.index, timeout=PATIENCE)
                 await self.rows.load(self.conn, self.shadow, self.tenant, [back])
         self.rows.fold(page, (), touched)
@@ -138,7 +205,15 @@ class _Anew(Generic[S]):
         """Write what is left; how many rows there are."""
         self._pack()
         await self._write()
+        await self._has_written()
         return len(self.written)
+
+    async def stop(self) -> None:
+        """Leave the connection alone."""
+        if self.writing is not None:
+            self.writing.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(self.writing, return_exceptions=True)
 
     def _unpack(self, key: str) -> S:
         text = self.packed.pop(key, None)
@@ -156,25 +231,31 @@ class _Anew(Generic[S]):
         documents.clear()
 
     async def _write(self) -> None:
-        """All that is packed into the table, and out of memory."""
-        packed, changed = self.packed, self.rows.changed
-        again = [key for key in packed if key in self.written]
+        """All that is packed goes into the table and out of memory, while the fold goes on."""
+        await self._has_written()
+        again = [key for key in self.packed if key in self.written]
+        self.written.update(self.packed)
+        self.writing = asyncio.create_task(self._put(self.packed, self.rows.changed, again))
+        self.packed, self.rows.changed, self.size = {}, {}, 0
+
+    async def _has_written(self) -> None:
+        if self.writing is not None:
+            await self.writing
+            self.writing = None
+
+    async def _put(self, packed: dict[str, bytes], changed: Mapping[str, int], again: Sequence[str]) -> None:
         for start in range(0, len(again), CHUNK):
             some = again[start : start + CHUNK]
             texts, positions = [packed.pop(key).decode() for key in some], [changed[key] for key in some]
             await self.conn.execute(self.shadow.put, self.tenant, some, texts, positions, timeout=PATIENCE)
-        self.written.update(packed)
-        columns = ("tenant", "key", "position", "document")
-        await self.conn.copy_to_table(self.shadow.name, schema_name="projections", columns=columns, source=self._lines(), timeout=PATIENCE)
-        packed.clear()
-        changed.clear()
-        self.size = 0
+        columns, lines = ("tenant", "key", "position", "document"), self._lines(packed, changed)
+        await self.conn.copy_to_table(self.shadow.name, schema_name="projections", columns=columns, source=lines, timeout=PATIENCE)
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _lines(self, packed: Mapping[str, bytes], changed: Mapping[str, int]) -> AsyncIterator[bytes]:
         """What is packed, as COPY reads it, some hundred kB at a time."""
-        whose, changed = _escaped(self.tenant), self.rows.changed
+        whose = _escaped(self.tenant)
         lines: list[bytes] = []
-        for key, text in self.packed.items():
+        for key, text in packed.items():
             lines.append(b"%b\t%b\t%d\t%b\n" % (whose, _escaped(key), changed[key], text.replace(b"\\", b"\\\\")))
             if len(lines) == LINES:
                 yield b"".join(lines)

@@ -136,6 +136,7 @@ class Rows(Generic[S]):
         """Fold a page; ask the policies about each change, around the one event that made it. `touched`: where it is known already."""
         keys, evolve, missing = self.projection.keys, self.projection.evolve, self.missing
         documents, changed, intents = self.documents, self.changed, list[Intent]()
+        positions = page.places
         place = -1
         try:
             for place, event in enumerate(page.events):
@@ -147,7 +148,7 @@ class Rows(Generic[S]):
                     if now is was or now == was:
                         continue
                     documents[key] = now
-                    changed[key] = page.after + 1 + place
+                    changed[key] = positions[place]
                     if policies:
                         asked = (command for policy in policies for command in policy(was, now))
                         cause, story = page.event_ids[place], page.correlation_ids[place]
@@ -159,7 +160,7 @@ class Rows(Generic[S]):
     def _poison(self, page: Page, place: int, error: Exception) -> SchemaError:
         event = page.events[place]
         tag = event.tag if isinstance(event, UnknownEvent) else tag_of(event)
-        return SchemaError(f"{self.projection.name} cannot fold the {tag} at position {page.after + 1 + place}: {type(error).__name__}")
+        return SchemaError(f"{self.projection.name} cannot fold the {tag} at position {page.places[place]}: {type(error).__name__}")
 
     def json(self, key: str) -> bytes:
         return encode(self.documents[key])

@@ -308,10 +308,11 @@ def refuse(order: str, reason: str, actor: str, config: Path | None, data: Path 
 @click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")
 @click.option("--verify", "verifying", is_flag=True, help="Compare with the live rows, and show the first difference.")
 @click.option("--swap", is_flag=True, help="Put the rebuilt rows in the place of the live ones.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 16), help="Processes that share the streams, where they can.")
 @of_a_log
 @as_json
 def replay(
-    only: str, until: str, verifying: bool, swap: bool, config: Path | None, data: Path | None, database: str, as_json: bool
+    only: str, until: str, verifying: bool, swap: bool, jobs: int, config: Path | None, data: Path | None, database: str, as_json: bool
 ) -> None:
     """Fold the log again from nothing. Sends nothing: it has no way out."""
     from ops.replay import replay as work  # noqa: PLC0415
@@ -319,7 +320,22 @@ def replay(
     if swap and until:
         raise click.UsageError("--swap needs the whole log: leave out --until")
     path = settings_file(config, data)
-    run(work(path, database, os.environ, only=only, until=until, verifying=verifying, swapping=swap, as_json=as_json))
+    run(work(path, database, os.environ, only=only, until=until, verifying=verifying, swapping=swap, jobs=jobs, as_json=as_json))
+
+
+@main.command(hidden=True)
+@click.argument("projection")
+@click.argument("table")
+@click.argument("upto", type=int)
+@click.argument("shards", type=int, nargs=-1)
+@of_a_log
+def replay_part(
+    projection: str, table: str, upto: int, shards: tuple[int, ...], config: Path | None, data: Path | None, database: str
+) -> None:
+    """One process's share of a `replay --jobs`; says what it has folded."""
+    from ops.replay import replay_part as work  # noqa: PLC0415
+
+    run(work(settings_file(config, data), database, os.environ, projection=projection, table=table, upto=upto, shards=shards))
 
 
 @main.command()

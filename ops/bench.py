@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
@@ -40,7 +41,7 @@ from engine.migrate import migrate
 from engine.outbox import Intent, issue
 from engine.perform import Standing
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng
-from engine.rebuild import discard, rebuild
+from engine.rebuild import Part, discard, fold_part, rebuild
 from engine.runner import Runner, advance, ensure_tables
 from engine.vault import Vault
 from ops.database import as_engine
@@ -266,7 +267,7 @@ async def run_tool(name: str, url: str, *arguments: str) -> str:
 
 
 # A bare insert of the same row into the same table with the same keys: everything that an append does, except what makes it one.
-RAW_TABLE = "CREATE TABLE {name} (LIKE crossdock.events INCLUDING ALL)"
+RAW_TABLE = "CREATE TABLE {name} (LIKE crossdock.events INCLUDING ALL EXCLUDING GENERATED); ALTER TABLE {name} DROP COLUMN shard"
 RAW_INSERT = """INSERT INTO raw_limit VALUES ('bench', :p, 'order-asos-' || (:p)::bigint / 8, (:p)::bigint % 8 + 1,
     md5((:p)::bigint::text)::uuid, 'order_placed', 1, '{data}', '', null, '2026-01-01Z', '2026-01-01Z', md5((:p)::bigint::text)::uuid, null,
     'engine', '\\x0000000000000000000000000000000000000000000000000000000000000000') ON CONFLICT DO NOTHING;
@@ -527,7 +528,7 @@ async def raw_out(where: Place, events: int) -> float:
 async def replays(where: Place, size: Size, told: Callable[[str], None]) -> list[Row]:
     size_of_event = await fill(where, size.log, told)
     events = await where.log.head()
-    raw, once, proved, carried = [], [], [], []
+    raw, once, twice, proved, carried = [], [], [], [], []
     for round_ in range(size.rounds):
         told(f"replaying {events:,} events, round {round_ + 1}")
         raw.append(await raw_out(where, events))
@@ -536,6 +537,16 @@ async def replays(where: Place, size: Size, told: Callable[[str], None]) -> list
             await discard(where.pool, await rebuild(where.pool, where.log, orders, upto=events))
 
         once.append(events / await timed(anew()))
+
+        async with beside(where, "part") as part:
+
+            async def fold(table: str, upto: int, shards: Sequence[int]) -> Part:
+                return msgspec.json.decode(await part(table, str(upto), *map(str, shards)), type=Part)
+
+            async def shared() -> None:
+                await discard(where.pool, await rebuild(where.pool, where.log, orders, upto=events, elsewhere=[fold]))
+
+            twice.append(events / await timed(shared()))
 
         async with beside(where, "prove") as proof:
             proved.append(events / await timed(together(anew(), proof())))
@@ -550,6 +561,7 @@ async def replays(where: Place, size: Size, told: Callable[[str], None]) -> list
     note = f"{size_of_event:.0f} bytes an event"
     return [
         _ratio("rebuild, one process, over raw out", once, raw, "events/s", 0.50, 0.70, note),
+        _ratio("rebuild, two processes, over raw out", twice, raw, "events/s", 0.70, 0.90),
         _ratio("catch-up, 1,000 a commit, over raw out", carried, raw, "events/s", 0.15, 0.25),
         _ratio("rebuild, chain verified and sealed opened beside it, over raw out", proved, raw, "events/s", 0.30, 0.45),
         Row(what=f"peak memory of a rebuild of {events:,} events", ours=memory, unit="MiB", must=250, aim=150, less_is_better=True),
@@ -561,34 +573,40 @@ async def together(*works: Awaitable[Any]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def beside(where: Place, what: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Another process, ready to begin; what it gives is begun and awaited by calling it."""
+async def beside(where: Place, what: str) -> AsyncIterator[Callable[..., Awaitable[bytes]]]:
+    """Another process, ready to begin: called with what it is to know, it gives its answer."""
     command = (sys.executable, "-m", "ops.bench", what, where.engine_url)
     child = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None and child.stdout is not None
     assert await child.stdout.readline() == b"ready\n"
     stdin, stdout = child.stdin, child.stdout
 
-    async def begin() -> None:
-        stdin.write(b"begin\n")
-        if await stdout.readline() != b"done\n":
+    async def begin(*words: str) -> bytes:
+        stdin.write(" ".join(words).encode() + b"\n")
+        if not (answer := await stdout.readline()):
             raise RuntimeError(f"{what}: the process beside failed")
+        return answer
 
     yield begin
     await child.wait()
 
 
-async def prove_alone(url: str) -> None:
-    """A process that verifies the chain and opens everything that is sealed, when told to."""
+async def work_beside(what: str, url: str) -> None:
+    """That process: it rebuilds its part, or verifies the chain and opens everything that is sealed."""
     pool = await PostgresDb(url, command_timeout=600.0).pool()
     vault = Vault(pool, TENANT, MASTER)
-    where = Place("", url, pool, Log(pool, TENANT, vault, clock, Metrics()), vault)
+    log = Log(pool, TENANT, vault, clock, Metrics())
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.readline()
-    await chain.verify(pool, TENANT)
-    await open_all(where)
-    sys.stdout.write("done\n")
+    words = sys.stdin.readline().split()
+    if what == "part":
+        table, upto, *shards = words
+        part = await fold_part(pool, log, orders, table=table, upto=int(upto), shards=[int(shard) for shard in shards])
+        sys.stdout.write(msgspec.json.encode(part).decode() + "\n")
+    else:
+        await chain.verify(pool, TENANT)
+        await open_all(Place("", url, pool, log, vault))
+        sys.stdout.write("done\n")
     sys.stdout.flush()
     await pool.close()
 
@@ -913,5 +931,5 @@ if __name__ == "__main__":
             asyncio.run(write(url_, name_, float(seconds_)))
         case ["rebuild", url_]:
             asyncio.run(rebuild_alone(url_))
-        case ["prove", url_]:
-            asyncio.run(prove_alone(url_))
+        case ["part" | "prove" as what_, url_]:
+            asyncio.run(work_beside(what_, url_))

@@ -12,15 +12,15 @@ from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
 from ops.settings import ChannelSection, Settings
-from projections.inventory import Stock
 from projections.mappings import Word, key_of
 from projections.orders import Order, row_of
 from projections.rules import Channel, Platform
+from projections.stock import Stock
 from schemas.events import Event
 from schemas.events.channels import PlatformSeen, RulesApplied
 from schemas.events.people import MappingSet
 from schemas.streams import SETTINGS, channel_stream, map_stream
-from schemas.values import ChannelId, OrderId, OrderLine, Sku
+from schemas.values import ChannelId, OrderId, OrderLine, ShopId, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -28,6 +28,13 @@ FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
 FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
+FIND_ITEMS = """
+SELECT key, document->>'item' AS item FROM projections.inventory
+WHERE tenant = $1 AND document->>'item' IS NOT NULL AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED'
+  AND ($2::text[] IS NULL OR document->>'item' = any($2)) ORDER BY key
+"""
+FIND_SWEEP = "SELECT 1 FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
+STOCK_SWEEP = "shopify:stock"  # its cursor is committed with what it counted
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
 
 _word, _order, _stock = msgspec.json.Decoder(Word), msgspec.json.Decoder(Order), msgspec.json.Decoder(Stock)
@@ -65,6 +72,16 @@ class Book:
                 if other is not None and other.terms is not None and _is_before(other, this, key, mine):
                     found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
         return found
+
+    async def counted_as(self, items: Sequence[str] | None) -> Mapping[Sku, ShopId]:
+        """Of these items, or of all: the SKUs that they were counted under last, but for those of which it is known that they are gone."""
+        wanted = None if items is None else list(items)
+        rows = await self._pool.fetch(FIND_ITEMS, self._log.tenant, wanted)
+        return {Sku(row["key"]): ShopId(row["item"]) for row in rows}
+
+    async def shop_known(self) -> bool:
+        """Whether every SKU in Shopify has been counted once."""
+        return await self._pool.fetchval(FIND_SWEEP, self._log.tenant, STOCK_SWEEP) is not None
 
     async def _order(self, key: str) -> Order | None:
         document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)
@@ -112,14 +129,20 @@ def _platform(seen: PlatformSeen) -> Platform:
 # ---------------------------------------------------------------- what the settings say, as events
 
 
+def rules_of(settings: Settings) -> RulesApplied:
+    """All that is decided by, of every channel."""
+    rules = msgspec.json.encode({section.id: section.rules for section in settings.channel}, order="sorted").decode()
+    stock = msgspec.json.encode({section.id: section.stock_rules for section in settings.channel}, order="sorted").decode()
+    return RulesApplied(digest=hashlib.sha256((rules + stock).encode()).hexdigest(), rules=rules, stock=stock)
+
+
 async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock) -> None:
     """Record the rules if they are others than before, and each mapping that the settings name, unless a person has set another one."""
     now = clock.now()
-    rules = msgspec.json.encode({section.id: section.rules for section in settings.channel}, order="sorted").decode()
-    digest = hashlib.sha256(rules.encode()).hexdigest()
+    applied = rules_of(settings)
     last = (await log.last([(SETTINGS, "")], RulesApplied)).get((SETTINGS, ""))
-    if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != digest:
-        await _append(log, SETTINGS, RulesApplied(digest=digest, rules=rules), f"{digest}@{now.isoformat()}", now)
+    if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != applied.digest:
+        await _append(log, SETTINGS, applied, f"{applied.digest}@{now.isoformat()}", now)
     for section in settings.channel:
         for kind, words in _words(section).items():
             for name, value in words.items():
@@ -134,7 +157,13 @@ async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock)
 
 
 def _words(section: ChannelSection) -> Mapping[str, Mapping[str, str]]:
-    return {"carrier": section.carriers, "method": section.methods, "reason": section.reasons, "sku": section.skus}
+    return {
+        "carrier": section.carriers,
+        "method": section.methods,
+        "reason": section.reasons,
+        "sku": section.skus,
+        "bundle": section.recipes,
+    }
 
 
 async def _append(log: Log, stream: str, event: Event, external_id: str, now: Any) -> None:

@@ -1,18 +1,21 @@
 """Folds the log again, compares, swaps; and recomputes its chain. Nothing here has a way out."""
 
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.chain import verify as verify_chain
-from engine.errors import StartupError
-from engine.rebuild import compare, digest, discard, rebuild, swap
+from engine.errors import EngineError, StartupError
+from engine.rebuild import Elsewhere, Part, compare, digest, discard, fold_part, rebuild, swap
 from engine.runner import ensure_tables
 from ops.database import Opened, open_log
 from ops.report import out, print_json
@@ -38,7 +41,16 @@ def progress_bar(console: Console) -> Iterator[Callable[[str], Told]]:
 
 
 async def replay(
-    path: Path, url: str, environment: Mapping[str, str], *, only: str, until: str, verifying: bool, swapping: bool, as_json: bool
+    path: Path,
+    url: str,
+    environment: Mapping[str, str],
+    *,
+    only: str,
+    until: str,
+    verifying: bool,
+    swapping: bool,
+    jobs: int,
+    as_json: bool,
 ) -> int:
     settings = read_settings(path)
     chosen = [projection for projection in PROJECTIONS if only in ("", projection.name)]
@@ -52,8 +64,9 @@ async def replay(
         upto = await _position(opened, settings.tenant_id, until)
         with progress_bar(Console(stderr=True)) as bar:
             for projection in chosen:
+                others = [_another_process(path, url, environment, projection.name)] * (jobs - 1 if projection.by_stream else 0)
                 results[projection.name] = await _replay_one(
-                    opened, projection, upto, verifying=verifying, swapping=swapping, told=bar(projection.name)
+                    opened, projection, upto, others, verifying=verifying, swapping=swapping, told=bar(projection.name)
                 )
     same = all(result.get("equal", True) for result in results.values())
     if as_json:
@@ -63,8 +76,35 @@ async def replay(
     return 0 if same else 1
 
 
-async def _replay_one(opened: Opened, projection: Any, upto: int | None, *, verifying: bool, swapping: bool, told: Told) -> dict[str, Any]:
-    rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=told)
+def _another_process(path: Path, url: str, environment: Mapping[str, str], projection: str) -> Elsewhere:
+    """`crossdock replay-part`, with the same settings."""
+
+    async def fold(table: str, upto: int, shards: Sequence[int]) -> Part:
+        where = ["--config", str(path), *(["--database", url] if url else [])]
+        words = [sys.executable, "-m", "ops", "replay-part", *where, "--", projection, table, str(upto), *map(str, shards)]
+        try:
+            done = await anyio.run_process(words, stderr=None, env=environment)
+        except subprocess.CalledProcessError as error:
+            raise EngineError(f"another process that rebuilds {projection} failed with code {error.returncode}") from None
+        return msgspec.json.decode(done.stdout, type=Part)
+
+    return fold
+
+
+async def replay_part(
+    path: Path, url: str, environment: Mapping[str, str], *, projection: str, table: str, upto: int, shards: Sequence[int]
+) -> int:
+    [chosen] = [each for each in PROJECTIONS if each.name == projection]
+    async with open_log(read_settings(path), environment, url) as opened:
+        part = await fold_part(opened.pool, opened.log, chosen, table=table, upto=upto, shards=shards)
+    sys.stdout.buffer.write(msgspec.json.encode(part))
+    return 0
+
+
+async def _replay_one(
+    opened: Opened, projection: Any, upto: int | None, others: Sequence[Elsewhere], *, verifying: bool, swapping: bool, told: Told
+) -> dict[str, Any]:
+    rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=told, elsewhere=others)
     async with opened.pool.acquire() as conn:
         told_apart_by = await digest(conn, rebuilt.table, opened.log.tenant)
     result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": told_apart_by}

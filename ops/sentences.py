@@ -40,7 +40,15 @@ from schemas.events.aftercare import (
 )
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
-from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted
+from schemas.events.inventory import (
+    OffersRead,
+    PaceMeasured,
+    StockCounted,
+    StockImportFinished,
+    StockImportStarted,
+    StockModeSet,
+    VariantSeen,
+)
 from schemas.events.orders import (
     AcceptanceDecided,
     BuyerFlagged,
@@ -146,6 +154,14 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case StockCounted(levels=levels, settled=settled):
             told = f" (contains {', '.join(settled)})" if settled else ""
             return f"Shopify counts {sum(levels.values())} available{told}"
+        case VariantSeen(status=status, sells_beyond_zero=beyond):
+            return f"in Shopify the product is {status.lower()}" + (", and sold beyond zero" if beyond else "")
+        case OffersRead(channel=channel, quantities=quantities, deleted=deleted):
+            return f"{channel} has no such offer any more" if sku in deleted else f"{channel} shows {quantities.get(sku, 0)}"
+        case StockModeSet(channel=channel, mode=mode, because=because):
+            return f"{channel} is shown stock by the rule {mode}" + (f": {because}" if because else "")
+        case PaceMeasured(channel=channel, hourly=hourly, seconds=seconds):
+            return f"{hourly.get(sku, 0)} an hour are sold on {channel}, where a change takes {seconds} s"
         case StockImportStarted(import_id=number, channel=channel):
             return f"{channel} took the file as import {number}"
         case StockImportFinished(import_id=number, channel=channel, status=status, refused=refused, quantities=quantities):

@@ -31,21 +31,32 @@ from engine.projection import Policy, Projection
 from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
-from ops.book import Book, apply_settings
+from ops.book import Book, apply_settings, rules_of
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.watch import watch
 from ops.web.operations import operations_routes
 from ops.web.webhooks import webhook_routes
-from projections import aftercare, aftercare_policy, coverage, exceptions, inventory, mappings, order_policy, orders, tracking
+from projections import (
+    aftercare,
+    aftercare_policy,
+    coverage,
+    exceptions,
+    mappings,
+    order_policy,
+    orders,
+    publications,
+    stock,
+    tracking,
+)
 from projections.rules import Channels
 from schemas.values import ChannelId, TenantId
 
 PROJECTIONS: tuple[Projection[Any], ...] = (
     orders.orders,
     aftercare.aftercare,
-    inventory.inventory,
-    inventory.publications,
+    stock.inventory,
+    publications.publications,
     mappings.mappings,
     tracking.tracking,
     coverage.coverage,
@@ -61,8 +72,8 @@ def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], 
     return {
         orders.orders: (order_policy.policy(channels),),
         aftercare.aftercare: (aftercare_policy.policy(channels),),
-        inventory.inventory: (inventory.decide,),
-        inventory.publications: (inventory.settle, inventory.watch),
+        stock.inventory: (stock.decide,),
+        publications.publications: (publications.settle, publications.watch),
         mappings.mappings: (mappings.decide,),
         tracking.tracking: (tracking.decide,),
         coverage.coverage: (coverage.decide,),
@@ -117,6 +128,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
         first_look_days=channel.first_look_days,
         settle_every=channel.settle_every,
+        settle_within=channel.stock.import_minutes * 60,
+        offers_every=channel.offers_every,
     )
 
 
@@ -174,11 +187,14 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
         **shared,
     )
     if wiring.book is not None:
-        shop.lines.waiting, shop.lines.promised = wiring.book.waiting, wiring.book.promised
+        shop.lines.waiting, shop.lines.promised, shop.counts.known = wiring.book.waiting, wiring.book.promised, wiring.book.counted_as
     channels = [
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
     ]
+    if wiring.book is not None:
+        for each in channels:
+            each.offers.shop_known = wiring.book.shop_known
     return [Reminders(), shop, *channels]
 
 
@@ -300,7 +316,16 @@ class Service:
         readers = [Following(reader=reader, **shared) for reader in adapter.readers]
         publishers = [
             (
-                Publisher(pool, log, ChannelId(channel.id), channel.stock_rules, clock=ports.clock, ask_orders=poller.nudge),
+                Publisher(
+                    pool,
+                    log,
+                    ChannelId(channel.id),
+                    channel.stock_rules,
+                    rules_of(self.settings).digest,
+                    ports.clock,
+                    metrics,
+                    poller.nudge,
+                ),
                 channel.publish_every,
             )
             for channel in self.settings.channel

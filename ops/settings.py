@@ -13,9 +13,10 @@ from msgspec import Meta, Struct
 from adapters.http import Secret
 from engine.errors import StartupError
 from ops.declared import Steps, read_declared, wrong
-from projections.inventory import Rules
+from projections.recipes import write_recipe
 from projections.rules import OrderRules
-from schemas.values import ChannelId, ShopId, TenantId
+from projections.stock_rules import Rules
+from schemas.values import ChannelId, ShopId, Sku, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -23,6 +24,7 @@ Url = Annotated[str, Meta(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[
 Listen = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\[\]-]*:[0-9]{1,5}$")]
 Quarter = Annotated[str, Meta(pattern=r"^[0-9]{4}-(01|04|07|10)$")]
 Units = Annotated[int, Meta(ge=0)]
+Each = Annotated[int, Meta(ge=1)]
 _WORDS = {
     "id": "lower-case letters, digits, - and _, at most 40",
     "base_url": "https://… (http:// only for a sandbox on this machine)",
@@ -31,6 +33,7 @@ _WORDS = {
     "operations": "host:port",
     "api_version": "a quarter such as 2026-10",
     "orders_every": "at least 60 s: the marketplace's published ceiling is one call a minute",
+    "offers_every": "at least 60 s: the marketplace's published ceiling is one export a minute",
     "publish_every": "at least 60 s: the marketplace's published ceiling is one file a minute",
     "settle_every": "at least 15 s: the marketplace's published ceiling",
     "sweep_every": "at least 60 s",
@@ -93,18 +96,27 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     first_look_days: Units = 14  # how far back the first poll reaches
     publish_every: Annotated[float, Meta(ge=60)] = 60.0  # seconds; the published ceiling is one file a minute
     settle_every: Annotated[float, Meta(ge=15)] = 15.0  # seconds between two looks at a file's progress
+    offers_every: Annotated[float, Meta(ge=60)] = 300.0  # seconds between two readings of what the marketplace shows
     buffer: Units = 0  # units kept back from each SKU
     floor: Units = 0  # units kept for the shop's own customers
     locations: list[str] = []  # Shopify location GIDs whose stock counts; empty: all
     methods: dict[str, str] = {}  # the marketplace's shipping type -> title of the shipping line in Shopify
     reasons: dict[str, str] = {}  # cancel, refund, or a Shopify return reason -> the marketplace's reason code
     skus: dict[str, str] = {}  # the offer's SKU -> Shopify's, where they differ
+    bundles: dict[str, dict[str, Each]] = {}  # the offer's SKU -> Shopify's SKUs in it, and how many of each
+    stock: Rules = Rules()
     rules: OrderRules = OrderRules()
     blocklist: list[BlockedBuyer] = []
 
     @property
     def stock_rules(self) -> Rules:
-        return Rules(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
+        """With what the channel's own table says, which is the widest layer."""
+        return self.stock.without(buffer=self.buffer, floor=self.floor, locations=tuple(ShopId(place) for place in self.locations))
+
+    @property
+    def recipes(self) -> dict[str, str]:
+        """As a mapping has them."""
+        return {offer: write_recipe({Sku(sku): each for sku, each in made.items()}) for offer, made in self.bundles.items()}
 
 
 class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

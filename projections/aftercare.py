@@ -373,4 +373,4 @@ def evolve(row: Aftercare, event: Event) -> Aftercare:
     return fold(row, event) if fold else row
 
 
-aftercare = Projection(name="aftercare", state=Aftercare, initial=initial, keys=keys, evolve=evolve)
+aftercare = Projection(name="aftercare", state=Aftercare, initial=initial, keys=keys, evolve=evolve, by_stream=True)

@@ -16,11 +16,17 @@ class Kind(Struct, frozen=True):
 KINDS: dict[str, Kind] = {
     "X01": Kind("SKU unknown in Shopify", "ECOM", 1, "give a variant this SKU in Shopify, or map it: crossdock map sku"),
     "X02": Kind("SKU ambiguous in Shopify", "ECOM", 2, "leave the SKU on one variant in Shopify"),
+    "X03": Kind("offer without a variant", "ECOM", 2, "give a variant this SKU in Shopify, map it, or delete the offer"),
+    "X07": Kind("variant deleted, and still on offer", "ECOM", 2, "delete the offer, or give a variant this SKU; it is shown as 0"),
+    "X08": Kind("on offer, but not for sale in Shopify", "ECOM", 3, "delete the offer, or make the product active; it is shown as 0"),
     "X09": Kind("price below the shop's", "ECOM", 2, "correct the price on the marketplace, then release or refuse the order"),
     "X10": Kind("quantity refused by the channel", "ECOM", 2, "mend the offer on the marketplace"),
     "X11": Kind("stock file failed", "ENG", 1, "see the reason; the next file carries the same quantities"),
+    "X12": Kind("quantity not applied", "ENG", 2, "nothing: it is sent again; ask the operator if it stays"),
     "X14": Kind("sold more than there is", "OPS", 1, "find the units and release the order, or refuse it"),
+    "X15": Kind("stock not counted by Shopify", "ECOM", 3, "let Shopify track the quantity, or set how much to show of it"),
     "X18": Kind("webhooks were missing", "ENG", 3, "nothing: they were subscribed again"),
+    "X19": Kind("quantity edited on the marketplace", "ECOM", 3, "find out who edits it there; it is overwritten"),
     "X21": Kind("shipping method without a mapping", "OPS", 1, "crossdock map method"),
     "X22": Kind(
         "address cannot be delivered to",

@@ -11,7 +11,8 @@ from schemas.events.exceptions import ExceptionOpened
 from schemas.events.people import MappingSet, Redriven
 from schemas.values import ChannelId, OrderId
 
-KINDS = ("sku", "carrier", "method", "reason")
+KINDS = ("sku", "carrier", "method", "reason", "bundle")
+SKUS = ("sku", "bundle")  # their names are SKUs
 
 
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -33,8 +34,8 @@ class Word(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 def key_of(kind: str, channel: str, name: str) -> str:
-    """SKUs are compared as written; all other names without case, and without blanks around them."""
-    return f"{kind}:{channel}:{name if kind == 'sku' else name.strip().casefold()}"
+    """SKUs, and so bundles, are compared as written; all other names without case, and without blanks around them."""
+    return f"{kind}:{channel}:{name if kind in SKUS else name.strip().casefold()}"
 
 
 def keys(event: Event) -> Iterable[str]:

@@ -452,4 +452,4 @@ def evolve(order: Order, event: Event) -> Order:
     return fold(order, event) if fold else order
 
 
-orders = Projection(name="orders", state=Order, initial=initial, keys=keys, evolve=evolve)
+orders = Projection(name="orders", state=Order, initial=initial, keys=keys, evolve=evolve, by_stream=True)

@@ -302,6 +302,10 @@ class PublishStock(Repeatable, tag="publish_stock"):
     lane = Lane.STOCK
     quantities: dict[Sku, int]  # units, absolute
     as_of: int  # the log position the numbers rest on
+    rules: str = ""  # digest of the RulesApplied by which they were made
+    mode: str = "normal"  # see StockModeSet
+    step: int = 0
+    orders_at: Instant | None = None  # when the last whole poll of the channel's orders began; None: none since the start
 
     @property
     def subject(self) -> str:

@@ -10,6 +10,7 @@ from adapters.http import Http, Secret
 from adapters.mirakl.client import Client
 from adapters.mirakl.endpoints import LIST_ORDERS
 from adapters.mirakl.inbound.count import CountSource
+from adapters.mirakl.inbound.offers import OffersSource
 from adapters.mirakl.inbound.orders import OrdersSource
 from adapters.mirakl.inbound.platform import PlatformSource
 from adapters.mirakl.inbound.returns import ReturnsSource
@@ -55,6 +56,8 @@ class MiraklSettings:
     returns_every: float = 900.0  # seconds between two polls; the recommended rate
     sweep_every: float = 86400.0  # seconds between two sweeps of all that changed of late
     settle_every: float = 15.0  # seconds between two looks at a stock file's progress; the published maximum
+    settle_within: float = 1800.0  # seconds after which a stock file that is still worked on is given up
+    offers_every: float = 300.0  # seconds between two readings of the offers that changed; the recommended rate
 
     def __post_init__(self) -> None:
         for what, mapped in (("carriers", self.carriers), ("reasons", self.reasons)):
@@ -110,14 +113,17 @@ class Mirakl:
             shop_id=settings.shop_id,
             list_orders=msgspec.structs.replace(LIST_ORDERS, per=max(LIST_ORDERS.per, settings.orders_ceiling)),
             settle_every=settings.settle_every,
+            settle_within=settings.settle_within,
         )
         overlap, first_look_days = settings.order_overlap, settings.first_look_days
         orders = OrdersSource(self.client, clock, every=settings.orders_every, overlap=overlap, first_look_days=first_look_days)
+        self.offers = OffersSource(self.client, clock, every=settings.offers_every)
         self.sources: Sequence[Source] = (
             orders,
             PlatformSource(self.client, clock),
             ReturnsSource(self.client, clock, every=settings.returns_every, overlap=overlap, first_look_days=first_look_days),
             CountSource(self.client, clock, orders, overlap=overlap),
+            self.offers,
             SweepSource(self.client, clock, every=settings.sweep_every, first_look_days=first_look_days),
         )
         self.readers: Sequence[Reader] = ()

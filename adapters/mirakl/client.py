@@ -30,6 +30,7 @@ class Client:
     shop_id: int  # sent with each call: a key that gains a second shop must not switch to it unnoticed
     list_orders: Endpoint  # OR11 with the ceiling of this account's key
     settle_every: float  # seconds between two looks at a stock file's progress
+    settle_within: float  # seconds after which it is given up
     platform: PlatformSeen | None = None  # as last read; None: not yet
     sightings: Sightings = field(default_factory=Sightings)
 

@@ -8,6 +8,9 @@ SET_REFERENCES = Endpoint("OR04", "PUT", "/api/orders", calls=1, per=60, batch=1
 IMPORT_STOCK = Endpoint("STO01", "POST", "/api/offers/stock/imports", calls=1, per=60)
 IMPORT_STATUS = Endpoint("STO02", "GET", "/api/offers/stock/imports/{import_id}/status", calls=1, per=15, reads=True)
 IMPORT_ERRORS = Endpoint("STO03", "GET", "/api/offers/stock/imports/{import_id}/error_report", calls=1, per=60, reads=True)
+EXPORT_OFFERS = Endpoint("OF52", "POST", "/api/offers/export/async", calls=1, per=60)  # differential: by date of update
+EXPORT_ALL_OFFERS = Endpoint("OF52 full", "POST", "/api/offers/export/async", calls=1, per=86400)  # the same without that date
+OFFERS_STATUS = Endpoint("OF53", "GET", "/api/offers/export/async/status/{tracking_id}", calls=1, per=10, reads=True)
 EXPORT_ORDERS = Endpoint("OR13", "POST", "/api/orders/async-export", calls=1, per=300)  # differential: by date of update
 EXPORT_STATUS = Endpoint("OR14", "GET", "/api/orders/async-export/status/{tracking_id}", calls=1, per=2, reads=True)
 LIST_RETURNS = Endpoint("RT11", "GET", "/api/returns", calls=1, per=300, reads=True)
@@ -27,6 +30,7 @@ TRACK_SHIPMENTS = Endpoint("ST23", "POST", "/api/shipments/tracking", calls=10, 
 ACCEPT_RETURNS = Endpoint("RT21", "PUT", "/api/returns/accept", calls=10, per=1)
 RECEIVE_RETURNS = Endpoint("RT25", "PUT", "/api/returns/receive", calls=10, per=1)
 JUDGE_RETURNS = Endpoint("RT26", "PUT", "/api/returns/compliance", calls=10, per=1)
+OFFERS_FILE = Endpoint("OF54", "GET", "/dynamic-url/The+URL+is+retrieved+from+OF53+output/OF54", calls=1, per=1, reads=True)
 EXPORT_FILE = Endpoint("OR15", "GET", "/dynamic-url/The+URL+is+retrieved+from+OR14+output/OR15", calls=1, per=1, reads=True)
 
 # "At each shipment page display": asked for one order at a time, when a parcel of it is to be told.

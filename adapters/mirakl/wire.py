@@ -1,4 +1,4 @@
-"""What Mirakl says of orders and returns, field for field of what we use.
+"""What Mirakl says of orders, returns and offers, field for field of what we use.
 
 Any key may be absent or null, whatever the contract calls required.
 Amounts and quantities stay the literal they came as (`Raw`): ints and floats alternate for one field, and neither is trusted. Codes and
@@ -226,6 +226,24 @@ class ReturnPage(Struct):
 
     data: list[Raw] | None = None
     next_page_token: str | None = None
+
+
+class OfferPrice(Struct):
+    """One of an offer's prices. Without a context it is everybody's."""
+
+    origin_price: Amount = NONE
+    context: Raw = NONE
+
+
+class Offer(Struct):
+    """OF54, in JSON."""
+
+    shop_sku: Text = None
+    quantity: Amount = NONE
+    active: bool | None = None
+    deleted: bool | None = None
+    currency_iso_code: str | None = None
+    prices: list[OfferPrice] | None = None
 
 
 def read(body: bytes | Raw, kind: type[T]) -> T:

@@ -112,16 +112,16 @@ class Shopify:
             tenant=tenant,
         )
         key, books = digest_key(settings.webhook_token.reveal()), Books(client)
-        orders, counts = Orders(client, tenant, key), Counts(client, tenant, metrics)
+        orders, self.counts = Orders(client, tenant, key), Counts(client, tenant, metrics)
         self._subscriptions = Subscriptions(client, settings.callback_url, settings.webhook_token)
         self.lines = LinesReader(client, tenant, maps, books.currency, settings.stock)
         self.sources: Sequence[Source] = (
             OrdersSweep(orders, client, settings.sweep_every),
-            StockSweep(counts, client, tenant, settings.sweep_every),
+            StockSweep(self.counts, client, tenant, settings.sweep_every),
             SubscriptionsSweep(self._subscriptions, client, tenant, settings.subscriptions_every),
             DailySweep(orders, client, Download(target=TARGET, home=home, net=net), settings.daily_every),
         )
-        self.readers: Sequence[Reader] = (ShopOrderReader(orders, client), StockReader(counts, client), self.lines)
+        self.readers: Sequence[Reader] = (ShopOrderReader(orders, client), StockReader(self.counts, client), self.lines)
         create = replace(ORDER_CREATE, endpoint=structs.replace(ORDER_CREATE.endpoint, calls=settings.orders_per_minute, per=60))
         creation = OrderCreation(create, books, maps, key=key, map_methods=settings.map_methods, relay_email=settings.relay_email)
         holds, cancellation, refunds, goods = Holds(), Cancellation(), RefundRecords(), returns.ReturnRecords()

@@ -103,9 +103,9 @@ BULK_SINCE = "2020-01-01T00:00:00Z"  # in it, and to be replaced
 
 ORDER_ITEMS = _query("OrderItems", Lane.ZERO_STOCK, 310)
 OFFERED = _query("Offered", Lane.ACCEPT, 820)
-ITEMS_GET = _query("ItemsGet", Lane.ZERO_STOCK, 660)
+ITEMS_GET = _query("ItemsGet", Lane.ZERO_STOCK, 785)
 ITEM_LEVELS = _query("ItemLevels", Lane.STOCK, 310)
-ITEMS_PAGE = _query("ItemsPage", Lane.CATALOGUE, 660)
+ITEMS_PAGE = _query("ItemsPage", Lane.CATALOGUE, 785)
 
 SUBSCRIPTIONS = _query("WebhookSubscriptions", Lane.CATALOGUE, 110)
 SUBSCRIPTION_CREATE = _mutation("WebhookSubscriptionCreate", Lane.CATALOGUE)

@@ -21,7 +21,9 @@ from ops.sandbox.referee.case import SHIPPED, Case, Conventions, is_over
 from ops.sandbox.referee.rules import judge
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, Settings
-from projections.inventory import Stock, desired
+from projections.desired import desired
+from projections.stock import Stock
+from schemas.values import ChannelId
 
 COUNT_EVENTS = "SELECT type, count(*) AS number FROM crossdock.events WHERE tenant = $1 GROUP BY type ORDER BY type"
 UNKNOWN = "SELECT count(*) FROM crossdock.outbox WHERE tenant = $1 AND unknown_since IS NOT NULL"
@@ -172,15 +174,12 @@ async def stock_rows(conn: Any, settings: Settings) -> list[Stock]:
 
 def mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSection) -> list[str]:
     """SKUs whose quantity on the marketplace is not what the formula makes of Shopify's own levels."""
-    known = {row.sku: row for row in rows}
+    shelf, rules, name = {row.sku: row for row in rows}, channel.stock_rules, ChannelId(channel.id)
     wrong = []
     for sku, offer in truth["mirakl"]["offers"].items():
         there = truth["shopify"]["stock"].get(sku, {"available": 0})["available"]
-        row = known.get(sku)
-        if (
-            row is None
-            or max(0, there - channel.buffer - channel.floor) != offer["quantity"]
-            or desired(row, channel.stock_rules) != offer["quantity"]
-        ):
+        worked = desired(sku, name, shelf, rules)
+        units = worked.units if worked is not None else 0
+        if sku not in shelf or max(0, there - channel.buffer - channel.floor) != offer["quantity"] or units != offer["quantity"]:
             wrong.append(sku)
     return wrong

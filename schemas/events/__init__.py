@@ -20,7 +20,15 @@ from schemas.events.base import Event, Note, Personal, UnknownEvent
 from schemas.events.channels import OrdersCounted, PlatformSeen, RulesApplied
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried, RawPayload
-from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted
+from schemas.events.inventory import (
+    OffersRead,
+    PaceMeasured,
+    StockCounted,
+    StockImportFinished,
+    StockImportStarted,
+    StockModeSet,
+    VariantSeen,
+)
 from schemas.events.orders import (
     AcceptanceDecided,
     BuyerFlagged,
@@ -87,6 +95,10 @@ AnyEvent = (
     | ShopReturnRecorded
     | RefundsMatched
     | StockCounted
+    | VariantSeen
+    | OffersRead
+    | StockModeSet
+    | PaceMeasured
     | StockImportStarted
     | StockImportFinished
     | ShopNotified

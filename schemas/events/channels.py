@@ -33,3 +33,4 @@ class RulesApplied(Event, tag="rules_applied"):
 
     digest: str  # SHA-256 of the rules below
     rules: str  # JSON; no secrets
+    stock: str = ""  # JSON: by channel, how much of the stock it may show

@@ -197,6 +197,7 @@ class ShopLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     item: ShopId  # Shopify's LineItem
     sku: Sku
     quantity: int  # units claimed
+    sold_as: Sku = Sku("")  # the offer that was bought, where it is called otherwise
 
 
 class ShopOrderCreated(Event, tag="shop_order_created"):

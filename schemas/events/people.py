@@ -33,7 +33,8 @@ class MappingSet(Event, tag="mapping_set"):
     """One side's word has another on the other side. Stream: map-{channel}:{kind}.
 
     `kind` is sku (offer SKU -> Shopify SKU), carrier (company as written in Shopify -> carrier code), method (shipping type code ->
-    title of the Shopify shipping line) or reason (cancel, refund, or a Shopify return reason -> RE01 code).
+    title of the Shopify shipping line), reason (cancel, refund, or a Shopify return reason -> RE01 code) or bundle (offer SKU -> what it
+    is made of, as in "2 x MUG + 1 x BOX").
     """
 
     channel: ChannelId

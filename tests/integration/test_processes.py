@@ -104,7 +104,7 @@ def test_a_demo_killed_three_times_loses_nothing_and_doubles_nothing(tmp_path: P
     assert status["log_position"] == result["events"] and status["exceptions_open"] == []
     assert {row["target"] for row in status["outbox"]} <= {"clock"}, "nothing waits but reminders of later moments"
     assert json.loads(crossdock("verify", *of, "--json"))["events"] == result["events"]
-    replayed = json.loads(crossdock("replay", *of, "--verify", "--json"))
+    replayed = json.loads(crossdock("replay", *of, "--verify", "--jobs", "2", "--json"))
     assert replayed["equal"] is True and set(replayed["projections"]) == PROJECTIONS
     early = json.loads(crossdock("replay", *of, "--until", "50", "--projection", "orders", "--json"))["projections"]["orders"]
     assert early["position"] == 50 and early["rows"] <= replayed["projections"]["orders"]["rows"]

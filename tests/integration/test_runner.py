@@ -1,6 +1,7 @@
 """A fold carried forward, and folded anew: the same rows whatever happens on the way, and each command once."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ from engine import rebuild as rebuilding
 from engine import runner
 from engine.errors import EngineError, SchemaError
 from engine.projection import Projection
-from engine.rebuild import compare, discard, rebuild, swap
+from engine.rebuild import Elsewhere, Part, compare, discard, fold_part, rebuild, swap
 from engine.runner import Runner, advance, ensure_tables
 from schemas.commands import Command, SetSellerReference
 from schemas.events import Event
@@ -275,6 +276,39 @@ async def _folded_all(engine: Machine) -> bool:
 # ---------------------------------------------------------------- folded anew
 
 
+by_order = Projection(
+    name="tallies", state=Tally, initial=lambda _key: Tally(), keys=lambda event: list(keys(event))[:1], evolve=evolve, by_stream=True
+)
+
+
+def beside(engine: Machine, projection: Projection[Tally]) -> Elsewhere:
+    async def fold(table: str, upto: int, shards: Sequence[int]) -> Part:
+        return await fold_part(engine.pool, engine.log, projection, table=table, upto=upto, shards=shards)
+
+    return fold
+
+
+async def test_several_can_fold_anew_together(engine: Machine) -> None:
+    """Each its share of the streams; together all of them, or nothing."""
+    await fill(engine, 50)
+    alone = await rebuild(engine.pool, engine.log, by_order)
+    whole = await rows(engine, alone.table)
+    for others in (1, 2):
+        together = await rebuild(engine.pool, engine.log, by_order, elsewhere=[beside(engine, by_order)] * others)
+        assert (await rows(engine, together.table), together) == (whole, alone)
+
+    async def idle(_table: str, _upto: int, _shards: Sequence[int]) -> Part:
+        return Part(0, 0)
+
+    with pytest.raises(SchemaError, match="are missing"):
+        await rebuild(engine.pool, engine.log, by_order, elsewhere=[idle])
+    with pytest.raises(EngineError, match="several streams"):
+        await rebuild(engine.pool, engine.log, tallies, elsewhere=[beside(engine, tallies)])
+    wrongly = dataclasses.replace(tallies, by_stream=True)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await rebuild(engine.pool, engine.log, wrongly, elsewhere=[beside(engine, wrongly)])
+
+
 async def test_folded_anew_equals_carried_forward(engine: Machine) -> None:
     await fill(engine, 50)
     await fold(engine, 7, decide)
@@ -294,7 +328,7 @@ async def test_more_rows_than_memory_holds_give_the_same(engine: Machine, monkey
     await fill(engine, 50)
     whole = await rebuild(engine.pool, engine.log, tallies)
     paging = engine.log.pages
-    monkeypatch.setattr(engine.log, "pages", lambda after, upto: paging(after, upto, 5))
+    monkeypatch.setattr(engine.log, "pages", lambda after, upto, _limit, shards=None: paging(after, upto, 5, shards=shards))
     monkeypatch.setattr(rebuilding, "UNPACKED", 2)
     spilled = await rebuild(engine.pool, engine.log, tallies, most_bytes=most_bytes)
     assert spilled == whole

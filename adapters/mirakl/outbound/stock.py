@@ -38,26 +38,33 @@ async def publish_stock(client: Client, tasks: Sequence[Task[PublishStock]]) -> 
 
 
 async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockImport]]) -> Sequence[Answer]:
-    """COMPLETE with lines in error is normal: success is per line. A status we do not know is an end, and kept as it is."""
+    """COMPLETE with lines in error is normal: success is per line. A status we do not know is an end, and kept as it is.
+
+    A file that is worked on for too long is given up: it may be applied yet, which a later reading of the offers shows.
+    """
     [task] = tasks
     command, path = task.command, {"import_id": task.command.import_id}
     reply = await client.send(IMPORT_STATUS, path=path, expect="json")
     told = client.read(IMPORT_STATUS, reply, answers.ImportStatus)
     if not told.status:
         raise UnavailableError("an import without a status", target=client.http.target, endpoint=IMPORT_STATUS.code, field="status")
-    if told.status in AT_WORK:
-        return [NotYet(client.settle_every)]
-    if told.status not in ("COMPLETE", "FAILED"):
+    now, status = client.http.clock.now(), told.status
+    if status in AT_WORK:
+        if (now - task.issued_at).total_seconds() < client.settle_within:
+            return [NotYet(client.settle_every)]
+        status = "STUCK"
+    elif status not in ("COMPLETE", "FAILED"):
         client.metrics.schema_unknown_enum.labels("mirakl", "STO02").inc()
     refused = unwritable(command.quantities)  # these were left out of the file
-    if told.has_error_report:
+    if told.has_error_report and status != "STUCK":
         refused |= await _refused_lines(client, path)
     event = StockImportFinished(
         channel=command.channel,
         import_id=command.import_id,
-        status=told.status,
+        status=status,
         quantities=command.quantities,
         refused=refused,
+        told_at=now,
     )
     return [Done((Effect(event, command.import_id),))]
 

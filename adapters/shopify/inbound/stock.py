@@ -1,6 +1,7 @@
 """How many there are of each item: of those that a hint is about, of those that an order of ours took, and now and then of all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
@@ -21,46 +22,89 @@ from schemas.events.orders import ShopOrderCreated
 from schemas.events.shop import ShopNotified
 from schemas.values import Instant, ShopId, Sku, TenantId
 
+Known = Callable[[Sequence[str] | None], Awaitable[Mapping[Sku, ShopId]]]
+"""Of these items, or of all: the SKUs that they were counted under last, but for those of which it is known that they are gone."""
+
+
+@dataclass
+class Met:
+    """What a reading came across."""
+
+    skus: set[Sku] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)  # items of which nobody can say what SKU they have
+
 
 class Counts:
     """Turns items into counts of their SKU. An item whose SKU is not its own alone is not counted: nobody can say how many there are."""
 
     def __init__(self, client: Client, tenant: TenantId, metrics: Metrics) -> None:
         self._client, self._tenant, self._metrics = client, tenant, metrics
+        self.known: Known | None = None  # set once there is somebody to ask
 
-    async def of(self, raw: Iterable[msgspec.Raw], read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
+    async def gone(self, items: Sequence[str] | None, met: Met, read_at: Instant) -> list[Heard]:
+        """SKUs under which these items (None: all there are) were counted, and that nothing has any more: deleted, or called otherwise."""
+        before = await self.known(items) if self.known is not None and (items is None or items) else {}
+        return [
+            stock.deleted(self._tenant, sku, item, read_at)
+            for sku, item in before.items()
+            if sku not in met.skus and item not in met.unread
+        ]
+
+    async def of(self, raw: Iterable[msgspec.Raw], read_at: Instant, met: Met, settled: "Settled | None" = None) -> list[Heard]:
+        """`met` is told of each."""
         heard: list[Heard] = []
         for node in raw:
             if bytes(node) == b"null":
                 self._skip("gone")
                 continue
             try:
-                heard += await self._of_item(msgspec.json.decode(node, type=wire.stock.Item), read_at, settled)
+                item = msgspec.json.decode(node, type=wire.stock.Item)
+                met.skus.add(marks.sku_of(item))
+                heard += await self._of_item(item, read_at, settled or Settled())
             except (msgspec.ValidationError, UnfitError) as error:
                 gid = msgspec.json.decode(node, type=wire.frame.Ref).id
+                met.unread.add(gid)
                 field = error.field if isinstance(error, UnfitError) else str(error).rpartition("`$")[2].strip(".`")
                 heard.append(marks.unfit(self._tenant, gid, field, read_at))
         return heard
 
-    async def _of_item(self, item: wire.stock.Item, read_at: Instant, settled: Mapping[Sku, Iterable[str]]) -> list[Heard]:
+    async def _of_item(self, item: wire.stock.Item, read_at: Instant, settled: "Settled") -> list[Heard]:
         sku = marks.sku_of(item)
         if not sku:
             return self._skip("no SKU")
+        variant = stock.seen(self._tenant, item, read_at)
         if item.duplicate_sku_count > 0:
-            sold = [variant for variant in (await variants_of(self._client, [sku], Lane.STOCK))[sku] if stock.for_sale(variant)]
-            rivals = {variant.inventory_item.id for variant in sold}
+            there = (await variants_of(self._client, [sku], Lane.STOCK))[sku]
+            rivals = {variant.inventory_item.id for variant in there if stock.for_sale(variant)}
             if len(rivals) > 1:
                 self._skip("ambiguous SKU")
                 return [stock.ambiguous(self._tenant, sku, rivals, read_at)]
+            if not rivals and variant is not None and item.id == min((each.inventory_item.id for each in there), default=item.id):
+                return [variant]  # none of them is for sale: one of them says so, and nobody says how many there are
             if item.id not in rivals:
                 return self._skip("not for sale")
         if item.tracked:
             item = replace(item, inventory_levels=await levels_of(self._client, item))
-        return [stock.counted(self._tenant, item, read_at, sorted(settled.get(sku, ())))]
+        count = stock.counted(self._tenant, item, read_at, settled.orders(item.id), settled.names(item.id))
+        return [variant, count] if variant is not None else [count]
 
     def _skip(self, reason: str) -> list[Heard]:
         self._metrics.stock_uncounted.labels(self._tenant, reason).inc()
         return []
+
+
+@dataclass
+class Settled:
+    """Orders that stand in Shopify before a reading, by the items that they draw on; and under which SKUs they were bought."""
+
+    by_item: dict[str, dict[str, tuple[Sku, ...]]] = field(default_factory=dict)  # item -> order -> the SKUs of its lines
+
+    def orders(self, item: str) -> list[str]:
+        return sorted(self.by_item.get(item, ()))
+
+    def names(self, item: str) -> list[Sku]:
+        """Any of these may be an offer that is made of the item: whose it is, is for the fold to say."""
+        return sorted({sku for lines in self.by_item.get(item, {}).values() for sku in lines})
 
 
 class StockReader:
@@ -74,20 +118,25 @@ class StockReader:
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         items: dict[str, None] = {}
-        settled: dict[Sku, set[str]] = {}
+        settled = Settled()
+        edited: set[str] = set()  # whose SKU may be another than before
         for hint in hints:
             match hint.event:
-                case ShopNotified(about=about):
-                    items.update(dict.fromkeys(gid for gid in about if kind(gid) == "InventoryItem"))
+                case ShopNotified(topic=topic, about=about):
+                    told = [gid for gid in about if kind(gid) == "InventoryItem"]
+                    items.update(dict.fromkeys(told))
+                    edited.update(told if topic.startswith("inventory_items/") else ())
                 case ShopOrderCreated(channel=channel, order_id=order_id, shop_order=order, lines=lines):
-                    items.update(dict.fromkeys(await self._bought(order)))
-                    for line in lines:
-                        settled.setdefault(line.sku, set()).add(f"{channel}:{order_id}")
+                    for item in await self._bought(order):
+                        items[item] = None
+                        settled.by_item.setdefault(item, {})[f"{channel}:{order_id}"] = tuple(line.sold_as or line.sku for line in lines)
         heard: list[Heard] = []
         for batch in batches(list(items)):
-            read_at = self._client.clock.now()
+            read_at, met = self._client.clock.now(), Met()
             answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.stock.ItemNodes, size=len(batch))
-            heard += await self._counts.of(answer.nodes, read_at, settled)
+            heard += await self._counts.of(answer.nodes, read_at, met, settled)
+            missing = [gid for gid, node in zip(batch, answer.nodes, strict=False) if bytes(node) == b"null" or gid in edited]
+            heard += await self._counts.gone(missing, met, read_at)
         return heard
 
     async def _bought(self, order: ShopId) -> list[str]:
@@ -116,12 +165,14 @@ class StockSweep:
     async def poll(self, cursor: str | None) -> Sight:
         began = self._client.clock.now()
         heard: list[Heard] = []
+        met = Met()
         after: str | None = None
         while True:
             read_at = self._client.clock.now()
             page = (await self._client.ask(ITEMS_PAGE, {"first": ITEMS_A_PAGE, "after": after}, wire.stock.Items)).inventory_items
-            heard += await self._counts.of(page.nodes, read_at, {})
+            heard += await self._counts.of(page.nodes, read_at, met)
             if not page.page_info.has_next_page:
+                heard += await self._counts.gone(None, met, read_at)
                 return Sight(stock.one_item_each(self._tenant, heard, read_at), began.isoformat())
             after = page.page_info.end_cursor
 

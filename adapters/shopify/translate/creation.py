@@ -256,6 +256,7 @@ _PER_CENT = re.compile(r"\d{1,3}(?:\.\d{1,6})?", re.ASCII)
 
 def created(command: CreateShopOrder, terms: wire.orders.OrderTerms) -> ShopOrderCreated:
     """The order as it stands in Shopify, all its lines read. Raises ValueError where its total is no amount."""
+    bought = {line.line_id: line.sku for line in command.lines}
     return ShopOrderCreated(
         channel=command.channel,
         order_id=command.order_id,
@@ -263,7 +264,13 @@ def created(command: CreateShopOrder, terms: wire.orders.OrderTerms) -> ShopOrde
         name=terms.name,
         total=amount(terms.total_price_set),
         lines=tuple(
-            ShopLine(line_id=line_id, item=ShopId(line.id), sku=sku_of(line), quantity=line.quantity)
+            ShopLine(
+                line_id=line_id,
+                item=ShopId(line.id),
+                sku=sku_of(line),
+                quantity=line.quantity,
+                sold_as=Sku("") if bought.get(line_id) == sku_of(line) else bought.get(line_id, Sku("")),
+            )
             for line in terms.line_items.nodes
             if (line_id := marketplace_line(line.custom_attributes)) is not None
         ),

@@ -26,9 +26,29 @@ class Stocked(Wire, frozen=True):
     inventory_levels: Page[Level]
 
 
+class Goods(Wire, frozen=True):
+    """A product, as far as it decides how much of it is shown."""
+
+    status: str
+    tags: list[str]
+    product_type: str
+
+
+class Sold(Wire, frozen=True):
+    """A variant that draws on an item."""
+
+    inventory_policy: str  # CONTINUE: sold beyond zero
+    product: Goods
+
+
+class SoldAs(Wire, frozen=True):
+    nodes: list[Sold]
+
+
 class Item(Stocked, frozen=True):
     sku: str | None
     duplicate_sku_count: int
+    variants: SoldAs | None = None  # null: of an item without a variant
 
 
 class Items(Wire, frozen=True):

@@ -22,7 +22,7 @@ from tests.loopback import NOW, OpenDoor, StillClock, loopback
 
 CONTRACT = Contract((CONTRACTS / "mirakl.openapi.json").read_text())
 SHOP = 2024
-FILES = "/api/files/"  # where an export of orders lies
+FILES = "/api/files/"  # where an export lies
 DATE = "Thu, 13 Aug 2026 09:00:00 GMT"
 
 
@@ -38,7 +38,7 @@ class Asked:
 
 
 HANG_UP = web.Response()  # the call arrived; its answer does not
-Reply = web.StreamResponse | dict[str, Any] | int
+Reply = web.StreamResponse | dict[str, Any] | list[Any] | int
 Answer = Callable[[Asked], Awaitable[Reply]] | Reply
 
 
@@ -50,6 +50,7 @@ class Marketplace:
     asked: list[Asked] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # what the contract would not have
     url: str = ""
+    files: str = "OR15"  # of which operation they are: orders, or offers
 
     def says(self, code: str, *answers: Answer) -> None:
         self.answers[code] = list(answers)
@@ -59,9 +60,9 @@ class Marketplace:
 
     async def _file(self, path: str) -> web.StreamResponse:
         """What an export put there: asked for at its own address, which no contract names."""
-        it = Asked("OR15", {"file": path.removeprefix(FILES)}, {}, None, None)
+        it = Asked(self.files, {"file": path.removeprefix(FILES)}, {}, None, None)
         self.asked.append(it)
-        waiting = self.answers["OR15"]
+        waiting = self.answers[self.files]
         answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         reply = await answer(it) if callable(answer) else answer
         if isinstance(reply, web.StreamResponse):
@@ -162,7 +163,7 @@ async def account(**changes: Any) -> AsyncIterator[Account]:
         finally:
             await mirakl.aclose()
         assert marketplace.wrong == []
-        assert [each.code for each in marketplace.asked] == door.admitted
+        assert [each.code for each in marketplace.asked] == [code.removesuffix(" full") for code in door.admitted]
 
 
 def refusal(status: int, message: str) -> Answer:

@@ -89,7 +89,7 @@ async def test_an_operator_who_refunds_in_between_stops_us():
         command = refunding(placed)
         foreign = it.happens("operator_refund", order_line_id=placed.lines[0].line_id, share=0.25, shipping=False)
         seen = await it.look(command)
-        assert isinstance(seen, Refused) and seen.field == "refund" and foreign in seen.detail
+        assert isinstance(seen, Refused) and seen.field == "known" and foreign in seen.detail
         again = msgspec.structs.replace(command, known=(foreign,))
         assert await it.look(again) is None, "decided knowing of it"
 

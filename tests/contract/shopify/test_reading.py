@@ -1,10 +1,12 @@
 """What Shopify is read for, by hint and by sweep: the two say the same."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.shopify import wire
 from adapters.shopify.endpoints import TOPICS
@@ -16,10 +18,10 @@ from schemas.commands import CreateShopOrder
 from schemas.envelope import Envelope
 from schemas.events import Event
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from schemas.events.inventory import StockCounted
+from schemas.events.inventory import StockCounted, VariantSeen
 from schemas.events.orders import FulfilmentSeen, ShopOrderCreated, ShopOrderSeen
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
-from schemas.values import LineId, ShopId, Sku
+from schemas.values import ChannelId, LineId, ShopId, Sku
 from tests.contract.shopify.shopfront import TENANT, Shopfront, command, gbp, locate, order_line, shopfront, stock, task
 from tests.loopback import NOW
 
@@ -70,6 +72,11 @@ def ship(front: Shopfront, order: int, quantity: int | None = None, **tracking: 
 
 def said(heard: Any) -> list[Any]:
     return [one.fact.event for one in (heard.heard if isinstance(heard, Sight) else heard)]
+
+
+def numbers(heard: Any) -> list[Any]:
+    """The counts among what was heard."""
+    return [one for one in (heard.heard if isinstance(heard, Sight) else heard) if isinstance(one.fact.event, StockCounted)]
 
 
 # ---------------------------------------------------------------- orders
@@ -199,7 +206,7 @@ async def test_several_hints_of_one_item_are_one_reading_of_all_its_levels():
         item = stock(front.shop, "TEE-RED-M", 4)
         front.do("stock", sku="TEE-RED-M", quantity=-2, location=there.id)
         gid = ShopId(f"gid://shopify/InventoryItem/{item.id}")
-        [count] = await front.adapter.readers[1].read([about(gid), about(gid, "gid://shopify/Location/1"), about()])
+        [count] = numbers(await front.adapter.readers[1].read([about(gid), about(gid, "gid://shopify/Location/1"), about()]))
         assert front.asked.count("ItemsGet") == 1
         assert count.fact.event == StockCounted(
             sku=Sku("TEE-RED-M"),
@@ -209,10 +216,10 @@ async def test_several_hints_of_one_item_are_one_reading_of_all_its_levels():
         )
         assert count.stream == "stock-TEE-RED-M"
         front.clock.time += timedelta(seconds=5)
-        [again] = await front.adapter.readers[1].read([about(gid)])
+        [again] = numbers(await front.adapter.readers[1].read([about(gid)]))
         assert again.same is not None and again.same(count.fact.event), "the same number is no news"
         front.do("stock", sku="TEE-RED-M", quantity=3, location=here.id)
-        [other] = await front.adapter.readers[1].read([about(gid)])
+        [other] = numbers(await front.adapter.readers[1].read([about(gid)]))
         assert other.same is not None and not other.same(count.fact.event)
 
 
@@ -222,7 +229,7 @@ async def test_an_order_of_ours_is_settled_by_the_reading_that_follows_it():
         stock(front.shop, "CAP", 5)
         await front.adapter.prepare()
         created = await create(front, command(order_line(), order_line(2, "CAP", 1)))
-        heard = await front.adapter.readers[1].read([hint(created)])
+        heard = numbers(await front.adapter.readers[1].read([hint(created)]))
         counts = {event.sku: event for event in said(heard)}
         assert {sku: (event.settled, list(event.levels.values())) for sku, event in counts.items()} == {
             "TEE-RED-M": (("asos:00012345-A",), [8]),
@@ -246,9 +253,69 @@ async def test_the_sweep_reads_every_item_and_tells_apart_what_cannot_be_counted
         assert sum(sum(event.levels.values()) for sku, event in counts.items() if sku.startswith("SKU-")) == sum(range(60))
         assert counts["GHOST"].tracked is False and counts["GHOST"].levels == {}
         assert list(counts["OLD"].levels.values()) == [7], "an archived product does not take its SKU with it"
-        troubles = {event.key: event for event in said(sight) if isinstance(event, ExceptionOpened)}
-        assert set(troubles) == {"X02:TWIN", "X02:PADDED"} and troubles["X02:TWIN"].code == "X02"
+        rivals = {event.sku: len(event.rivals) for event in said(sight) if isinstance(event, VariantSeen) and event.rivals}
+        assert rivals == {"TWIN": 2, "PADDED": 2}
         assert front.metrics.stock_uncounted.labels(TENANT, "no SKU")._value.get() == 1
+
+
+async def test_what_is_sold_of_an_item_is_told_when_it_changes():
+    async with shopfront() as front:
+        item = stock(front.shop, "TEE-RED-M", 4)
+        gid = ShopId(f"gid://shopify/InventoryItem/{item.id}")
+        reader, variant = front.adapter.readers[1], front.shop.variants[item.variant_id]
+        [seen, count] = await reader.read([about(gid)])
+        expected = VariantSeen(sku=Sku("TEE-RED-M"), item=gid, status="ACTIVE", read_at=front.clock.time)
+        assert seen.fact.event == expected and seen.stream == count.stream
+        front.clock.time += timedelta(seconds=5)
+        [again, _] = await reader.read([about(gid)])
+        assert again.same is not None and again.same(seen.fact.event), "the same is no news"
+        variant.policy = "CONTINUE"
+        front.shop.products[variant.product_id].status = "ARCHIVED"
+        [other, _] = await reader.read([about(gid)])
+        assert other.same is not None and not other.same(seen.fact.event)
+        assert other.fact.event == replace(expected, status="ARCHIVED", sells_beyond_zero=True, read_at=front.clock.time)
+
+
+async def test_a_sku_that_nothing_has_any_more_is_told_as_deleted():
+    """By a hint of the item that is gone, by one of the item that is called otherwise now, and by the sweep."""
+    async with shopfront() as front:
+        there = {Sku(sku): stock(front.shop, sku, 3) for sku in ("GONE", "OLD", "KEPT")}
+        before = {sku: ShopId(f"gid://shopify/InventoryItem/{item.id}") for sku, item in there.items()}
+
+        async def known(items: Sequence[str] | None) -> dict[Sku, ShopId]:
+            return {sku: item for sku, item in before.items() if items is None or item in items}
+
+        front.adapter.counts.known = known
+        reader, sweep = front.adapter.readers[1], front.adapter.sources[1]
+        assert not any(event.status == "DELETED" for event in said(await sweep.poll(None)) if isinstance(event, VariantSeen))
+        front.do("staffDeleteVariant", variant=there[Sku("GONE")].variant_id)
+        front.do("staffRename", variant=there[Sku("OLD")].variant_id, sku="NEW")
+        by_hint = await reader.read([hint(ShopNotified(topic="inventory_items/update", about=tuple(before.values())))])
+        for heard in (by_hint, (await sweep.poll(None)).heard):
+            status = {event.sku: event.status for event in said(heard) if isinstance(event, VariantSeen)}
+            assert status == {"GONE": "DELETED", "OLD": "DELETED", "NEW": "ACTIVE", "KEPT": "ACTIVE"}
+
+
+async def test_of_twins_that_are_all_withdrawn_one_says_so_and_none_is_counted():
+    async with shopfront() as front:
+        for _ in range(2):
+            stock(front.shop, "OLD", 3, status="ARCHIVED")
+        [seen] = said(await front.adapter.sources[1].poll(None))
+        assert isinstance(seen, VariantSeen) and (seen.sku, seen.status) == ("OLD", "ARCHIVED")
+
+
+async def test_under_which_offer_a_mapped_sku_was_bought_is_told_with_its_count():
+    class Mapped:
+        async def find(self, channel: ChannelId, kind: str, name: str) -> str | None:
+            return "TEE-RED-M" if (kind, name) == ("sku", "ASOS-1") else None
+
+    async with shopfront(maps=Mapped()) as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command(order_line(1, "ASOS-1", 2)))
+        assert [(line.sku, line.sold_as) for line in created.lines] == [("TEE-RED-M", "ASOS-1")]
+        [count] = said(numbers(await front.adapter.readers[1].read([hint(created)])))
+        assert (count.settled, count.sold_as) == (("asos:00012345-A",), ("ASOS-1",))
 
 
 async def test_an_item_on_many_shelves_is_counted_on_all_of_them():
@@ -256,7 +323,7 @@ async def test_an_item_on_many_shelves_is_counted_on_all_of_them():
         for number in range(20):
             locate(front.shop, f"Store {number}")
         item = stock(front.shop, "TEE-RED-M", 1)
-        [count] = said(await front.adapter.readers[1].read([about(f"gid://shopify/InventoryItem/{item.id}")]))
+        [count] = said(numbers(await front.adapter.readers[1].read([about(f"gid://shopify/InventoryItem/{item.id}")])))
         assert len(count.levels) == 20
 
 
@@ -283,6 +350,19 @@ async def test_an_item_that_cannot_be_read_is_set_aside_and_its_neighbours_are_c
         trouble, count = said(await front.adapter.readers[1].read([about("gid://shopify/InventoryItem/1")]))
         assert isinstance(trouble, ExceptionOpened) and trouble.field == "tracked"
         assert isinstance(count, StockCounted)
+
+
+async def test_an_item_that_cannot_be_read_is_not_taken_for_one_that_is_gone():
+    gid = ShopId("gid://shopify/InventoryItem/1")
+
+    async def known(items: Sequence[str] | None) -> dict[Sku, ShopId]:
+        return {Sku("A"): gid}
+
+    async with shopfront() as front:
+        front.adapter.counts.known = known
+        odd = {"id": gid, "sku": "A", "tracked": "perhaps"}
+        front.instead["ItemsPage"] = (200, {"data": {"inventoryItems": {"nodes": [odd], "pageInfo": {"hasNextPage": False}}}})
+        assert [type(event) for event in said(await front.adapter.sources[1].poll(None))] == [ExceptionOpened]
 
 
 # ---------------------------------------------------------------- what must be in place

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from projections import inventory, mappings, tracking
+from projections import mappings, publications, stock, tracking
 from projections.exceptions import exceptions
 from projections.order_policy import policy
 from projections.orders import orders
@@ -113,7 +113,7 @@ def test_the_order_closes_it_once_it_has_another_number() -> None:
 
 
 def test_what_a_channel_will_not_take_waits_until_it_takes_it() -> None:
-    story = spec(inventory.inventory, inventory.decide).given(counted(5)).when(import_finished(5, refused={"TEE-RED-M": "unknown offer"}))
+    story = spec(stock.inventory, stock.decide).given(counted(5)).when(import_finished(5, refused={"TEE-RED-M": "unknown offer"}))
     [trouble] = story.told
     assert isinstance(trouble, ExceptionOpened)
     assert (trouble.code, trouble.key, trouble.summary) == (
@@ -126,15 +126,8 @@ def test_what_a_channel_will_not_take_waits_until_it_takes_it() -> None:
     assert isinstance(closed, ExceptionClosed) and closed.key == trouble.key
 
 
-def test_a_sku_that_nobody_could_count_is_over_once_it_is() -> None:
-    doubt = ExceptionOpened(key="X02:TEE-RED-M", code="X02", subject="stock-TEE-RED-M", summary="two items")
-    story = spec(inventory.inventory, inventory.decide).given(doubt).when(counted(5))
-    assert story.told == [ExceptionClosed(key="X02:TEE-RED-M", reason="counted since", subject="stock-TEE-RED-M")]
-    story.given().when(counted(5)).then_told()
-
-
 def test_a_file_that_came_to_nothing_waits_until_one_goes_through() -> None:
-    story = spec(inventory.publications, inventory.watch).when(import_finished(5, status="FAILED"))
+    story = spec(publications.publications, publications.watch).when(import_finished(5, status="FAILED"))
     [trouble] = story.told
     assert isinstance(trouble, ExceptionOpened) and trouble.key == "X11:offers-asos"
     story.given().when(import_finished(5))
