@@ -7,10 +7,9 @@ off before it was paid is a cancelation on the marketplace and a refund in Shopi
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ops.sandbox.referee.case import NEVER, Case, Finding, Row, amount, described
+from ops.sandbox.referee.case import NEVER, NOTHING, Case, Finding, Row, amount, came_to, described
 
 OPS = ("mirakl.OR28",)
-NOTHING = Decimal(0)
 REFUNDABLE = ("SHIPPED", "RECEIVED", "TO_COLLECT")  # without a question, whatever the platform's switches are
 
 
@@ -19,7 +18,7 @@ def no_more_than_was_paid(case: Case) -> Iterator[Finding]:
     for order in case.orders:
         for line in order["lines"]:
             back = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING)
-            paid = _came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), NOTHING)
+            paid = came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), NOTHING)
             if back > paid:
                 calls = case.effective(order["order_id"], *OPS) or case.effective(line["order_line_id"], *OPS)
                 says = f"{back} of {paid} {order['currency']} were paid back for line {line['order_line_id']}"
@@ -34,7 +33,7 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
         ours, theirs = _by(order, "refunds", seller=True), _by(order, "refunds", "cancelations", seller=False)
         off, dead = (
             _by(order, "cancelations", seller=True),
-            sum((_came_to(line) for line in order["lines"] if line["state"] in NEVER), NOTHING),
+            sum((came_to(line) for line in order["lines"] if line["state"] in NEVER), NOTHING),
         )
         staff, app = _shopify(copy, by_app=False), _shopify(copy, by_app=True)
         calls = [call for line in order["lines"] for call in case.effective(line["order_line_id"], *OPS)]
@@ -57,7 +56,7 @@ def _twice(order: Row, copy: Row) -> Decimal:
     """How much both sides' own people paid back, each on their side: the same sum; or a part of a line of which nothing is left."""
     staff, both = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"], NOTHING
     for line in order["lines"]:
-        done = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING) >= _came_to(line)
+        done = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING) >= came_to(line)
         for total in (amount(part["total"]) for part in [*line["refunds"], *line["cancelations"]] if part["origin"] != "seller"):
             if total in staff:
                 staff.remove(total)
@@ -65,10 +64,6 @@ def _twice(order: Row, copy: Row) -> Decimal:
                 continue
             both += total
     return both
-
-
-def _came_to(line: Row) -> Decimal:
-    return amount(line["price"]) + amount(line["shipping_price"]) + sum((amount(fee["amount"]) for fee in line["fees"]), NOTHING)
 
 
 def _by(order: Row, *kinds: str, seller: bool) -> Decimal:
