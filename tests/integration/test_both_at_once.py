@@ -41,7 +41,6 @@ KINDS: Mapping[str, dict[str, Any]] = {
 }
 # What may be left undone as long as somebody has been told: one side has not followed the other. All else is never right.
 UNFINISHED = ("R4", "O6", "F3", "F4", "R3 open")
-ELSEWHERE = ("I4",)  # what the marketplace puts back on offer by itself, is for the proofs of stock
 
 
 def is_told(found: Finding, waiting: list[str]) -> bool:
@@ -59,7 +58,7 @@ async def wrong(built: House, hands: Mapping[str, Hands]) -> list[str]:
     found = [f"{busy} commands are not answered for"] if busy else []
     for one in judge(truth, Conventions(settled=True, buffer=BUFFER)):
         moved = one.rule == "O2" and any("move it" in did and "refused" not in did for did in hands[one.subject].done)
-        if one.rule not in ELSEWHERE and not moved and not is_told(one, [row["key"] for row in rows]):
+        if not moved and not is_told(one, [row["key"] for row in rows]):
             found.append(f"{one.level} {one.rule} {one.subject}: {one.says}")
     return found
 
