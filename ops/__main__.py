@@ -435,7 +435,12 @@ def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, 
 @main.command()
 @click.option("--database", default="", metavar="URL", help="Measure this Postgres instead of one brought along.")
 @click.option("--quick", is_flag=True, help="Fewer events and shorter runs: for a look, not for a figure.")
-@click.option("--only", multiple=True, type=click.Choice(["append", "project", "replay", "dispatch", "torture"]), help="Only this part.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["append", "project", "replay", "dispatch", "torture", "latency"]),
+    help="Only this part. latency: how soon each side knows, in real time; takes half an hour, and is measured only when asked for.",
+)
 @as_json
 def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Measure log, replay and dispatch as ratios to the raw limits of this machine, in the same run."""

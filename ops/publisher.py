@@ -216,7 +216,7 @@ class Publisher:
 
     async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
         [last] = await self.log.read(as_of - 1, limit=1)
-        intents = [Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id) for what in whats]
+        intents = [Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.correlation_id) for what in whats]
         async with self.pool.acquire() as conn, conn.transaction():
             issued = await issue(conn, self.log, intents, self.clock.now())
         self.log.ring(issued)

@@ -1,11 +1,9 @@
 """How late and how far off a channel's stock is can be read from the metrics (R2, R58, R64, R85, R124; invariants I2, I4, I7)."""
 
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
-from msgspec.structs import replace
 
 from ops.oversells import CAUSES
 from ops.sandbox.faults import Fault
@@ -72,17 +70,13 @@ async def test_what_a_file_cannot_bring_grows_older_until_one_can(database: Data
 
 
 async def test_a_file_that_waits_for_its_turn_only_is_timed(database: Database, tmp_path: Path) -> None:
-    async with house(database.engine_url, tmp_path, change=lambda section: slow(section, 600.0)) as built:
+    async with house(database.engine_url, tmp_path, channel={"publish_every": 600.0}) as built:
         sku, *_ = await ready(built)
         waited = sample(built, "stock_ceiling_wait_seconds_sum", channel="asos")
         for units in (9, 8):
             count(built, sku, units)
             await built.until(lambda units=units: shown(built, sku) == units - 3, "it is shown")  # type: ignore[misc]
         assert sample(built, "stock_ceiling_wait_seconds_sum", channel="asos") - waited > 300
-
-
-def slow(section: Any, seconds: float) -> Any:
-    return replace(section, publish_every=seconds)
 
 
 async def test_what_a_reading_finds_otherwise_is_counted_in_offers_units_and_money(database: Database, tmp_path: Path) -> None:
@@ -104,7 +98,7 @@ async def test_what_a_reading_finds_otherwise_is_counted_in_offers_units_and_mon
 @pytest.mark.parametrize("velocity", [True, False])
 async def test_what_sells_fast_is_kept_back_as_far_as_the_rule_says(database: Database, tmp_path: Path, velocity: bool) -> None:
     rules = Rules(velocity=velocity, velocity_cap=40)
-    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=rules)) as built:
+    async with house(database.engine_url, tmp_path, channel={"stock": rules}) as built:
         sku, *_ = await ready(built)
         count(built, sku, 900)
         await built.until(lambda: shown(built, sku) == 897, "so many are shown")
@@ -137,7 +131,7 @@ def oversold(built: House) -> dict[str, float]:
 
 
 async def test_what_was_sold_and_not_there_is_counted_by_what_let_it_happen(database: Database, tmp_path: Path) -> None:
-    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=Rules(stale_shop_minutes=90))) as built:
+    async with house(database.engine_url, tmp_path, channel={"stock": Rules(stale_shop_minutes=90)}) as built:
         unheard, known, edited, *_ = await ready(built)
         sound = built.buy(known)
         await built.until_shipped(sound)

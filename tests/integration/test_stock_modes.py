@@ -1,17 +1,14 @@
 """While Shopify or the order poll is away, and in a blackout, a channel shows less, by a decision that stands in the log (I6, R40, R58)."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from msgspec.structs import replace
 
 from engine.ports import SystemClock
 from ops.sandbox.faults import Fault
-from ops.settings import ChannelSection
 from projections.stock_rules import Rules, Window
 from schemas.events.inventory import StockModeSet
 from schemas.streams import offers_stream
@@ -25,8 +22,8 @@ pytestmark = pytest.mark.anyio
 READS_STOCK = ("ItemsPage", "ItemsGet", "BulkRun", "BulkGet")
 
 
-def by(**rules: Any) -> Callable[[ChannelSection], ChannelSection]:
-    return lambda section: replace(section, stock=Rules(**rules))
+def by(**rules: Any) -> dict[str, Rules]:
+    return {"stock": Rules(**rules)}
 
 
 def down(built: House, *operations: str) -> None:
@@ -56,7 +53,7 @@ def count(built: House, sku: str, quantity: int) -> None:
 
 async def test_without_readings_of_shopify_less_and_less_is_shown_and_all_of_it_again_after(database: Database, tmp_path: Path) -> None:
     rules = by(stale_shop="decay", stale_shop_minutes=20.0, decay_minutes=20.0)
-    async with house(database.engine_url, tmp_path, change=rules) as built:
+    async with house(database.engine_url, tmp_path, channel=rules) as built:
         first, *_ = skus = await ready(built)
         before = {sku: shown(built, sku) for sku in skus}
         down(built, *READS_STOCK)
@@ -73,7 +70,7 @@ async def test_without_readings_of_shopify_less_and_less_is_shown_and_all_of_it_
 
 
 async def test_without_polls_of_orders_nothing_rises_and_what_falls_is_shown(database: Database, tmp_path: Path) -> None:
-    async with house(database.engine_url, tmp_path, change=by(stale_orders_minutes=10.0)) as built:
+    async with house(database.engine_url, tmp_path, channel=by(stale_orders_minutes=10.0)) as built:
         rises, falls, *_ = await ready(built)
         down(built, "OR11")
         await until_mode(built, "hold")
@@ -91,7 +88,7 @@ async def test_without_polls_of_orders_nothing_rises_and_what_falls_is_shown(dat
 async def test_in_a_blackout_nothing_is_on_offer_and_after_it_all_of_it(database: Database, tmp_path: Path) -> None:
     starts = SystemClock().now() + timedelta(minutes=25)
     window = Window(name="stock-taking", starts=starts, ends=starts + timedelta(minutes=20))
-    async with house(database.engine_url, tmp_path, change=by(blackouts=(window,))) as built:
+    async with house(database.engine_url, tmp_path, channel=by(blackouts=(window,))) as built:
         skus = await ready(built)
         await built.until(lambda: not any(shown(built, sku) for sku in skus), "nothing is on offer")
         assert built.clock.now() >= starts
@@ -101,7 +98,7 @@ async def test_in_a_blackout_nothing_is_on_offer_and_after_it_all_of_it(database
 
 
 async def test_a_channel_whose_rule_is_zero_shows_nothing_while_its_orders_cannot_be_polled(database: Database, tmp_path: Path) -> None:
-    async with house(database.engine_url, tmp_path, change=by(stale_orders="zero", stale_orders_minutes=10.0)) as built:
+    async with house(database.engine_url, tmp_path, channel=by(stale_orders="zero", stale_orders_minutes=10.0)) as built:
         skus = await ready(built)
         down(built, "OR11")
         await built.until(lambda: not any(shown(built, sku) for sku in skus), "nothing is on offer")
