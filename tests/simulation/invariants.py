@@ -87,8 +87,9 @@ class Watch:
     def bought(self, order: Order, engine: Engine) -> None:
         trade = engine.trade
         shown = next(offer for sale, offer in trade.sales if sale is order)
-        if not shown.command:
+        if not shown.import_id:
             return  # somebody in the back office answers for it
+        this = (order.channel, order.sku, shown.import_id)
         log = Known(engine, shown.as_of)
         for part in order.needs:
             owed = sum(each.needs.get(part, 0) for each in trade.orders.values() if each.owes)
@@ -100,7 +101,9 @@ class Watch:
             meanwhile = sum(
                 drain.units
                 for drain in trade.drains
-                if drain.sku == part and (drain.at > counted.read_at or (drain.order and drain.order not in log.placed))
+                if drain.sku == part
+                and drain.offer != this  # what is bought of the number itself, it was there for
+                and (drain.at > counted.read_at or (drain.order and drain.order not in log.placed))
             )
             buffer = RULES[order.channel].buffer or 0
             self._holds(

@@ -58,7 +58,7 @@ class Import:
 class Offer:
     quantity: int = 0
     price: str = "19.99"
-    command: str = ""  # whose file set it last; "": none has, or somebody else did since
+    import_id: str = ""  # that set it last; "": none has, or somebody else did since
     as_of: int = 0
 
 
@@ -70,6 +70,7 @@ class Drain:
     sku: Sku
     units: int
     order: str = ""
+    offer: tuple[ChannelId, Sku, str] | None = None  # that was bought, and which import had set it
 
 
 @dataclass
@@ -147,9 +148,9 @@ class Trade:
         needs = {part: each * quantity for part, each in MADE_OF[channel][sku].items()}
         order = Order(channel, f"{len(self.orders) + 1:04}-A", sku, quantity, self.now, needs)
         self.orders[order.key] = order
-        self.sales.append((order, Offer(offer.quantity, offer.price, offer.command, offer.as_of)))
+        self.sales.append((order, Offer(offer.quantity, offer.price, offer.import_id, offer.as_of)))
         offer.quantity -= quantity
-        self.drains += [Drain(self.now, part, units, order.key) for part, units in needs.items()]
+        self.drains += [Drain(self.now, part, units, order.key, (channel, sku, offer.import_id)) for part, units in needs.items()]
         return order
 
     def take(self, channel: ChannelId, file: bytes, command: str, as_of: int) -> str:
@@ -173,7 +174,7 @@ class Trade:
             if offer is None:
                 taken.refused[Sku(line["offer-sku"])] = "no such offer"
                 continue
-            offer.quantity, offer.command, offer.as_of = int(line["quantity"]), taken.command, taken.as_of
+            offer.quantity, offer.import_id, offer.as_of = int(line["quantity"]), taken.import_id, taken.as_of
             offer.price = line.get("price", offer.price)  # whatever else a file says, it does
         return taken
 
@@ -181,4 +182,4 @@ class Trade:
         """Somebody in the back office."""
         self.tick()
         offer = self.offers[channel][sku]
-        offer.quantity, offer.command = quantity, ""
+        offer.quantity, offer.import_id = quantity, ""
