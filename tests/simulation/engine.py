@@ -247,18 +247,20 @@ class Reading:
     """What was read of the outside, on its way into the log."""
 
     heard: list[Heard]
-    counts: list["Counted"] = field(default_factory=list)
+    counts: dict[UUID, "Counted"] = field(default_factory=dict)  # by the id of the event
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A count that was heard, be it news or not."""
+    """A count that was news. One that says what the last one said is none, and leaves no trace: what was read before it and arrives after
+    it is believed until the next one. Here, too: what holds must hold by what the log has.
+    """
 
     sku: Sku
     levels: Mapping[ShopId, int]
     read_at: Instant
     inside: frozenset[str]  # orders whose units are out of it: the world knows, the engine does not
-    position: int = 0  # where the log stood when it had been heard
+    position: int = 0  # in the log
 
 
 class Engine:
@@ -373,7 +375,7 @@ class Engine:
             heard = counted(sku, self.trade.levels[sku], self.trade.now, its)
             reading.heard.append(heard)
             inside = frozenset(key for key, order in self.trade.orders.items() if order.claimed)
-            reading.counts.append(Counted(sku, dict(self.trade.levels[sku]), self.trade.now, inside))
+            reading.counts[heard.fact.event_id] = Counted(sku, dict(self.trade.levels[sku]), self.trade.now, inside)
         self.readings[who] = reading
 
     def read_offers(self, channel: ChannelId) -> None:
@@ -396,8 +398,8 @@ class Engine:
         self.trade.tick()
         log: Any = self.book
         for heard in self.run(news(log, reading.heard)):
-            self.append(heard)
-        self.counts += [replace(each, position=len(self.book.envelopes)) for each in reading.counts]
+            if self.append(heard) and (count := reading.counts.get(heard.fact.event_id)) is not None:
+                self.counts.append(replace(count, position=len(self.book.envelopes)))
         if who == "hints":
             told = {order for heard in reading.heard for order in getattr(heard.fact.event, "settled", ())}
             self.created = [order for order in self.created if order.key not in told]
