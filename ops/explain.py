@@ -325,14 +325,13 @@ def _print_one(console: Console, asked: Asked, it: Explained) -> None:
         header_style="bold",
     )
     for heading, style in (("term", ""), ("units", "bold"), ("because", ""), ("#", "cyan"), ("our clock", ""), ("what was heard", "")):
-        table.add_column(
-            heading, style=style, no_wrap=heading in ("#", "our clock"), justify="right" if heading in ("units", "#") else "left"
-        )
+        whole, figures = heading in ("#", "our clock"), heading in ("units", "#")
+        table.add_column(heading, style=style, no_wrap=whole, justify="right" if figures else "left", overflow="fold")
     of_several = len({line.sku for line in it.lines if line.sku}) > 1
     for line in it.lines:
         name = f"{line.name} {line.sku}" if of_several and line.sku else line.name
-        term = (escape(name), str(line.units), escape(line.rule.replace("gid://shopify/", "")))
-        heard = [(str(each.position), _clock(each.recorded_at), escape(each.what)) for each in line.behind] or [("", "", "")]
+        term = (escape(name), str(line.units), escape(line.rule.replace("gid://shopify/Location/", "location ")))
+        heard = [(str(each.position), _clock(each.recorded_at)[5:], escape(each.what)) for each in line.behind] or [("", "", "")]
         for number, event in enumerate(heard):
             table.add_row(*(term if number == 0 else ("", "", "")), *event)
     console.print(table)
