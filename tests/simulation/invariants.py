@@ -27,6 +27,7 @@ class Watch:
     def __init__(self, only: frozenset[str] = frozenset()) -> None:
         self._only = only
         self.seen: dict[str, int] = {}  # how often each was judged
+        self.met: set[str] = set()  # what has to come about for that to mean anything
 
     def _holds(self, invariant: str, holds: bool, why: str) -> None:
         if not self._only or invariant in self._only:
@@ -46,6 +47,7 @@ class Watch:
                 best = log.best_since_counted(channel, part, engine.trade)
                 self._holds("I2", units * each <= best, f"{units} of {offer} on {channel}, and there were never more than {best} {part}")
             if units > log.told(channel, offer):
+                self.met.add("a rise")
                 self._rise(channel, offer, made_of, log, engine.trade)
             self._degraded(command, offer, min(log.left(channel, part) // each for part, each in made_of.items()), log, engine)
 
@@ -64,6 +66,7 @@ class Watch:
         what = f"{units} of {offer} on {command.channel} in mode {mode} {step}"
         self._holds("I6", (command.mode, command.step) == (mode, step), f"{what}: the file says {command.mode} {command.step}")
         if mode != "normal":
+            self.met.add(mode)
             self._holds("I6", units <= log.told(command.channel, offer), f"{what}: it had been told {log.told(command.channel, offer)}")
         if mode in ("zero", "blackout"):
             self._holds("I6", units == 0, what)
@@ -106,9 +109,9 @@ class Watch:
                 and (drain.at > counted.read_at or (drain.order and drain.order not in log.placed))
             )
             buffer = RULES[order.channel].buffer or 0
-            self._holds(
-                "I7", short <= 0 or meanwhile > buffer, f"{short} {part} oversold by {order.key}, and {meanwhile} had gone: {buffer=}"
-            )
+            self.met |= {"an oversell beyond the buffer"} if short > 0 else set()
+            why = f"{short} {part} oversold by {order.key}; {meanwhile} had gone since the count, and {buffer} are kept back"
+            self._holds("I7", short <= 0 or meanwhile > buffer, why)
 
     # ------------------------------------------------------------ at any time, and when all is quiet
 
@@ -120,6 +123,10 @@ class Watch:
     def quiet(self, engine: Engine) -> None:
         trade = engine.trade
         for channel, offers in trade.offers.items():
+            files = trade.imports[channel]
+            self.met |= {"a file that failed" for each in files if each.status == "FAILED"}
+            self.met |= {"a file that was given up" for each in files if each.given_up}
+            self.met |= {"a file sent twice"} if len({each.command for each in files}) < len(files) else set()
             for sku, offer in offers.items():
                 free = []
                 for part, each in MADE_OF[channel][sku].items():

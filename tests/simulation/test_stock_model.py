@@ -39,9 +39,20 @@ PICK = st.integers(0, 5)
 UNITS = st.integers(1, 4)
 
 
+MUST_BE_MET = {
+    "a rise",
+    "an oversell beyond the buffer",
+    "a file that failed",
+    "a file that was given up",
+    "a file sent twice",
+    *("hold", "decay", "zero", "blackout"),
+}
+
+
 class StockModel(RuleBasedStateMachine):
     only: frozenset[str] = frozenset()
     judged: dict[str, int] = {}
+    met: set[str] = set()
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,23 +188,36 @@ class StockModel(RuleBasedStateMachine):
     def degrade(self, channel: Any, mode: Any) -> None:
         self.engine.set_mode(channel, *mode)
 
+    @rule(channel=CHANNELS, mode=st.sampled_from(["hold", "decay", "zero", "blackout"]), sku=ITEM, units=st.integers(-4, 4))
+    def go_on_degraded(self, channel: Any, mode: str, sku: Sku, units: int) -> None:
+        """Something changes meanwhile."""
+        self.engine.set_mode(channel, mode, 1 if mode == "decay" else 0)
+        self.trade.move(sku, NEAR, units)
+        self.round()
+
     @rule()
     def crash(self) -> None:
         self.engine.crash()
 
-    @rule(channel=CHANNELS)
-    def turn(self, channel: Any) -> None:
-        """Everything once that is one channel's, in the order in which it comes as a rule."""
+    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "lost", "late"]))
+    def turn(self, channel: Any, fate: str) -> None:
+        """Everything once that is one channel's, in the order in which it comes as a rule; and what may become of its file."""
         self.engine.fold_all()
         self.publish(channel)
         self.poll(channel)
         self.arrive(channel)
         self.engine.fold_all()
         self.publish(channel)
+        if fate == "lost":
+            self.send(channel, lost=True)
+            self.engine.crash()
         self.send(channel, lost=False)
         self.engine.fold_all()
-        self.apply(channel, fails=False)
-        self.settle(channel, give_up=False)
+        if fate == "late":
+            return
+        if fate != "given up":
+            self.apply(channel, fails=fate == "failed")
+        self.settle(channel, give_up=fate == "given up")
         self.engine.fold_all()
 
     @rule()
@@ -201,8 +225,8 @@ class StockModel(RuleBasedStateMachine):
         """A sweep, and then a turn for each."""
         self.engine.count(MUG, BOX, GHOST)
         self.engine.arrive("sweep")
-        self.turn(ASOS)
-        self.turn(OTHER)
+        self.turn(ASOS, "complete")
+        self.turn(OTHER, "complete")
 
     @invariant()
     def always(self) -> None:
@@ -214,6 +238,7 @@ class StockModel(RuleBasedStateMachine):
             self._settled()
             self.watch.quiet(self.engine)
         finally:
+            type(self).met.update(self.watch.met)
             for name, times in self.watch.seen.items():
                 type(self).judged[name] = type(self).judged.get(name, 0) + times
             self.engine.close()
@@ -260,6 +285,7 @@ def check(machine: type[StockModel], examples: int, *phases: Phase) -> None:
 def test_whatever_happens_the_seven_invariants_hold() -> None:
     check(StockModel, 200 * THOROUGH)
     assert set(StockModel.judged) == {f"I{number}" for number in range(1, 8)}
+    assert StockModel.met == MUST_BE_MET
 
 
 # ---------------------------------------------------------------- each is seen to break
@@ -354,6 +380,6 @@ PLANTED = [
 @pytest.mark.parametrize(("invariant", "plant"), PLANTED, ids=[plant.__name__ for _, plant in PLANTED])
 def test_a_bug_that_breaks_an_invariant_is_caught(invariant: str, plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: Any) -> None:
     plant(monkeypatch)
-    planted = type("Planted", (StockModel,), {"only": frozenset({invariant}), "judged": {}})
+    planted = type("Planted", (StockModel,), {"only": frozenset({invariant}), "judged": {}, "met": set()})
     with pytest.raises(BrokenError, match=f"^{invariant}: "):
         check(planted, 2_000, Phase.generate)
