@@ -92,9 +92,10 @@ class StockModel(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def dispatch(self, pick: int) -> None:
-        """A quick warehouse."""
+        """A quick warehouse: the parcel has left before anything is counted anew."""
         self.create(pick, told=True)
         self.ship(pick)
+        self.turn(ASOS, "complete")
 
     @rule()
     def look_again(self) -> None:
@@ -139,12 +140,13 @@ class StockModel(RuleBasedStateMachine):
 
     @rule(sku=ITEM, units=st.integers(-4, 4))
     def overtake(self, sku: Sku, units: int) -> None:
-        """What was read first arrives last."""
+        """What was read first arrives last, and is acted on."""
         self.engine.count(sku, who="hints")
         self.trade.move(sku, NEAR, units)
         self.count(sku, "sweep")
         self.engine.arrive("sweep")
         self.engine.arrive("hints")
+        self.turn(ASOS, "complete")
 
     # ------------------------------------------------------------ thinking and telling
 
