@@ -127,6 +127,29 @@ def trace(name: str, config: Path | None, data: Path | None, database: str, as_j
     run(work(name, settings_file(config, data), database, os.environ, as_json=as_json))
 
 
+@main.command()
+@click.argument("sku", required=False)
+@click.option("--at", default="", metavar="POSITION|TIME", help="As of then: a position, or a time such as 2026-11-20T12:00:00Z.")
+@click.option("--all", "everything", is_flag=True, help="Instead of a SKU: recompute every number that was ever sent.")
+@of_a_log
+@as_json
+def explain(sku: str | None, at: str, everything: bool, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+    """How the number came about that each channel was told of SKU: term by term, with the rules and the events behind each.
+
+    Exit code 1 if the log makes another number of it than was sent.
+    """
+    from ops import report  # noqa: PLC0415
+
+    if (sku is None) != everything:
+        raise click.UsageError("give a SKU, or --all")
+    path = settings_file(config, data)
+    run(
+        report.explain_all(at, path, database, os.environ, as_json=as_json)
+        if sku is None
+        else report.explain(sku, at, path, database, os.environ, as_json=as_json)
+    )
+
+
 # ---------------------------------------------------------------- what people do
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres, InUseError
 from ops.settings import Settings, reveal
 
 VARIABLE = "CROSSDOCK_DATABASE_URL"
+LAST_BEFORE = "SELECT coalesce(max(position), 0) FROM crossdock.events WHERE tenant = $1 AND recorded_at <= $2"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,19 @@ async def open_log(settings: Settings, environment: Mapping[str, str], url: str,
             yield Opened(pool, Log(pool, settings.tenant_id, vault, clock, Metrics()), vault, clock)
         finally:
             await pool.close()
+
+
+async def position_at(opened: Opened, text: str, option: str) -> int:
+    """A position of the log, given as such or as a time: the last one recorded by then, or 0. StartupError: it is neither."""
+    if text.isdecimal():
+        return min(int(text), await opened.log.head())
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise StartupError(f"{option} {text}: a position, or a time such as 2026-11-20T12:00:00Z") from None
+    if moment.tzinfo is None:
+        raise StartupError(f"{option} {text}: say in which zone, as in {text}Z")
+    return int(await opened.pool.fetchval(LAST_BEFORE, opened.log.tenant, moment))
 
 
 def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:

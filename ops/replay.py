@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,10 @@ from engine.chain import verify as verify_chain
 from engine.errors import EngineError, StartupError
 from engine.rebuild import Elsewhere, Part, compare, digest, discard, fold_part, rebuild, swap
 from engine.runner import ensure_tables
-from ops.database import Opened, open_log
+from ops.database import Opened, open_log, position_at
 from ops.report import out, print_json
 from ops.service import PROJECTIONS
 from ops.settings import read_settings
-
-LAST_BEFORE = "SELECT coalesce(max(position), 0) FROM crossdock.events WHERE tenant = $1 AND recorded_at <= $2"
 
 Told = Callable[[int, int], None]
 
@@ -61,7 +58,7 @@ async def replay(
     async with open_log(settings, environment, url) as opened:
         async with opened.pool.acquire() as conn:
             await ensure_tables(conn, PROJECTIONS)
-        upto = await _position(opened, settings.tenant_id, until)
+        upto = await position_at(opened, until, "--until") if until else None  # None: as far as the live rows have come
         with progress_bar(Console(stderr=True)) as bar:
             for projection in chosen:
                 others = [_another_process(path, url, environment, projection.name)] * (jobs - 1 if projection.by_stream else 0)
@@ -118,22 +115,6 @@ async def _replay_one(
     else:
         await discard(opened.pool, rebuilt)
     return result
-
-
-async def _position(opened: Opened, tenant: str, until: str) -> int | None:
-    """A position, as such or as the last one recorded by a time; None: as far as the live rows have come."""
-    if not until:
-        return None
-    head = await opened.log.head()
-    if until.isdecimal():
-        return min(int(until), head)
-    try:
-        moment = datetime.fromisoformat(until)
-    except ValueError:
-        raise StartupError(f"--until {until}: a position, or a time such as 2026-11-20T12:00:00Z") from None
-    if moment.tzinfo is None:
-        raise StartupError(f"--until {until}: say in which zone, as in {until}Z")
-    return int(await opened.pool.fetchval(LAST_BEFORE, tenant, moment))
 
 
 def _print(console: Console, results: Mapping[str, Any]) -> None:

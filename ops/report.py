@@ -15,10 +15,14 @@ from engine.errors import EngineError
 from engine.metrics import Metrics
 from engine.migrate import check_schema, migrate, prove_privileges
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
-from ops.database import open_database, open_log, share_database
+from ops.database import open_database, open_log, position_at, share_database
+from ops.explain import explain as explain_sku
+from ops.explain import print_asked
+from ops.recompute import print_checked, recompute
 from ops.settings import Settings, read_settings
 from ops.trace import print_story, story
 from projections.exceptions import Trouble
+from schemas.values import Sku
 
 Environment = Mapping[str, str]
 WIDE = 200  # characters
@@ -58,6 +62,36 @@ async def trace(name: str, path: Path, url: str, environment: Environment, *, as
             f"Nothing in the log is called {name}. Give an order number of either side, a Shopify order's name, or a SKU."
         )
     return 0 if steps else 1
+
+
+async def explain(sku: str, at: str, path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
+    """Exit code 1 where a number is not what the log makes of it, and where there is none to explain."""
+    settings = read_settings(path)
+    async with open_log(settings, environment, url) as opened:
+        upto = await position_at(opened, at, "--at") if at else await opened.log.head()
+        asked = await explain_sku(opened.pool, opened.log, settings.channel_ids, Sku(sku), upto)
+    if as_json:
+        print_json(asked)
+    elif asked.known:
+        print_asked(paper(), asked)
+    else:
+        near = f" Perhaps {', '.join(asked.near)}?" if asked.near else ""
+        by_then = f" by {at}" if at else ""
+        paper(stderr=True).print(f"Nothing had been heard of a SKU {sku}{by_then}.{near}", markup=False)
+    return 0 if asked.channels and all(each.agrees for each in asked.channels) else 1
+
+
+async def explain_all(at: str, path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
+    """Exit code 1 where a number is not what the log makes of it."""
+    settings = read_settings(path)
+    async with open_log(settings, environment, url) as opened:
+        upto = await position_at(opened, at, "--at") if at else await opened.log.head()
+        checked = await recompute(opened.pool, opened.log, upto)
+    if as_json:
+        print_json(checked)
+    else:
+        print_checked(paper(), checked)
+    return 0 if checked.agrees else 1
 
 
 async def status(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:

@@ -38,6 +38,7 @@ from schemas.events.aftercare import (
     UnitsCanceled,
     UnitsGivenUp,
 )
+from schemas.events.channels import RulesApplied
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.inventory import (
@@ -74,7 +75,7 @@ from schemas.events.orders import (
     TrackingCorrected,
     TrackingShown,
 )
-from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
+from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
 from schemas.values import Money, Sku
 
 
@@ -151,6 +152,10 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
             return f"the moment has come: {at.isoformat(timespec='minutes')}"
         case OrderShipped(carrier_code=carrier, tracking_number=number):
             return f"the marketplace was told it left: {carrier} {number}".rstrip()
+        case MappingSet(channel=channel, name=name, value=value):
+            return f"{name} is {value or 'nothing else'} on {channel}"
+        case RulesApplied():
+            return "these rules were applied"
         case StockCounted(levels=levels, settled=settled):
             told = f" (contains {', '.join(settled)})" if settled else ""
             return f"Shopify counts {sum(levels.values())} available{told}"

@@ -34,7 +34,7 @@ class Term(Struct, frozen=True, omit_defaults=True):
     value: int  # units added; of caps and rules that settle the matter, what is left after them
     rule: str = ""  # which rule, or fact, made it so
     sku: Sku = Sku("")  # of Shopify's; "": of the offer as a whole
-    evidence: str = ""  # which part of what is known it rests on: see ops/explain.py
+    evidence: str = ""  # which parts of what is known it rests on, with blanks between: see ops/explain.py
 
 
 class Worked(Struct, frozen=True):
@@ -96,14 +96,14 @@ def _part(part: Sku, channel: ChannelId, shelf: Shelf, rules: Rules, terms: list
         rule = "no variant has this SKU any more: X07" if gone else f"the product is {stock.variant.status.lower()}: X08"
         return _settled(terms, part, 0, rule, "variant")
     if not stock.tracked:
-        return _settled(terms, part, rules.untracked, "Shopify does not count it: rule untracked", "levels")
+        return _settled(terms, part, rules.untracked, "Shopify does not count it: rule untracked", "levels rules")
     there = _available(stock, rules, terms)
     owed = _owed(part, shelf, terms)
     kept = _kept(stock, channel, there, rules, terms)
     left = max(0, there - owed - kept)
     beyond = rules.continue_selling
     if stock.variant is not None and stock.variant.sells_beyond_zero and beyond is not None and left < beyond:
-        return _settled(terms, part, beyond, "sold beyond zero in Shopify: rule continue_selling", "variant")
+        return _settled(terms, part, beyond, "sold beyond zero in Shopify: rule continue_selling", "variant rules")
     terms.append(Term("left", left, "never below zero", part))
     return left
 
@@ -118,13 +118,13 @@ def _available(stock: Stock, rules: Rules, terms: list[Term]) -> int:
     there = 0
     for location, level in sorted((stock.levels or {}).items()):
         if not rules.counts(location):
-            terms.append(Term("level", 0, f"{level} at {location}, which does not count", stock.sku, "levels"))
+            terms.append(Term("level", 0, f"{level} at {location}, which does not count", stock.sku, "levels rules"))
             continue
         place = rules.places.get(location)
         kept = min(place.buffer, max(0, level)) if place else 0
         there += level - kept
         rule = f"at {location}" + (f", of which {kept} are kept back there" if kept else "")
-        terms.append(Term("level", level - kept, rule, stock.sku, "levels"))
+        terms.append(Term("level", level - kept, rule, stock.sku, "levels rules" if kept else "levels"))
     return there
 
 
@@ -158,10 +158,10 @@ def _kept(stock: Stock, channel: ChannelId, there: int, rules: Rules, terms: lis
         meanwhile = min(rules.velocity_cap, -(-pace.hourly * pace.seconds // HOUR))
         if meanwhile > buffer:
             buffer, rule = meanwhile, f"velocity: {pace.hourly} an hour, {pace.seconds} s until it is shown"
-            terms.append(Term("buffer", -buffer, rule, stock.sku, "pace"))
+            terms.append(Term("buffer", -buffer, rule, stock.sku, "pace rules"))
             return buffer + _floor(stock, rules, terms)
     if buffer:
-        terms.append(Term("buffer", -buffer, rule, stock.sku, "variant"))
+        terms.append(Term("buffer", -buffer, rule, stock.sku, "variant rules"))
     return buffer + _floor(stock, rules, terms)
 
 
@@ -174,7 +174,7 @@ def floor(stock: Stock, rules: Rules) -> tuple[str, int]:
 def _floor(stock: Stock, rules: Rules, terms: list[Term]) -> int:
     name, units = floor(stock, rules)
     if units:
-        terms.append(Term("floor", -units, f"{name}: for the shop's own customers", stock.sku, "variant"))
+        terms.append(Term("floor", -units, f"{name}: for the shop's own customers", stock.sku, "variant rules"))
     return units
 
 
@@ -193,11 +193,11 @@ def _listed(units: int, sku: Sku, shelf: Shelf, rules: Rules, terms: list[Term])
     name, most = _first("max_listed", stock, rules)
     if most is not None and units > most:
         units = most
-        terms.append(Term("max_listed", units, f"{name}: never more than {most}", evidence="variant"))
+        terms.append(Term("max_listed", units, f"{name}: never more than {most}", evidence="variant rules"))
     name, least = _first("min_to_list", stock, rules)
     if least is not None and 0 < units < least:
         units = 0
-        terms.append(Term("min_to_list", units, f"{name}: fewer than {least} are not listed", evidence="variant"))
+        terms.append(Term("min_to_list", units, f"{name}: fewer than {least} are not listed", evidence="variant rules"))
     return units
 
 

@@ -17,13 +17,15 @@ from schemas.events import Event, Note
 from schemas.events.commands import CommandIssued
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, StockImportFinished, VariantSeen
-from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged
+from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged, ShopOrderCreated
 from schemas.events.people import MappingSet
 from schemas.streams import stock_stream
 from schemas.values import ChannelId, Instant, Money, ShopId, Sku
 
 # The units of a line in one of these states are no longer owed by the shelf: they left it, or never will.
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
+# And of these, on the way: if they are known to be claimed in Shopify, the count that says so releases them. An older one has them yet.
+LEFT = frozenset({"SHIPPED", "TO_COLLECT"})
 DELETED = "DELETED"  # see VariantSeen
 NOT_FOR_SALE = frozenset({"ARCHIVED", "DRAFT", DELETED})
 HOURS = 3  # of sales that are remembered: the busiest of them is the pace
@@ -73,6 +75,7 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     variant: Variant | None = None  # None: never seen
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
     reserved: dict[str, dict[str, int]] = {}  # order -> line -> units sold on a channel that Shopify does not show as claimed yet
+    claimed: tuple[str, ...] = ()  # those of these orders that stand in Shopify, as we were told
     contained: dict[str, tuple[Sku, ...]] = {}  # order -> those of its recipe whose count contains it, while others do not
     sold: dict[ChannelId, dict[str, int]] = {}  # hour (as in 2026-11-27T18) -> units; the latest hours
     pace: dict[ChannelId, Pace] = {}
@@ -120,6 +123,8 @@ def keys(event: Event) -> Iterable[str]:
             return dict.fromkeys(line.sku for line in lines)
         case OrderTermsChanged(terms=terms):
             return dict.fromkeys(line.sku for line in terms.lines)
+        case ShopOrderCreated(lines=lines):
+            return dict.fromkeys(line.sold_as or line.sku for line in lines)
         case StockImportFinished(quantities=quantities) | CommandIssued(command=PublishStock(quantities=quantities)):
             return quantities
         case OffersRead(quantities=quantities):
@@ -154,10 +159,13 @@ def evolve(stock: Stock, event: Event) -> Stock:
             return _sold(_reserve(stock, event), event) if order_of(event) not in stock.reserved else _reserve(stock, event)
         case OrderTermsChanged(terms=terms):
             return _reserve(stock, terms) if order_of(terms) in stock.reserved else stock
+        case ShopOrderCreated(channel=channel, order_id=order_id):
+            order = f"{channel}:{order_id}"
+            return replace(stock, claimed=tuple(sorted({*stock.claimed, order}))) if order in stock.reserved else stock
         case LineStateChanged(line_id=line, state=state) if state in RELEASED:
             order = f"{event.channel}:{event.order_id}"
             lines = stock.reserved.get(order)
-            if lines is None or line not in lines:
+            if lines is None or line not in lines or (state in LEFT and order in stock.claimed):
                 return stock
             return _owing(stock, order, {key: units for key, units in lines.items() if key != line})
         case MappingSet(channel=channel):
@@ -204,7 +212,12 @@ def _owing(stock: Stock, order: str, lines: dict[str, int]) -> Stock:
     """With so much reserved for an order."""
     if lines:
         return replace(stock, reserved=stock.reserved | {order: lines})
-    return replace(stock, reserved=without(stock.reserved, order), contained=without(stock.contained, order))
+    return replace(
+        stock,
+        reserved=without(stock.reserved, order),
+        claimed=tuple(each for each in stock.claimed if each != order),
+        contained=without(stock.contained, order),
+    )
 
 
 def order_of(order: OrderPlaced) -> str:

@@ -117,6 +117,8 @@ def test_a_demo_killed_three_times_loses_nothing_and_doubles_nothing(tmp_path: P
     }
     assert "the marketplace was told it left" in crossdock("trace", order[0], *of)
     crossdock("trace", "nobody-knows-this", *of, expect=1)
+    everything = json.loads(crossdock("explain", "--all", *of, "--json"))
+    assert everything["agrees"] and everything["numbers"] > 0 and everything["differences"] == []
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
@@ -219,6 +221,8 @@ def test_the_engine_and_both_systems_as_two_processes(tmp_path: Path, where: lis
             of = ["--config", str(path), *where]
             assert "the marketplace was told it left" in crossdock("trace", order, *of)  # beside the running engine
             assert "Shopify counts" in crossdock("trace", sku, *of)
+            assert "as it was sent" in crossdock("explain", sku, *of)
+            assert json.loads(crossdock("explain", sku, *of, "--at", "1", "--json", expect=1))["known"] is False
             checked = json.loads(crossdock("check", *of, "--json"))
             assert checked["ok"], [finding for findings in checked["findings"].values() for finding in findings if not finding["ok"]]
 

@@ -17,7 +17,11 @@ NOT_FOR_SALE = ("ARCHIVED", "DRAFT")  # of a product
 
 
 def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: Sequence[str] = (), sold_as: Sequence[Sku] = ()) -> Heard:
-    """What there is of an item whose levels are all there. Saying what the last count said is no news, unless it settles orders."""
+    """What there is of an item whose levels are all there. Saying what the last count said is no news.
+
+    One that settles orders always is, be it overtaken by a later count: that they are out of the shelf, no other one will say. So the one
+    after it is news, too: whether that had been overtaken, its last line in the log does not tell.
+    """
     event = StockCounted(
         sku=sku_of(item),
         item=ShopId(item.id),
@@ -29,9 +33,10 @@ def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: 
     )
 
     def same(last: Event) -> bool:
-        return isinstance(last, StockCounted) and replace(last, read_at=read_at, settled=(), sold_as=()) == event
+        return isinstance(last, StockCounted) and not last.settled and replace(last, read_at=read_at, sold_as=()) == event
 
-    return Heard(stock_stream(event.sku), fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at), same=same)
+    of_item = fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at)
+    return Heard(stock_stream(event.sku), of_item, same=None if settled else same)
 
 
 def seen(tenant: TenantId, item: wire.stock.Item, read_at: Instant) -> Heard | None:

@@ -16,7 +16,7 @@ from schemas.events.commands import CommandIssued
 from schemas.events.inventory import OffersRead, VariantSeen
 from schemas.events.people import MappingSet
 from schemas.values import ShopId, Sku
-from tests.examples import CHANNEL, KEY, NOON, counted, import_finished, line, line_state, placed
+from tests.examples import CHANNEL, KEY, NOON, counted, created, import_finished, line, line_state, placed
 from tests.spec import Spec, spec
 
 SKU = Sku("TEE-RED-M")
@@ -54,6 +54,8 @@ def mapped(name: str, value: str, kind: str = "sku") -> MappingSet:
 
 # ---------------------------------------------------------------- reservations: no unit twice, none not at all
 
+CLAIMED = [counted(10), placed(line(quantity=3)), created()]
+
 
 @pytest.mark.parametrize(
     ("events", "left"),
@@ -69,6 +71,11 @@ def mapped(name: str, value: str, kind: str = "sku") -> MappingSet:
             [counted(10), placed(line(quantity=3)), later(2, 7, settled=(KEY,)), later(1, 10)], 7, id="a stale count moves nothing"
         ),
         pytest.param([counted(-4)], 0, id="below zero there is nothing"),
+        pytest.param([*CLAIMED, line_state("SHIPPED")], 7, id="on its way, and in the last count yet"),
+        pytest.param([*CLAIMED, line_state("SHIPPED"), later(1, 7, settled=(KEY,))], 7, id="until a count does not contain it"),
+        pytest.param([*CLAIMED, line_state("SHIPPED"), line_state("RECEIVED")], 10, id="though that should never come"),
+        pytest.param([*CLAIMED, line_state("CANCELED")], 10, id="cancelled: put back"),
+        pytest.param([counted(10), placed(line(quantity=3)), line_state("SHIPPED")], 10, id="dispatched by hand: not ours to count"),
     ],
 )
 def test_units_are_reserved_until_shopify_shows_them_committed(events: list[Event], left: int) -> None:

@@ -1,0 +1,387 @@
+"""Sales, deliveries, returns, transfers, polls, files and crashes in any order: what must hold of stock holds; and is seen to break.
+
+CROSSDOCK_THOROUGH=20 tries twenty times as many.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace
+
+from adapters.mirakl.translate.stock import stock_file
+from adapters.shopify.translate import stock as shop_stock
+from engine.adapter import Heard
+from ops import publisher as publishing
+from projections import desired as arithmetic
+from projections import publications as files
+from projections import stock as rows
+from projections.desired import Mode
+from projections.publications import Publication
+from schemas.values import Sku
+from tests.simulation import engine
+from tests.simulation.engine import Engine
+from tests.simulation.invariants import BrokenError, Watch
+from tests.simulation.trade import ASOS, BOX, GHOST, MUG, NEAR, OTHER, SET, TWIN, Trade
+
+THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
+CHANNELS = st.sampled_from([ASOS, OTHER])
+ITEM = st.sampled_from([MUG, BOX])
+OFFERS = st.sampled_from([(ASOS, MUG), (ASOS, BOX), (ASOS, SET), (OTHER, MUG), (OTHER, BOX), (OTHER, TWIN)])
+WHO = st.sampled_from(["sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"])
+PICK = st.integers(0, 5)
+UNITS = st.integers(1, 4)
+
+
+MUST_BE_MET = {
+    "a rise",
+    "an oversell beyond the buffer",
+    "a file that failed",
+    "a file that was given up",
+    "a file sent twice",
+    *("hold", "decay", "zero", "blackout"),
+}
+
+
+class StockModel(RuleBasedStateMachine):
+    only: frozenset[str] = frozenset()
+    judged: dict[str, int] = {}
+    met: set[str] = set()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch = Watch(self.only)
+        self.trade = Trade()
+        self.engine = Engine(self.trade, self.watch.published)
+
+    @initialize()
+    def begin(self) -> None:
+        self.round()
+
+    # ------------------------------------------------------------ the world
+
+    @rule(sku=ITEM, units=st.integers(-4, 6))
+    def move(self, sku: Sku, units: int) -> None:
+        """A delivery, a return, a sale of the shop's own, a miscount."""
+        self.trade.move(sku, NEAR, units)
+
+    @rule(sku=ITEM, units=st.integers(-2, 2))
+    def transfer(self, sku: Sku, units: int) -> None:
+        self.trade.transfer(sku, units)
+
+    @rule(offer=OFFERS, units=UNITS)
+    def buy(self, offer: Any, units: int) -> None:
+        if (order := self.trade.buy(offer[0], offer[1], units)) is not None:
+            self.watch.bought(order, self.engine)
+
+    @rule(pick=PICK, told=st.booleans())
+    def create(self, pick: int, told: bool) -> None:
+        """An order stands in Shopify; if the answer is lost, we hear of it later."""
+        waiting = [order for order in self.trade.orders.values() if order.owes and order.key in self._heard()]
+        if waiting:
+            order = waiting[pick % len(waiting)]
+            self.trade.claim(order)
+            if told:
+                self.engine.hear_created(order)
+
+    @rule(pick=PICK)
+    def dispatch(self, pick: int) -> None:
+        """A quick warehouse: the parcel has left before anything is counted anew."""
+        self.create(pick, told=True)
+        self.ship(pick)
+        self.turn(ASOS, "complete")
+
+    @rule()
+    def look_again(self) -> None:
+        for order in self.trade.orders.values():
+            if order.claimed:
+                self.engine.hear_created(order)
+
+    @rule(pick=PICK)
+    def ship(self, pick: int) -> None:
+        """The engine tells the marketplace of a parcel that it has read in Shopify: it knows that the order stands there."""
+        ready = [order for order in self.trade.orders.values() if self.engine.knows(order) and order.state == "SHIPPING"]
+        if ready:
+            self.trade.ship(ready[pick % len(ready)])
+
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        living = [order for order in self.trade.orders.values() if order.state == "SHIPPING"]
+        if living:
+            self.trade.cancel(living[pick % len(living)])
+
+    @rule(offer=OFFERS, units=st.integers(0, 9))
+    def edit(self, offer: Any, units: int) -> None:
+        self.trade.edit(offer[0], offer[1], units)
+
+    # ------------------------------------------------------------ reading
+
+    @rule(sku=ITEM, who=st.sampled_from(["sweep", "hints"]))
+    def count(self, sku: Sku, who: str) -> None:
+        self.engine.count(*((MUG, BOX, GHOST) if who == "sweep" else (sku,)), who=who)
+
+    @rule(channel=CHANNELS)
+    def poll(self, channel: Any) -> None:
+        self.engine.poll(channel)
+
+    @rule(channel=CHANNELS)
+    def read_offers(self, channel: Any) -> None:
+        self.engine.read_offers(channel)
+
+    @rule(who=WHO)
+    def arrive(self, who: str) -> None:
+        self.engine.arrive(who)
+
+    @rule(sku=ITEM, units=st.integers(-4, 4))
+    def overtake(self, sku: Sku, units: int) -> None:
+        """What was read first arrives last, and is acted on."""
+        self.engine.count(sku, who="hints")
+        self.trade.move(sku, NEAR, units)
+        self.count(sku, "sweep")
+        self.engine.arrive("sweep")
+        self.engine.arrive("hints")
+        self.turn(ASOS, "complete")
+
+    # ------------------------------------------------------------ thinking and telling
+
+    @rule(events=st.integers(1, 3))
+    def fold_stock(self, events: int) -> None:
+        self.engine.fold(self.engine.stock, events)
+
+    @rule(events=st.integers(1, 3))
+    def fold_files(self, events: int) -> None:
+        self.engine.fold(self.engine.files, events)
+
+    @rule()
+    def fold_all(self) -> None:
+        self.engine.fold_all()
+
+    @rule(channel=CHANNELS)
+    def publish(self, channel: Any) -> None:
+        self.engine.publish(channel)
+
+    @rule(channel=CHANNELS, lost=st.booleans())
+    def send(self, channel: Any, lost: bool) -> None:
+        before = len(self.trade.imports[channel])
+        self.engine.send(channel, lost=lost)
+        if len(self.trade.imports[channel]) > before:
+            self.watch.sent(channel, self.trade)
+
+    @rule(channel=CHANNELS, fails=st.sampled_from([False, False, False, True]))
+    def apply(self, channel: Any, fails: bool) -> None:
+        """Files are worked on in the order in which they were taken; but for one that was given up, which may come at any time."""
+        waiting = [each for each in self.trade.imports[channel] if each.status == "QUEUED"]
+        before = {sku: offer.as_of for sku, offer in self.trade.offers[channel].items()}
+        latest = bool(waiting) and all(each.given_up for each in waiting[:-1])
+        if (taken := self.trade.apply(channel, fails=fails, latest=latest)) is not None and not fails:
+            self.watch.applying(taken, before)
+
+    @rule(channel=CHANNELS, give_up=st.sampled_from([False, False, True]))
+    def settle(self, channel: Any, give_up: bool) -> None:
+        self.engine.settle(channel, give_up=give_up)
+
+    @rule(channel=CHANNELS, mode=st.sampled_from([("hold", 0), ("decay", 1), ("decay", 2), ("zero", 0), ("blackout", 0), ("normal", 0)]))
+    def degrade(self, channel: Any, mode: Any) -> None:
+        self.engine.set_mode(channel, *mode)
+
+    @rule(channel=CHANNELS, mode=st.sampled_from(["hold", "decay", "zero", "blackout"]), sku=ITEM, units=st.integers(-4, 4))
+    def go_on_degraded(self, channel: Any, mode: str, sku: Sku, units: int) -> None:
+        """Something changes meanwhile."""
+        self.engine.set_mode(channel, mode, 1 if mode == "decay" else 0)
+        self.trade.move(sku, NEAR, units)
+        self.round()
+
+    @rule()
+    def crash(self) -> None:
+        self.engine.crash()
+
+    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "lost", "late"]))
+    def turn(self, channel: Any, fate: str) -> None:
+        """Everything once that is one channel's, in the order in which it comes as a rule; and what may become of its file."""
+        self.engine.fold_all()
+        self.publish(channel)
+        self.poll(channel)
+        self.arrive(channel)
+        self.engine.fold_all()
+        self.publish(channel)
+        if fate == "lost":
+            self.send(channel, lost=True)
+            self.engine.crash()
+        self.send(channel, lost=False)
+        self.engine.fold_all()
+        if fate == "late":
+            return
+        if fate != "given up":
+            self.apply(channel, fails=fate == "failed")
+        self.settle(channel, give_up=fate == "given up")
+        self.engine.fold_all()
+
+    @rule()
+    def round(self) -> None:
+        """A sweep, and then a turn for each."""
+        self.engine.count(MUG, BOX, GHOST)
+        self.engine.arrive("sweep")
+        self.turn(ASOS, "complete")
+        self.turn(OTHER, "complete")
+
+    @invariant()
+    def always(self) -> None:
+        self.watch.always(self.trade)
+
+    def teardown(self) -> None:
+        """Nothing happens any more, and everything is heard: then both sides agree."""
+        try:
+            self._settled()
+            self.watch.quiet(self.engine)
+        finally:
+            type(self).met.update(self.watch.met)
+            for name, times in self.watch.seen.items():
+                type(self).judged[name] = type(self).judged.get(name, 0) + times
+            self.engine.close()
+
+    def _settled(self) -> None:
+        for channel in (ASOS, OTHER):
+            self.engine.set_mode(channel, "normal")
+        for _ in range(5):
+            for channel in (ASOS, OTHER):
+                while any(each.status == "QUEUED" for each in self.trade.imports[channel]):
+                    self.apply(channel, fails=False)
+            self.look_again()
+            for who in ("sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"):
+                self.engine.arrive(who)
+            self.engine.count(who="hints")
+            self.engine.arrive("hints")
+            for channel in (ASOS, OTHER):
+                self.settle(channel, give_up=False)
+                self.engine.fold_all()
+                self.engine.read_offers(channel)
+                self.engine.arrive(f"offers {channel}")
+            self.round()
+
+    def _heard(self) -> set[str]:
+        return {key.removeprefix("order-") for key in {envelope.stream for envelope in self.engine.book.envelopes}}
+
+
+def check(machine: type[StockModel], examples: int, *phases: Phase) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            derandomize=THOROUGH == 1,
+            phases=phases or (Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+        ),
+    )
+
+
+def test_whatever_happens_the_seven_invariants_hold() -> None:
+    check(StockModel, 200 * THOROUGH)
+    assert set(StockModel.judged) == {f"I{number}" for number in range(1, 8)}
+    assert StockModel.met == MUST_BE_MET
+
+
+# ---------------------------------------------------------------- each is seen to break
+
+
+def forget_what_is_sold(patch: pytest.MonkeyPatch) -> None:
+    """I1: units of orders that Shopify does not show yet are sold again."""
+    patch.setattr(arithmetic, "_owed", lambda *_: 0)
+
+
+def free_what_left_too_soon(patch: pytest.MonkeyPatch) -> None:
+    """I1: as above, between the dispatch of an order and the count that does not contain it any more."""
+    patch.setattr(rows, "LEFT", frozenset())
+
+
+def believe_the_last_to_arrive(patch: pytest.MonkeyPatch) -> None:
+    """I2: a count overwrites one that was read later, on its way into the log and in the fold."""
+
+    async def all_of_them(_: Any, heard: Any) -> Any:
+        return heard
+
+    counted = rows._counted
+    patch.setattr(engine, "news", all_of_them)
+    patch.setattr(rows, "_counted", lambda stock, event: counted(replace(stock, read_at=None), event))
+
+
+def send_without_waiting(patch: pytest.MonkeyPatch) -> None:
+    """I3: the next file is made while one is under way."""
+    patch.setattr(publishing, "_publication", SimpleNamespace(decode=lambda _: Publication(channel=ASOS)))
+
+
+def believe_what_we_told(patch: pytest.MonkeyPatch) -> None:
+    """I4: what the marketplace shows is not looked at."""
+    patch.setattr(rows, "_seen", lambda stock, _: stock)
+
+
+def take_what_settles_for_stale(patch: pytest.MonkeyPatch) -> None:
+    """I4: that an order is out of the shelf is dropped where a later count came first."""
+    counted = shop_stock.counted
+
+    def told(*arguments: Any) -> Heard:
+        return dataclasses.replace(counted(*arguments), same=lambda last: False)
+
+    patch.setattr(shop_stock, "counted", told)
+
+
+def tell_prices(patch: pytest.MonkeyPatch) -> None:
+    """I5: a file of quantities says something else as well."""
+
+    def file(quantities: Any) -> bytes:
+        head, *lines = stock_file(quantities).decode().splitlines()
+        return "\r\n".join([f'{head};"price"', *(f'{line};"0.01"' for line in lines)]).encode()
+
+    patch.setattr(engine, "stock_file", file)
+
+
+def go_on_as_ever(patch: pytest.MonkeyPatch) -> None:
+    """I6: for want of news nothing is done."""
+    patch.setattr(arithmetic, "_moded", lambda units, *_: units)
+
+
+def rise_without_news(patch: pytest.MonkeyPatch) -> None:
+    """I6: in a mode in which nothing may rise, it does."""
+    patch.setattr(Mode, "rises", True)
+
+
+def keep_nothing_back(patch: pytest.MonkeyPatch) -> None:
+    """I7: there is no buffer against what we have not heard of yet."""
+    patch.setattr(arithmetic, "_kept", lambda *_: 0)
+
+
+def rise_without_a_poll(patch: pytest.MonkeyPatch) -> None:
+    """I7: what was sold meanwhile is put on offer again."""
+    patch.setattr(files, "rests_on_less_than_polled", lambda *_: True)
+
+
+PLANTED = [
+    ("I1", forget_what_is_sold),
+    ("I1", free_what_left_too_soon),
+    ("I2", believe_the_last_to_arrive),
+    ("I3", send_without_waiting),
+    ("I4", believe_what_we_told),
+    ("I4", take_what_settles_for_stale),
+    ("I5", tell_prices),
+    ("I6", go_on_as_ever),
+    ("I6", rise_without_news),
+    ("I7", keep_nothing_back),
+    ("I7", rise_without_a_poll),
+]
+
+
+@pytest.mark.parametrize(("invariant", "plant"), PLANTED, ids=[plant.__name__ for _, plant in PLANTED])
+def test_a_bug_that_breaks_an_invariant_is_caught(invariant: str, plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: Any) -> None:
+    plant(monkeypatch)
+    planted = type("Planted", (StockModel,), {"only": frozenset({invariant}), "judged": {}, "met": set()})
+    with pytest.raises(BrokenError, match=f"^{invariant}: "):
+        check(planted, 2_000, Phase.generate)
