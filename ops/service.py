@@ -187,7 +187,7 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
         **shared,
     )
     if wiring.book is not None:
-        shop.lines.waiting, shop.lines.promised, shop.counts.known = wiring.book.waiting, wiring.book.promised, wiring.book.counted_as
+        shop.lines.waiting, shop.lines.promised, shop.counts.known = wiring.book.waiting, wiring.book.promised, wiring.book
     channels = [
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel

@@ -16,7 +16,15 @@ DELETED = "DELETED"  # ours, of a SKU that nothing has any more
 NOT_FOR_SALE = ("ARCHIVED", "DRAFT")  # of a product
 
 
-def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: Sequence[str] = (), sold_as: Sequence[Sku] = ()) -> Heard:
+def counted(
+    tenant: TenantId,
+    item: wire.stock.Item,
+    read_at: Instant,
+    settled: Sequence[str] = (),
+    sold_as: Sequence[Sku] = (),
+    *,
+    read_by: Instant | None = None,
+) -> Heard:
     """What there is of an item whose levels are all there. Saying what the last count said is no news, unless it settles orders."""
     event = StockCounted(
         sku=sku_of(item),
@@ -26,10 +34,11 @@ def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: 
         tracked=item.tracked,
         settled=tuple(settled),
         sold_as=tuple(name for name in sold_as if name != sku_of(item)),
+        read_by=read_by,
     )
 
     def same(last: Event) -> bool:
-        return isinstance(last, StockCounted) and replace(last, read_at=read_at, settled=(), sold_as=()) == event
+        return isinstance(last, StockCounted) and replace(last, read_at=read_at, settled=(), sold_as=(), read_by=read_by) == event
 
     return Heard(stock_stream(event.sku), fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at), same=same)
 
