@@ -1,6 +1,5 @@
 """The `crossdock` command: one room for each thing that can be asked of it."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import uvloop
 
 from engine.errors import EngineError
 from ops.postgres import EmbeddedError
@@ -30,7 +30,7 @@ class Commands(click.Group):
 def run(work: Coroutine[Any, Any, int]) -> None:
     """Run to the end and leave with its exit code; Ctrl-C is 130."""
     try:
-        sys.exit(asyncio.run(work))
+        sys.exit(uvloop.run(work))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import msgspec
+import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
@@ -928,8 +929,8 @@ def _print(console: Console, found: Sequence[Row]) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["write", url_, name_, seconds_]:
-            asyncio.run(write(url_, name_, float(seconds_)))
+            uvloop.run(write(url_, name_, float(seconds_)))
         case ["rebuild", url_]:
-            asyncio.run(rebuild_alone(url_))
+            uvloop.run(rebuild_alone(url_))
         case ["part" | "prove" as what_, url_]:
-            asyncio.run(work_beside(what_, url_))
+            uvloop.run(work_beside(what_, url_))

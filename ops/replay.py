@@ -83,7 +83,7 @@ def _another_process(path: Path, url: str, environment: Mapping[str, str], proje
         where = ["--config", str(path), *(["--database", url] if url else [])]
         words = [sys.executable, "-m", "ops", "replay-part", *where, "--", projection, table, str(upto), *map(str, shards)]
         try:
-            done = await anyio.run_process(words, stderr=None, env=environment)
+            done = await anyio.run_process(words, stderr=None, env=dict(environment))
         except subprocess.CalledProcessError as error:
             raise EngineError(f"another process that rebuilds {projection} failed with code {error.returncode}") from None
         return msgspec.json.decode(done.stdout, type=Part)

@@ -70,6 +70,7 @@ async def play(options: DemoOptions) -> int:
 class _Demo:
     def __init__(self, options: DemoOptions, directory: Path, console: Console) -> None:
         self._options, self._directory, self._console = options, directory, console
+        self._lenient = options.scenario != "demo"
         self._metrics = Metrics()
 
     async def play(self) -> tuple[Result, str]:
@@ -85,7 +86,7 @@ class _Demo:
             with open_database(settings, os.environ, url=options.database) as database:
                 await migrate(database.owner_url)
                 await self._trade(settings, database, sandbox, clock)
-                result = await prove(settings, database, sandbox, self._metrics, lenient=options.scenario != "demo")
+                result = await prove(settings, database, sandbox, self._metrics, lenient=self._lenient)
         orders = sandbox.truth()["mirakl"]["orders"]
         world.close()
         return result, orders[0]["order_id"] if orders else ""
@@ -108,7 +109,7 @@ class _Demo:
             with Live(console=self._console, refresh_per_second=4, transient=True) as live:
                 while True:
                     truth = sandbox.truth()
-                    state = await is_settled(watching, settings, truth)
+                    state = await is_settled(watching, settings, truth, lenient=self._lenient)
                     live.update(board.shown(truth, state))
                     if state.settled:
                         return
