@@ -100,21 +100,30 @@ class Metrics:
         self.stock_waiting = gauge("stock_waiting_for_poll", "Offers that rise once the orders have been polled.", "tenant", "channel")
         self.stock_unpublished = gauge("stock_unpublished", "Offers that a channel shows otherwise than it should.", "tenant", "channel")
         self.stock_oldest_unpublished_seconds = gauge(
-            "stock_oldest_unpublished_seconds", "Since when the oldest of these has been so.", "tenant", "channel"
+            "stock_oldest_unpublished_seconds", "For how long the oldest of these has been so.", "tenant", "channel", "change"
         )
         self.stock_lines = counter("stock_lines_total", "Lines of files of quantities, by what they change.", "tenant", "channel", "change")
         self.stock_decided_seconds = histogram(
-            "stock_decided_seconds", "From reading a count to deciding on the file that shows it.", "channel", buckets=_LONG
-        )
-        self.stock_applied_seconds = histogram(
-            "stock_applied_seconds", "From reading a count to its file's being applied.", "channel", buckets=_LONG
+            "stock_decided_seconds", "From a change to deciding on the file that shows it.", "channel", "change", buckets=_LONG
         )
         self.stock_submitted_seconds = histogram(
-            "stock_submitted_seconds", "From reading a count to its file's being taken.", "channel", buckets=_LONG
+            "stock_submitted_seconds", "From a change to its file's being taken.", "channel", "change", buckets=_LONG
         )
-        self.stock_degraded_skus = gauge("stock_degraded_skus", "SKUs shown by a careful rule, for want of news.", "tenant", "channel")
+        self.stock_applied_seconds = histogram(
+            "stock_applied_seconds", "From a change to its file's being applied.", "channel", "change", buckets=_LONG
+        )
+        self.stock_ceiling_wait_seconds = histogram(
+            "stock_ceiling_wait_seconds", "For how long a file waited for nothing but its turn.", "channel", buckets=_LONG
+        )
+        self.import_age_seconds = gauge("import_age_seconds", "For how long a file has been under way; 0: none is.", "tenant", "channel")
+        self.import_lines = counter("import_lines_total", "Lines of files, by what became of them.", "tenant", "channel", "outcome")
+        self.stock_degraded_skus = gauge(
+            "stock_degraded_skus", "SKUs of which less is shown, for want of news or in a blackout.", "tenant", "channel"
+        )
         self.oversell = counter("oversell_total", "Units sold that were not there, by what let it happen.", "tenant", "cause")
-        self.reconcile_drift = gauge("reconcile_drift", "Offers found otherwise than believed, at the last reading.", "tenant", "kind")
+        self.reconcile_drift = gauge(
+            "reconcile_drift", "Offers found otherwise than believed, at the last reading.", "tenant", "channel", "kind"
+        )
         self.reconcile_drift_units = counter("reconcile_drift_units_total", "Units by which they were.", "tenant", "channel")
         self.reconcile_drift_minor_units = counter(
             "reconcile_drift_minor_units_total", "The same in money, at the offer's price.", "tenant", "channel", "currency"

@@ -22,6 +22,8 @@ class Projection(Generic[S]):
     `keys` names the rows an event concerns; `initial` makes the row that is not there yet; `evolve` folds one event into one row and
     accepts whatever is recorded: twice, late, or of a kind it has never met. A changed fold is a new name.
 
+    `indexes`: by what else than its key a row is looked up, each by its name, as SQL says it after the table's name.
+
     `by_stream`: each row is made of the events of one stream, so that several processes can fold some streams each.
     """
 
@@ -30,4 +32,5 @@ class Projection(Generic[S]):
     initial: Callable[[str], S]
     keys: Callable[[Event], Iterable[str]]
     evolve: Callable[[S, Event], S]
+    indexes: tuple[tuple[str, str], ...] = ()
     by_stream: bool = False

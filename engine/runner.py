@@ -77,6 +77,9 @@ class Table:
         self.count = sql("SELECT count(*) FROM {table} WHERE tenant = $1")
         self.lines = sql('SELECT key, position, document FROM {table} WHERE tenant = $1 ORDER BY key COLLATE "C"')
 
+    def index_by(self, by: str, what: str) -> str:
+        return f"CREATE INDEX IF NOT EXISTS {self.name}_{by} ON projections.{self.name} {what}"
+
     def fill_from(self, other: "Table") -> str:
         return (
             f"INSERT INTO projections.{self.name} (tenant, key, document, position) "  # noqa: S608 - both names are checked
@@ -95,10 +98,12 @@ class Table:
 
 
 async def ensure_tables(conn: Connection, projections: Iterable[Projection[Any]]) -> None:
-    """Make the tables that are missing. Two processes at once may both try."""
+    """Make the tables and indexes that are missing. Two processes at once may both try."""
     for projection in projections:
-        with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):  # the other one was quicker
-            await conn.execute(Table(projection.name).make)
+        table = Table(projection.name)
+        for statement in (table.make, *(table.index_by(by, what) for by, what in projection.indexes)):
+            with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):  # the other was quicker
+                await conn.execute(statement)
 
 
 # ---------------------------------------------------------------- the fold

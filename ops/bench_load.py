@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from adapters.shopify.inbound.sweep import StockSweep, was_whole
+from adapters.shopify.inbound.sweep import StockSweep, whole_at
 from ops.large import Large, Serving, clock, large
 
 CURSOR = "SELECT cursor FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
@@ -49,7 +49,7 @@ class _Stand:
 
 async def _stand(pool: Any, tenant: str) -> _Stand:
     at = _Stand()
-    at.whole = was_whole(await pool.fetchval(CURSOR, tenant, StockSweep.name))
+    at.whole = whole_at(await pool.fetchval(CURSOR, tenant, StockSweep.name)) is not None
     at.events = await pool.fetchval(HEAD, tenant) or 0
     at.folded = at.whole and (await pool.fetchval(FOLDED, tenant) or 0) >= at.events
     return at

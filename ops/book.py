@@ -1,22 +1,23 @@
 """The rules by which policies decide and the words that adapters look up: from the settings, from people, from a platform's own showing."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 from msgspec.structs import replace
 
-from adapters.shopify.inbound.sweep import StockSweep, was_whole
+from adapters.shopify.inbound.sweep import StockSweep, whole_at
 from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
 from ops.settings import ChannelSection, Settings
+from projections.desired import floor
 from projections.mappings import Word, key_of
 from projections.orders import Order, row_of
 from projections.rules import Channel, Platform
-from projections.stock import Stock
+from projections.stock import Stock, channel_of
 from schemas.events import Event
 from schemas.events.channels import PlatformSeen, RulesApplied
 from schemas.events.people import MappingSet
@@ -28,11 +29,19 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
-FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2) ORDER BY key"
-FIND_ITEMS = """
+FIND_ORDER_ROWS = "SELECT key, document FROM projections.orders WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
+FIND_STOCKS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
+FIND_MADE_OF = """
+SELECT key, document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[])
+UNION ALL
+SELECT key, document FROM projections.inventory
+WHERE tenant = $1 AND key <> all($2::text[]) AND document->>'recipes' IS NOT NULL
+    AND EXISTS (SELECT 1 FROM unnest($3::text[]) AS part WHERE strpos(document->>'recipes', part) > 0)
+ORDER BY key
+"""
+FIND_COUNTED_AS = """
 SELECT key, document->>'item' AS item FROM projections.inventory
-WHERE tenant = $1 AND document->>'item' IS NOT NULL AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED'
-  AND document->>'item' = any($2) ORDER BY key
+WHERE tenant = $1 AND document->>'item' = any($2::text[]) AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED' ORDER BY key
 """
 NEXT_ITEMS = """
 SELECT key, document->>'item' AS item FROM projections.inventory
@@ -51,6 +60,7 @@ class Book:
     def __init__(self, pool: Pool, log: Log, settings: Settings) -> None:
         self._pool, self._log = pool, log
         self._channels = {ChannelId(section.id): Channel(rules=section.rules) for section in settings.channel}
+        self._stock_rules = {ChannelId(section.id): section.stock_rules for section in settings.channel}
 
     def __call__(self, channel: ChannelId) -> Channel:
         """The rules of a channel as they are at this moment; of one that the settings no longer name, the careful ones."""
@@ -65,22 +75,48 @@ class Book:
         row = await self._order(row_of(channel, order_id))
         return row.wanted if row is not None and row.waits_for_acceptance else None
 
-    async def promised(self, channel: ChannelId, order_id: OrderId, skus: Sequence[Sku]) -> Mapping[Sku, int]:
-        """Units of each SKU that earlier orders, of any channel, hold and that Shopify does not show as claimed yet."""
-        mine = row_of(channel, order_id)
-        found: dict[Sku, int] = {}
-        this = await self._order(mine)
-        for row in await self._pool.fetch(FIND_STOCKS, self._log.tenant, list(skus)):
-            stock = _stock.decode(row["document"])
-            for key, lines in stock.reserved.items():
-                other = await self._order(key) if key != mine else None
-                if other is not None and other.terms is not None and _is_before(other, this, key, mine):
-                    found[stock.sku] = found.get(stock.sku, 0) + sum(lines.values())
+    async def recipe(self, channel: ChannelId, sku: Sku) -> Mapping[Sku, int]:
+        """Units of Shopify's SKUs in one unit of the offer."""
+        rows = await self._pool.fetch(FIND_STOCKS, self._log.tenant, [sku])
+        return _stock.decode(rows[0]["document"]).recipe(channel) if rows else {sku: 1}
+
+    async def spoken_for(self, channel: ChannelId, order_id: OrderId, skus: Sequence[Sku]) -> Mapping[Sku, int]:
+        """Of each of Shopify's SKUs, the units that are not this order's to have.
+
+        Earlier orders, of any channel and under any offer made of it, hold them, and Shopify does not show them as claimed yet; or they are
+        kept for the shop's own customers. Buffers are there for just such an order.
+        """
+        mine, this = row_of(channel, order_id), await self._order(row_of(channel, order_id))
+        rows = {row.sku: row for row in await self._made_of(skus)}
+        owed: list[tuple[Sku, str, int]] = []  # part, order, units
+        for row in rows.values():
+            for order, lines in row.reserved.items():
+                recipe, contained = row.recipe(channel_of(order)), row.contained.get(order, ())
+                owed += [(sku, order, recipe[sku] * sum(lines.values())) for sku in skus if sku in recipe and sku not in contained]
+        others = await self._orders({order for _, order, _ in owed} - {mine})
+        found = {sku: self._floor(channel, rows.get(sku) or Stock(sku=sku)) for sku in skus}
+        for sku, order, units in owed:
+            if order in others and _is_before(others[order], this, order, mine):
+                found[sku] += units
         return found
+
+    async def _made_of(self, skus: Sequence[Sku]) -> list[Stock]:
+        """The rows of these SKUs, and of every offer that may have one of them in a recipe."""
+        quoted = [msgspec.json.encode(sku).decode() for sku in skus]
+        rows = await self._pool.fetch(FIND_MADE_OF, self._log.tenant, list(skus), quoted)
+        return [_stock.decode(row["document"]) for row in rows]
+
+    async def _orders(self, keys: Collection[str]) -> dict[str, Order]:
+        rows = await self._pool.fetch(FIND_ORDER_ROWS, self._log.tenant, sorted(keys))
+        return {row["key"]: order for row in rows if (order := _order.decode(row["document"])).terms is not None}
+
+    def _floor(self, channel: ChannelId, stock: Stock) -> int:
+        rules = self._stock_rules.get(channel)
+        return floor(stock, rules)[1] if rules is not None else 0
 
     async def counted_as(self, items: Sequence[str]) -> Mapping[Sku, ShopId]:
         """As adapters.shopify.inbound.stock.Known has it."""
-        return _items(await self._pool.fetch(FIND_ITEMS, self._log.tenant, list(items)))
+        return _items(await self._pool.fetch(FIND_COUNTED_AS, self._log.tenant, list(items)))
 
     async def counted_after(self, sku: Sku, limit: int) -> Mapping[Sku, ShopId]:
         """As adapters.shopify.inbound.stock.Known has it."""
@@ -88,7 +124,7 @@ class Book:
 
     async def shop_known(self) -> bool:
         """Whether every SKU in Shopify has been counted once."""
-        return was_whole(await self._pool.fetchval(FIND_CURSOR, self._log.tenant, StockSweep.name))
+        return whole_at(await self._pool.fetchval(FIND_CURSOR, self._log.tenant, StockSweep.name)) is not None
 
     async def _order(self, key: str) -> Order | None:
         document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)

@@ -63,7 +63,14 @@ class Large:
 
     def configure(self, tenant: str) -> Path:
         """A new tenant's crossdock.toml."""
-        secrets = {"token": TOKEN, "secret": WEBHOOK_SECRET, "path": "measured" * 4, "key": API_KEY, "url": self.database, "master": MASTER_KEY}
+        secrets = {
+            "token": TOKEN,
+            "secret": WEBHOOK_SECRET,
+            "path": "measured" * 4,
+            "key": API_KEY,
+            "url": self.database,
+            "master": MASTER_KEY,
+        }
         for name, text in secrets.items():
             file = self.directory / name
             file.touch(mode=0o600)

@@ -1,7 +1,8 @@
 """Drains the difference between what a channel should show and what it shows: one file at a time, as often as the channel allows."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import anyio
@@ -9,15 +10,21 @@ import asyncpg
 import msgspec
 import structlog
 
+from adapters.shopify.inbound.sweep import whole_at
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.ports import Clock
-from projections.desired import Mode, related
-from projections.publications import FROM_ZERO, TO_ZERO, Difference, Publication, difference, offers_made_of, publications
+from ops.lateness import Drift, Lateness
+from projections.desired import NORMAL, Mode, related
+from projections.publications import Difference, Publication, difference, offers_made_of, publications
 from projections.stock import Stock, inventory
+from projections.stock_modes import is_more_careful, mode_at
 from projections.stock_rules import Rules
-from schemas.commands import PublishStock
+from schemas.commands import Command
+from schemas.events import Note, tag_of
+from schemas.events.inventory import StockCounted, StockImportFinished, StockImportStarted, StockModeSet
+from schemas.streams import offers_stream
 from schemas.values import ChannelId, Instant, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -28,13 +35,18 @@ SELECT key, document, position FROM projections.inventory WHERE tenant = $1 AND 
 ORDER BY position, key LIMIT $4
 """
 ROWS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
-RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->'recipes' IS NOT NULL ORDER BY key"
+RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->>'recipes' IS NOT NULL ORDER BY key"
 UNDER_WAY = "SELECT document FROM projections.publications WHERE tenant = $1 AND key = $2"
+READ_AT = "SELECT name, cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
+
+HEARD_AT = "SELECT position, type, recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2::bigint[]) ORDER BY position"
 
 FILE_ROWS = 10_000  # no limit is published; a file of this size is read and applied within a minute
 LOOK_EVERY = 1.0  # seconds of the event loop between two looks at the rows, when nothing woke us
 BATCH = 2_000  # rows read at once
 POLL_AGAIN = 5.0  # seconds after a poll that failed, or that nobody made
+GRACE = timedelta(minutes=5)  # after a start: what was not read while no engine ran is about to be
+COUNTED = tag_of(StockCounted)
 
 _stock = msgspec.json.Decoder(Stock)
 _publication = msgspec.json.Decoder(Publication)
@@ -46,9 +58,11 @@ class _Look:
     """The rows at one moment, and what follows from them."""
 
     as_of: int  # the log position they are folded to
+    standing: Publication
+    free: bool  # a file may be sent, as far as the channel's pace goes
+    ended: bool  # since the look before, a file has come to its end
     mode: Mode
     found: Difference
-    rows: dict[Sku, Stock]
 
 
 @dataclass
@@ -67,23 +81,40 @@ class Publisher:
     clock: Clock
     metrics: Metrics
     ask_orders: Callable[[], Awaitable[bool]]
-    _seen: int = 0  # the rows up to this position were looked at; what then differed and was not sent is in `_open`
-    _open: set[Sku] = field(default_factory=set)
+    shop_source: str  # whose cursor says when Shopify's stock was last read whole
+    orders_source: str  # likewise of the channel's orders
+    _seen: int = 0  # the rows up to this position were looked at; what then differed and was not sent is in `lateness.open`
     _need: int = 0  # how far the folds must have come: past our own last file
     _mode: Mode | None = None  # in which the rows were looked at
+    _careful: set[Sku] = field(default_factory=set)  # of which less is shown because of it
     _made_of: dict[Sku, set[Sku]] | None = None
     _polls: list[tuple[Instant, int]] = field(default_factory=list)  # when a poll began, and where the log stood when it was over
     _orders_at: Instant | None = None
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
+    _began: Instant | None = None
+    _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
+    _looked: float = float("-inf")  # monotonic: when we looked at the rows
+    _timed: float = float("-inf")  # monotonic: when we looked at the clock
+    _next: float = float("-inf")  # monotonic: when the channel takes another file
+    _blocked: Instant | None = None  # since when there is news and nothing in its way but that
+    _files: int | None = None  # that had come to an end when we looked
+    _issued: tuple[int, Instant] | None = None  # the file under way: where its command is in the log, and since when
+
+    def __post_init__(self) -> None:
+        self.lateness = Lateness(self.metrics, self.log.tenant, self.channel)
+        self.drift = Drift(self.metrics, self.log.tenant, self.channel)
 
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
         self._need = await self.log.head()  # a file issued before we began is in the rows
+        self._began = self.clock.now()
         async with anyio.create_task_group() as group, self.log.listen() as wake:
             group.start_soon(self._poll)
             while True:
-                published = await self.publish()
-                await (self.clock.sleep(every) if published else wake(LOOK_EVERY))
+                if await self.publish():
+                    self._next = self.clock.monotonic() + every
+                wait = self.clock.loop_seconds(self._next - self.clock.monotonic())
+                await wake(min(LOOK_EVERY, wait) if wait > 0 else LOOK_EVERY)
 
     async def _poll(self) -> None:
         """Have the orders polled whenever something waits for that."""
@@ -104,42 +135,105 @@ class Publisher:
         look = await self._look()
         if look is None:
             return False
-        if look.found.waiting:
+        now = self.clock.now()
+        await self._learn(look, now)
+        if look.found.waiting and look.mode.rises:
             self._wanted.set()
-        self.metrics.stock_waiting.labels(self.log.tenant, self.channel).set(len(look.found.waiting))
-        self.metrics.stock_unpublished.labels(self.log.tenant, self.channel).set(len(look.found.news) + len(look.found.waiting))
-        if not look.found.news:
+        if not look.found.news or look.standing.under_way:
+            return False
+        if not look.free:
+            self._blocked = self._blocked or now
             return False
         command = look.found.command(
             self.channel, limit=FILE_ROWS, as_of=look.as_of, rules=self.digest, mode=look.mode, orders_at=self._orders_at
         )
-        await self._issue(command)
-        self._count(look, command)
+        await self._issue(command, command.as_of)
+        self._issued = (self._need, now)
+        self.lateness.sent(command.quantities, now)
+        self.metrics.stock_ceiling_wait_seconds.labels(self.channel).observe((now - (self._blocked or now)).total_seconds())
+        self._blocked = None
+        log_.info("stock published", channel=self.channel, offers=len(command.quantities), as_of=command.as_of, mode=command.mode)
         return True
 
-    async def _issue(self, command: PublishStock) -> None:
-        [last] = await self.log.read(command.as_of - 1, limit=1)
-        intent = Intent(command=command, cause=last.event_id, position=last.position, correlation_id=last.event_id)
+    async def _learn(self, look: _Look, now: Instant) -> None:
+        """What became of the last file, and how things stand."""
+        if look.ended:
+            await self._ended()
+        if not look.standing.under_way:
+            self._issued = None
+        elif self._issued is None:
+            self._issued = (look.as_of, now)
+        self.lateness.show(now)
+        place = (self.log.tenant, self.channel)
+        self.metrics.stock_degraded_skus.labels(*place).set(len(self._careful))
+        self.metrics.import_age_seconds.labels(*place).set((now - self._issued[1]).total_seconds() if self._issued else 0.0)
+
+    async def _ended(self) -> None:
+        """When was the file that we issued taken, and applied? By the log, which has both."""
+        place = (offers_stream(self.channel), "")
+        after = self._issued[0] if self._issued else 0
+        taken = (await self.log.last([place], StockImportStarted)).get(place)
+        ended = (await self.log.last([place], StockImportFinished)).get(place)
+        finished = ended.event if ended is not None and ended.position > after else None
+        self.lateness.ended(
+            finished if isinstance(finished, StockImportFinished) else None,
+            taken_at=taken.recorded_at if taken is not None and taken.position > after else None,
+            ended_at=ended.recorded_at if ended is not None else self.clock.now(),
+        )
+
+    async def _set_mode(self) -> None:
+        """Record it when the clock calls for another mode, or for another reason; what is looked at next is folded past that."""
+        now, stream = self.clock.now(), offers_stream(self.channel)
+        if self._told is None:
+            known = (await self.log.last([(stream, "")], StockModeSet)).get((stream, ""))
+            told = known.event if known is not None else None
+            self._told = (Mode(told.mode, told.step), told.because) if isinstance(told, StockModeSet) else (NORMAL, "")
+        read = {row["name"]: row for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
+        shop, orders = read.get(self.shop_source), read.get(self.orders_source)
+        called = mode_at(
+            now,
+            self.rules,
+            shop_at=whole_at(shop["cursor"]) if shop is not None else None,  # committed many times before it is whole
+            orders_at=orders["committed_at"] if orders is not None else None,
+        )
+        if called == self._told:
+            return
+        mode, because = called
+        if mode.name != "blackout" and is_more_careful(mode, self._told[0]) and self._began is not None and now - self._began < GRACE:
+            return
+        head = await self.log.head()
+        await self._issue(StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because), head)
+        self._told = called
+        if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
+            self._polls, self._orders_at = [], None
+        log_.warning("stock mode set", channel=self.channel, mode=mode.name, step=mode.step, because=because)
+
+    @property
+    def _sources(self) -> list[str]:
+        return [self.shop_source, self.orders_source]
+
+    async def _issue(self, what: Command | Note, as_of: int) -> None:
+        [last] = await self.log.read(as_of - 1, limit=1)
+        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id)
         async with self.pool.acquire() as conn, conn.transaction():
             issued = await issue(conn, self.log, [intent], self.clock.now())
         self.log.ring(issued)
         self._need = max(self._need, issued) or await self.log.head()
-        log_.info("stock published", channel=self.channel, offers=len(command.quantities), as_of=command.as_of, mode=command.mode)
-
-    def _count(self, look: _Look, command: PublishStock) -> None:
-        now, labels = self.clock.now(), (self.log.tenant, self.channel)
-        lines = self.metrics.stock_lines
-        for line in look.found.news[: len(command.quantities)]:
-            kind = "to_zero" if line.turn == TO_ZERO else "from_zero" if line.turn == FROM_ZERO else "other"
-            lines.labels(*labels, kind).inc()
-            row = look.rows.get(line.sku)
-            if row is not None and row.read_at is not None and row.applied:
-                self.metrics.stock_decided_seconds.labels(self.channel).observe(max(0.0, (now - row.read_at).total_seconds()))
 
     # ------------------------------------------------------------ what there is to say
 
     async def _look(self) -> _Look | None:
-        """Everything at one moment; None while a file is under way, or the folds have not come far enough."""
+        """Everything at one moment; None where the folds have not come far enough, or where nothing can be sent and we have just looked.
+
+        While a file is under way, or it is not time for another, only what has changed is looked at: so that it is known since when.
+        """
+        free = self.clock.monotonic() >= self._next
+        just = self.clock.loop_seconds(self.clock.monotonic() - self._looked) < LOOK_EVERY
+        if not free and just:
+            return None
+        if self.clock.loop_seconds(self.clock.monotonic() - self._timed) >= LOOK_EVERY:
+            await self._set_mode()
+            self._timed = self.clock.monotonic()
         async with self.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             folded = {
                 row["name"]: row["position"] for row in await conn.fetch(FOLDED, self.log.tenant, [inventory.name, publications.name])
@@ -148,43 +242,77 @@ class Publisher:
                 return None
             current = await conn.fetchval(UNDER_WAY, self.log.tenant, self.channel)
             standing = _publication.decode(current) if current is not None else Publication(channel=self.channel)
-            if standing.under_way:
+            if standing.under_way and just:
                 return None
+            self._looked = self.clock.monotonic()
+            ended = self._files is not None and standing.files != self._files
+            self._files = standing.files
+            if ended and standing.failed:  # no row says so
+                self._seen = 0
             as_of = folded[inventory.name]
             self._heard(as_of)
             mode = Mode(standing.mode, standing.step)
-            if mode != self._mode:
-                self._seen, self._mode = 0, mode
+            first, anew = self._mode is None, mode != self._mode
+            if anew:
+                self._seen, self._mode, self._careful = 0, mode, set()
             changed = await self._changed(conn)
-            offers = self._open | changed.keys() | await self._others(conn, changed)
-            rows = await self._rows(conn, changed, offers)
-            found = difference(sorted(offers), self.channel, rows, self.rules, mode=mode, orders_at=self._orders_at)
-            self._open = {line.sku for line in found.news} | set(found.waiting)
+            offers = {row.sku for row, _ in changed.values()} | await self._others(conn, [row for row, _ in changed.values()])
+            if free and not standing.under_way:
+                offers |= self.lateness.open.keys()
+            rows = await self._rows(conn, {sku: row for sku, (row, _) in changed.items()}, offers)
+            found = difference(
+                sorted(offers),
+                self.channel,
+                rows,
+                self.rules,
+                mode=mode,
+                orders_at=self._orders_at,
+                under_way=standing.under_way,
+            )
+            since = await self._since(conn, found, {} if anew else changed)
+            self.lateness.looked(offers, found, rows, since)
+            self.drift.looked({sku: row for sku, (row, _) in changed.items()}, first=first)
+            self._careful = (self._careful - offers) | found.careful
             self._seen = as_of
-            return _Look(as_of, mode, found, rows)
+            return _Look(as_of, standing, free, ended, mode, found)
+
+    async def _since(self, conn: Any, found: Difference, changed: Mapping[Sku, tuple[Stock, int]]) -> Mapping[Sku, Instant]:
+        """When each of what differs, and did not before, came to: when its last count was read, or what changed it was heard."""
+        now = self.clock.now()
+        fresh = [sku for sku in (*(line.sku for line in found.news), *found.waiting) if sku not in self.lateness.open]
+        places = {sku: changed[sku][1] for sku in fresh if sku in changed}
+        heard = (
+            {row["position"]: row for row in await conn.fetch(HEARD_AT, self.log.tenant, sorted(set(places.values())))} if places else {}
+        )
+        since = dict.fromkeys(fresh, now)
+        for sku, position in places.items():
+            event, read_at = heard[position], changed[sku][0].read_at
+            since[sku] = read_at if event["type"] == COUNTED and read_at is not None else event["recorded_at"]
+        return since
 
     def _heard(self, as_of: int) -> None:
         """A poll counts once what it found is in the rows."""
         while self._polls and self._polls[0][1] <= as_of:
             self._orders_at = self._polls.pop(0)[0]
 
-    async def _changed(self, conn: Any) -> dict[Sku, Stock]:
-        changed: dict[Sku, Stock] = {}
+    async def _changed(self, conn: Any) -> dict[Sku, tuple[Stock, int]]:
+        """The rows that did since, each with the position of what changed it last."""
+        changed: dict[Sku, tuple[Stock, int]] = {}
         place: tuple[int, str] = (self._seen + 1, "")
         while True:
             rows = await conn.fetch(NEXT, self.log.tenant, *place, BATCH)
             for row in rows:
-                changed[Sku(row["key"])] = _stock.decode(row["document"])
+                changed[Sku(row["key"])] = (_stock.decode(row["document"]), row["position"])
             if len(rows) < BATCH:
                 return changed
             place = (rows[-1]["position"], rows[-1]["key"])
 
-    async def _others(self, conn: Any, changed: dict[Sku, Stock]) -> set[Sku]:
+    async def _others(self, conn: Any, changed: Sequence[Stock]) -> set[Sku]:
         """Offers whose number changes because those rows did: made of the same."""
-        if self._made_of is None or any(row.recipes for row in changed.values()):
+        if self._made_of is None or any(row.recipes for row in changed):
             with_recipes = [_stock.decode(row["document"]) for row in await conn.fetch(RECIPES, self.log.tenant)]
             self._made_of = offers_made_of({row.sku: row for row in with_recipes})
-        parts = {part for row in changed.values() for recipe in ({row.sku: 1}, *row.recipes.values()) for part in recipe}
+        parts = {part for row in changed for recipe in ({row.sku: 1}, *row.recipes.values()) for part in recipe}
         return parts.union(*(self._made_of.get(part, ()) for part in sorted(parts)))
 
     async def _rows(self, conn: Any, changed: dict[Sku, Stock], offers: set[Sku]) -> dict[Sku, Stock]:

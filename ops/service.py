@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
-from adapters.shopify.inbound.assessing import StockRule
+from adapters.shopify.inbound.sweep import StockSweep
 from engine.adapter import Adapter, Admission, Endpoint
 from engine.dispatcher import Dispatcher
 from engine.errors import AdapterError, StartupError
@@ -133,13 +133,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
     )
 
 
-def stock_of(channels: Sequence[ChannelSection]) -> Mapping[ChannelId, StockRule]:
-    """Of which stock an order may be accepted: what is kept back from the shelf is there for just that."""
-    return {ChannelId(channel.id): StockRule(channel.stock_rules.locations, channel.floor) for channel in channels}
-
-
 def shopify_of(
-    shop: ShopifySection, environment: Mapping[str, str], here: str = "", stock: Mapping[ChannelId, StockRule] | None = None
+    shop: ShopifySection, environment: Mapping[str, str], here: str = "", channels: Sequence[ChannelSection] = ()
 ) -> ShopifySettings:
     """`here` is where our own webhooks listen: a sandbox on this machine reaches that without being told an address."""
     secrets = [reveal(shop.webhook_secret, "shopify.webhook_secret", environment)]
@@ -160,7 +155,7 @@ def shopify_of(
         orders_per_minute=shop.orders_per_minute,
         relay_email=shop.relay_email,
         map_methods=shop.map_methods,
-        stock=stock or {},
+        locations={ChannelId(channel.id): channel.stock_rules.counts for channel in channels},
     )
 
 
@@ -180,14 +175,15 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
     ports, metrics = wiring.ports, wiring.metrics
     shared: dict[str, Any] = {"tenant": wiring.tenant, "net": ports.net, "clock": ports.clock, "metrics": metrics}
     shop = Shopify(
-        shopify_of(settings.shopify, environment, here, stock_of(settings.channel)),
+        shopify_of(settings.shopify, environment, here, settings.channel),
         rng=ports.rng,
         admission=wiring.admission(Shopify.target),
         maps=wiring.book,
         **shared,
     )
     if wiring.book is not None:
-        shop.lines.waiting, shop.lines.promised, shop.counts.known = wiring.book.waiting, wiring.book.promised, wiring.book
+        shop.lines.waiting, shop.lines.spoken_for, shop.lines.recipes = wiring.book.waiting, wiring.book.spoken_for, wiring.book.recipe
+        shop.counts.known = wiring.book
     channels = [
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
@@ -325,6 +321,8 @@ class Service:
                     ports.clock,
                     metrics,
                     poller.nudge,
+                    StockSweep.name,
+                    poller.source.name,
                 ),
                 channel.publish_every,
             )

@@ -54,14 +54,14 @@ def _refuses(rule: str, rules: OrderRules) -> bool:
 
 def _verdicts(order: Order, rules: OrderRules) -> Iterator[LineVerdict]:
     """One for each line; none for a line that Shopify has not been asked about."""
-    left: dict[Sku, int] = {}
+    taken: dict[Sku, int] = {}
     whole = _against_the_order(order, rules)
     for line in order.wanted:
         if whole is not None:
             rule, detail = whole
             yield LineVerdict(line_id=line.line_id, take=rule == "released", rule=rule, detail=detail)
         elif (seen := order.assessed.get(line.line_id)) is not None:
-            rule, detail = _against_the_line(line, seen, rules, left)
+            rule, detail = _against_the_line(line, seen, rules, taken)
             yield LineVerdict(line_id=line.line_id, take=rule == SOUND, rule=rule, detail=detail)
 
 
@@ -97,15 +97,15 @@ def undeliverable(order: Order, rules: OrderRules) -> str:
     return ""
 
 
-def _against_the_line(line: OrderLine, seen: Assessed, rules: OrderRules, left: dict[Sku, int]) -> tuple[str, str]:
-    """The rule that has something against it, and the numbers; `left` is what lines before it left of each SKU."""
+def _against_the_line(line: OrderLine, seen: Assessed, rules: OrderRules, taken: dict[Sku, int]) -> tuple[str, str]:
+    """The rule that has something against it, and the numbers; `taken` is what lines before it take of each SKU."""
     if seen.variants == 0:
         return "sku", f"SKU {seen.sku} is unknown in Shopify"
     if seen.variants > 1:
         return "twins", f"SKU {seen.sku} is that of {seen.variants} variants in Shopify"
-    there = left.get(seen.sku, seen.available) if seen.available is not None else None
+    there = seen.available - taken.get(seen.sku, 0) if seen.available is not None else None
     if there is not None:
-        left[seen.sku] = there - line.quantity
+        taken[seen.sku] = taken.get(seen.sku, 0) + line.quantity
         if rules.check_stock and not seen.oversell and there < line.quantity and rules.short_stock != "accept":
             return "stock", f"{line.quantity} of {seen.sku} sold, {max(there, 0)} there"
     if rules.price_tolerance is not None and seen.price is not None and seen.price.currency == line.unit_price.currency:

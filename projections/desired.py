@@ -165,11 +165,17 @@ def _kept(stock: Stock, channel: ChannelId, there: int, rules: Rules, terms: lis
     return buffer + _floor(stock, rules, terms)
 
 
+def floor(stock: Stock, rules: Rules) -> tuple[str, int]:
+    """The layer that says how many of one of Shopify's SKUs are for the shop's own customers, and how many."""
+    name, units = _first("floor", stock, rules)
+    return name, units or 0
+
+
 def _floor(stock: Stock, rules: Rules, terms: list[Term]) -> int:
-    name, floor = _first("floor", stock, rules)
-    if floor:
-        terms.append(Term("floor", -floor, f"{name}: for the shop's own customers", stock.sku, "variant"))
-    return floor or 0
+    name, units = floor(stock, rules)
+    if units:
+        terms.append(Term("floor", -units, f"{name}: for the shop's own customers", stock.sku, "variant"))
+    return units
 
 
 def _layers(stock: Stock, rules: Rules) -> Iterable[tuple[str, Layer]]:

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
-from projections.desired import NORMAL, Mode, Shelf, desired
+from projections.desired import NORMAL, Mode, Shelf, Worked, desired
 from projections.kinds import opened
 from projections.stock import Stock
 from projections.stock_rules import Rules
@@ -35,6 +35,7 @@ class Difference(Struct, frozen=True):
 
     news: tuple[News, ...]  # in the order of their turns
     waiting: tuple[Sku, ...] = ()
+    careful: frozenset[Sku] = frozenset()  # of which less is shown than there is to sell, because of the mode
 
     def command(self, channel: ChannelId, *, limit: int, as_of: int, rules: str, mode: Mode, orders_at: Instant | None) -> PublishStock:
         quantities = {line.sku: line.units for line in self.news[:limit]}
@@ -44,15 +45,29 @@ class Difference(Struct, frozen=True):
 
 
 def difference(
-    offers: Iterable[Sku], channel: ChannelId, shelf: Shelf, rules: Rules, *, mode: Mode = NORMAL, orders_at: Instant | None
+    offers: Iterable[Sku],
+    channel: ChannelId,
+    shelf: Shelf,
+    rules: Rules,
+    *,
+    mode: Mode = NORMAL,
+    orders_at: Instant | None,
+    under_way: bool = False,
 ) -> Difference:
-    """Of these offers, those that a channel shows otherwise than it should. `orders_at`: when the last whole poll of its orders began."""
+    """Of these offers, those that a channel shows otherwise than it should. `orders_at`: when the last whole poll of its orders began.
+
+    `under_way`: a file is; what it says counts as shown.
+    """
     news: list[News] = []
     waiting: list[Sku] = []
+    careful: set[Sku] = set()
     for sku in offers:
         worked = desired(sku, channel, shelf, rules, mode)
         stock = shelf.get(sku) or Stock(sku=sku)
-        if worked is None or worked.units == stock.shown.get(channel) or worked.units == stock.refused.get(channel):
+        if worked is not None and not mode.rises and _is_less(worked, stock, channel, desired(sku, channel, shelf, rules)):
+            careful.add(sku)
+        shown = stock.sent[channel] if under_way and channel in stock.sent else stock.shown.get(channel)
+        if worked is None or worked.units == shown or worked.units == stock.refused.get(channel):
             continue
         most, units = stock.most(channel), worked.units
         if units == 0:
@@ -63,7 +78,12 @@ def difference(
             news.append(News(RISES if most else FROM_ZERO, sku, units))
         else:
             waiting.append(sku)
-    return Difference(tuple(sorted(news)), tuple(waiting))
+    return Difference(tuple(sorted(news)), tuple(waiting), frozenset(careful))
+
+
+def _is_less(worked: Worked, stock: Stock, channel: ChannelId, normal: Worked | None) -> bool:
+    """Whether the mode keeps something back: units, or a rise."""
+    return normal is not None and (worked.units < normal.units or worked.units > (stock.most(channel) or 0))
 
 
 def rests_on_less_than_polled(offer: Sku, channel: ChannelId, shelf: Shelf, orders_at: Instant | None) -> bool:

@@ -20,7 +20,7 @@ from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, Sto
 from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged
 from schemas.events.people import MappingSet
 from schemas.streams import stock_stream
-from schemas.values import ChannelId, Instant, ShopId, Sku
+from schemas.values import ChannelId, Instant, Money, ShopId, Sku
 
 # The units of a line in one of these states are no longer owed by the shelf: they left it, or never will.
 RELEASED = frozenset({"REFUSED", "CANCELED", "REFUNDED", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})
@@ -50,6 +50,7 @@ class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     active: bool = True
     deleted: bool = False
     odd: int | None = None  # what we believed instead; None: it was as we believed
+    price: Money | None = None  # of one unit, where it was not
 
 
 class Pace(Struct, frozen=True, kw_only=True, gc=False):
@@ -275,7 +276,9 @@ def _seen(stock: Stock, event: OffersRead) -> Stock:
     odd = believed if believed is not None and units != believed else None
     if last is not None and (last.quantity, last.active, last.deleted, last.odd) == (units, active, False, odd):
         return stock
-    now = replace(stock, seen=stock.seen | {channel: Shown(quantity=units, read_at=event.read_at, active=active, odd=odd)})
+    price = event.prices.get(stock.sku) if odd is not None else None
+    shown = Shown(quantity=units, read_at=event.read_at, active=active, odd=odd, price=price)
+    now = replace(stock, seen=stock.seen | {channel: shown})
     if odd is None:
         return now
     return replace(now, shown=without(now.shown, channel), applied=now.applied | {channel: units})
@@ -341,4 +344,15 @@ def _troubles(stock: Stock) -> Iterator[ExceptionOpened]:
         yield opened("X15", stream, f"Shopify does not count {sku}, which is on offer on {', '.join(offered)}")
 
 
-inventory = Projection(name="inventory", state=Stock, initial=initial, keys=keys, evolve=evolve)
+inventory = Projection(
+    name="inventory",
+    state=Stock,
+    initial=initial,
+    keys=keys,
+    evolve=evolve,
+    indexes=(
+        ("item", "(tenant, (document->>'item'))"),
+        ("position", "(tenant, position, key)"),  # whoever looks at what has changed does so every second
+        ("recipes", "(tenant, key) WHERE document->>'recipes' IS NOT NULL"),
+    ),
+)

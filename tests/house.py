@@ -11,6 +11,7 @@ import anyio
 import asyncpg
 import structlog
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from engine.log import Log
 from engine.metrics import Metrics
@@ -22,7 +23,7 @@ from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.referee.case import Case, Conventions
 from ops.sandbox.world import World
 from ops.service import Ports, Service
-from ops.settings import Settings, read_settings
+from ops.settings import ChannelSection, Settings, read_settings
 
 MASTER = bytes(range(32))
 SPEED = 120.0  # two minutes a second: a poll every half second
@@ -109,8 +110,16 @@ class House:
 
 @asynccontextmanager
 async def house(
-    engine_url: str, directory: Path, *, plan: Plan | None = None, seed: int = 1, engines: int = 1, speed: float = SPEED
+    engine_url: str,
+    directory: Path,
+    *,
+    plan: Plan | None = None,
+    seed: int = 1,
+    engines: int = 1,
+    speed: float = SPEED,
+    change: Callable[[ChannelSection], ChannelSection] = lambda section: section,
 ) -> AsyncIterator[House]:
+    """`change`: what is otherwise in the channel's settings than in the demo's."""
     now = SystemClock().now()
     world = World(plan or Plan(skus=6, warehouse=Warehouse(pick_seconds=60.0)), seed, now)
     clock = AcceleratedClock(now, speed)
@@ -119,6 +128,7 @@ async def house(
     try:
         async with serve_sandbox(world, clock, TcpNet()) as sandbox, anyio.create_task_group() as group:
             settings = read_settings(configure(directory, sandbox))
+            settings = replace(settings, channel=[change(section) for section in settings.channel])
             built = House(sandbox, settings, engine_url, clock, pool, group)
             for _ in range(engines):
                 await built.engine()

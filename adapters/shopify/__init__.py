@@ -19,7 +19,7 @@ from adapters.shopify.endpoints import (
     RETURN_CREATE,
     TAGS_ADD,
 )
-from adapters.shopify.inbound.assessing import LinesReader, StockRule
+from adapters.shopify.inbound.assessing import Counted, LinesReader
 from adapters.shopify.inbound.changes import OrdersSweep, ShopOrderReader
 from adapters.shopify.inbound.daily import DailySweep
 from adapters.shopify.inbound.ears import SubscriptionsSweep
@@ -69,7 +69,7 @@ class ShopifySettings:
     orders_per_minute: int = 120  # ours; development shops allow 5. Shopify, orderCreate, 2026-10
     relay_email: bool = False  # put the marketplace's relay address on the order: whoever ships it may then notify the buyer
     map_methods: bool = False  # refuse an order whose shipping method nobody has mapped; else it goes by the marketplace's label
-    stock: Mapping[ChannelId, StockRule] = field(default_factory=dict)  # of which stock a channel may sell; none: all there is
+    locations: Mapping[ChannelId, Counted] = field(default_factory=dict)  # of which locations a channel may sell; left out: of all
 
 
 class NoMaps:
@@ -115,7 +115,7 @@ class Shopify:
         key, books = digest_key(settings.webhook_token.reveal()), Books(client)
         orders, self.counts = Orders(client, tenant, key), Counts(client, tenant, metrics)
         self._subscriptions = Subscriptions(client, settings.callback_url, settings.webhook_token)
-        self.lines = LinesReader(client, tenant, maps, books.currency, settings.stock)
+        self.lines = LinesReader(client, tenant, maps, books.currency, settings.locations)
         files = Download(target=TARGET, home=home, net=net)
         self._sweep = StockSweep(self.counts, client, files, settings.sweep_every)
         self.sources: Sequence[Source] = (

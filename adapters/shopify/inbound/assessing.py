@@ -1,7 +1,10 @@
 """How an order's lines look from Shopify, when somebody is to say whether they are taken."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
 
 from adapters.shopify import wire
 from adapters.shopify.client import TARGET, Client
@@ -17,36 +20,33 @@ from schemas.events.people import Redriven, ReminderDue
 from schemas.streams import order_stream
 from schemas.values import ChannelId, LineId, OrderId, OrderLine, ShopId, Sku, TenantId, money
 
-
-@dataclass(frozen=True)
-class StockRule:
-    """Of which stock a channel may sell."""
-
-    locations: tuple[ShopId, ...] = ()  # whose stock counts; empty: every location
-    keep_back: int = 0  # units of each SKU that are for others
-
-
+Counted = Callable[[ShopId], bool]
+"""Whether a location's stock is there for a channel."""
 Waiting = Callable[[ChannelId, OrderId], Awaitable[Sequence[OrderLine] | None]]
 """The lines of an order that somebody must still decide about; None: nobody must."""
-Promised = Callable[[ChannelId, OrderId, Sequence[Sku]], Awaitable[Mapping[Sku, int]]]
-"""Units of each SKU that earlier orders were promised and that Shopify does not show as claimed yet."""
+SpokenFor = Callable[[ChannelId, OrderId, Sequence[Sku]], Awaitable[Mapping[Sku, int]]]
+"""Units of each of Shopify's SKUs that the order may not have: promised to earlier ones, or for the shop's own customers."""
+Recipes = Callable[[ChannelId, Sku], Awaitable[Mapping[Sku, int]]]
+"""Units of Shopify's SKUs in one unit of an offer."""
 
 
 class LinesReader:
     """Looks at the goods of an order when it is first seen, when its terms change, and whenever it is to be decided anew.
 
-    Without `waiting`, orders are looked at only when an event brings their lines; without `promised`, what Shopify shows is all there is.
+    Without `waiting`, orders are looked at only when an event brings their lines; without `spoken_for`, what Shopify shows is all there is;
+    without `recipes`, nothing is a bundle.
     """
 
     name, target = "shopify:lines", TARGET
     types: frozenset[type[Event]] = frozenset({OrderPlaced, OrderTermsChanged, Redriven, ReminderDue})
 
     def __init__(
-        self, client: Client, tenant: TenantId, maps: Maps, currency: Callable[[], Awaitable[str]], rules: Mapping[ChannelId, StockRule]
+        self, client: Client, tenant: TenantId, maps: Maps, currency: Callable[[], Awaitable[str]], counts: Mapping[ChannelId, Counted]
     ) -> None:
-        self._client, self._tenant, self._maps, self._currency, self._rules = client, tenant, maps, currency, rules
+        self._client, self._tenant, self._maps, self._currency, self._counts = client, tenant, maps, currency, counts
         self.waiting: Waiting | None = None  # set once there is somebody to ask
-        self.promised: Promised | None = None  # likewise
+        self.spoken_for: SpokenFor | None = None  # likewise
+        self.recipes: Recipes | None = None  # likewise
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         orders: dict[tuple[ChannelId, OrderId], Sequence[OrderLine]] = {}
@@ -56,19 +56,25 @@ class LinesReader:
             if whose and lines:
                 orders[whose] = lines
         names = {(channel, line.sku): await self._name(channel, line.sku) for (channel, _), lines in orders.items() for line in lines}
+        recipes = {(channel, sku): await self._recipe(channel, sku, name) for (channel, sku), name in names.items()}
         read_at = self._client.clock.now()
-        offers = await offers_of(self._client, dict.fromkeys(names.values()), Lane.ACCEPT)
+        wanted = dict.fromkeys([*names.values(), *(part for recipe in recipes.values() for part in recipe)])
+        offers = await offers_of(self._client, wanted, Lane.ACCEPT)
         currency = await self._currency() if orders else ""
         units = {offer.id: await self._units(offer) for found in offers.values() for offer in found}
         heard: list[Heard] = []
         for (channel, order_id), lines in orders.items():
-            rule = self._rules.get(channel, StockRule())
-            skus = list(dict.fromkeys(line.sku for line in lines))
-            promised = await self.promised(channel, order_id, skus) if self.promised is not None else {}
+            parts = list(dict.fromkeys(part for line in lines for part in recipes[channel, line.sku]))
+            others = await self.spoken_for(channel, order_id, parts) if self.spoken_for is not None else {}
+            shelf = Shelf(offers, units, self._counts.get(channel, _anywhere), others)
             said: dict[LineId, Assessed] = {}
+            taken: dict[Sku, Counter[Sku]] = {part: Counter() for part in parts}  # part -> as what earlier lines of it bought it -> units
             for line in lines:
-                sku = names[channel, line.sku]
-                said[line.line_id] = assessed(sku, offers.get(sku, []), units, rule, currency, promised=promised.get(line.sku, 0))
+                sku, recipe = names[channel, line.sku], recipes[channel, line.sku]
+                before = {part: taken[part].total() - taken[part][sku] for part in recipe}
+                said[line.line_id] = assessed(sku, recipe, replace(shelf, before=before), currency)
+                for part, each in recipe.items():
+                    taken[part][sku] += each * line.quantity
             event = LinesAssessed(channel=channel, order_id=order_id, lines=said, read_at=read_at)
             stream = order_stream(channel, order_id)
             heard.append(Heard(stream, marks.fact(self._tenant, event, f"{stream}@{read_at.isoformat()}", read_at)))
@@ -83,6 +89,11 @@ class LinesReader:
     async def _name(self, channel: ChannelId, sku: Sku) -> Sku:
         return shop_sku(await self._maps.find(channel, "sku", sku), sku)
 
+    async def _recipe(self, channel: ChannelId, sku: Sku, name: Sku) -> Mapping[Sku, int]:
+        """A bundle's or a multipack's; of anything else, one of what it is called."""
+        recipe = await self.recipes(channel, sku) if self.recipes is not None else {}
+        return recipe if sum(recipe.values()) > 1 else {name: 1}
+
     async def _units(self, offer: wire.stock.Offer) -> dict[ShopId, int]:
         item = offer.inventory_item
         if not item.tracked:
@@ -95,29 +106,53 @@ def shop_sku(mapped: str | None, sku: Sku) -> Sku:
     return Sku((mapped or sku).strip())
 
 
-def assessed(
-    sku: Sku,
-    offers: Sequence[wire.stock.Offer],
-    units: Mapping[str, Mapping[ShopId, int]],
-    rule: StockRule,
-    currency: str,
-    *,
-    promised: int = 0,
-) -> Assessed:
-    """One SKU under one rule. Of several variants none is chosen: how many there are is all that is said."""
+@dataclass(frozen=True)
+class Shelf:
+    """What Shopify shows, as far as an order may have it."""
+
+    offers: Mapping[Sku, Sequence[wire.stock.Offer]]  # what is for sale under each SKU
+    units: Mapping[str, Mapping[ShopId, int]]  # variant -> location -> available
+    counts: Counted
+    others: Mapping[Sku, int]  # see SpokenFor
+    before: Mapping[Sku, int] = field(default_factory=dict)  # units that earlier lines of the order take under other SKUs
+
+    def left(self, part: Sku) -> int | None:
+        """Units; None: as many as anybody wants. Of what nothing has, or several things, nobody can say that there is any."""
+        if len(self.offers.get(part, ())) != 1:
+            return 0
+        [offer] = self.offers[part]
+        if not offer.inventory_item.tracked or _is_sold_beyond_zero(offer):
+            return None
+        return self.there(offer, part)
+
+    def there(self, offer: wire.stock.Offer, part: Sku) -> int:
+        counted = sum(units for place, units in self.units[offer.id].items() if self.counts(place))
+        return counted - self.others.get(part, 0) - self.before.get(part, 0)
+
+
+def assessed(sku: Sku, recipe: Mapping[Sku, int], shelf: Shelf, currency: str) -> Assessed:
+    """One SKU for one channel: of a bundle as many as the scarcest of its parts allows, whatever is counted under its own name.
+
+    Of several variants none is chosen: how many there are is all that is said.
+    """
+    offers = shelf.offers.get(sku, ())
     if len(offers) != 1:
         return Assessed(sku=sku, variants=len(offers))
     [offer] = offers
-    there = units[offer.id]
-    counted = [there[place] for place in there if not rule.locations or place in rule.locations]
-    return Assessed(
-        sku=sku,
-        variants=1,
-        variant=ShopId(offer.id),
-        price=money(offer.price, currency),
-        available=sum(counted) - rule.keep_back - promised if offer.inventory_item.tracked else None,
-        oversell=offer.inventory_policy == "CONTINUE",
-    )
+    told = Assessed(sku=sku, variants=1, variant=ShopId(offer.id), price=money(offer.price, currency))
+    if recipe == {sku: 1}:
+        available = shelf.there(offer, sku) if offer.inventory_item.tracked else None
+        return structs.replace(told, available=available, oversell=_is_sold_beyond_zero(offer))
+    left = {part: shelf.left(part) for part in recipe}
+    return structs.replace(told, available=min((units // recipe[part] for part, units in left.items() if units is not None), default=None))
+
+
+def _is_sold_beyond_zero(offer: wire.stock.Offer) -> bool:
+    return offer.inventory_policy == "CONTINUE"
+
+
+def _anywhere(_location: ShopId) -> bool:
+    return True
 
 
 def _order_of(event: Event) -> tuple[ChannelId, OrderId] | None:

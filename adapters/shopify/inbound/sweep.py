@@ -40,7 +40,7 @@ log = structlog.get_logger()
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where it has got to: the cursor, as JSON."""
 
-    whole: Instant | None = None  # when the last one that was told to its end had begun
+    whole: Instant | None = None  # when the last one had been told to its end
     due: Instant | None = None  # when the next one begins; None: at once
     operation: str = ""  # the one that is under way
     began: Instant | None = None  # before it was asked for
@@ -51,15 +51,15 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def progress_of(cursor: str | None) -> Progress:
-    """A cursor that is no JSON was written by a version that read page by page: the moment at which it had begun."""
+    """A cursor that is no JSON was written by a version that read page by page: the moment at which it last had begun."""
     if cursor and not cursor.startswith("{"):
         return Progress(whole=datetime.fromisoformat(cursor))
     return msgspec.json.decode(cursor, type=Progress) if cursor else Progress()
 
 
-def was_whole(cursor: str | None) -> bool:
-    """Whether every item has been told once."""
-    return progress_of(cursor).whole is not None
+def whole_at(cursor: str | None) -> Instant | None:
+    """When every item had last been told; None: never yet."""
+    return progress_of(cursor).whole
 
 
 @dataclass
@@ -235,7 +235,7 @@ class StockSweep:
             now = self._client.clock.now()
             await self.aclose()
             log.info("stock swept", items=result.total, seconds=round((now - (at.began or now)).total_seconds(), 1))
-            return _sight(Progress(whole=at.began, due=now + timedelta(seconds=self.every)), again=self.every)
+            return _sight(Progress(whole=now, due=now + timedelta(seconds=self.every)), again=self.every)
         missing = {item: None for sku, item in known.items() if sku not in result.seen and item not in result.seen.unread}
         heard: list[Heard] = []
         for batch in batches(list(missing)):

@@ -1,11 +1,13 @@
 """How an order's lines look from Shopify: what acceptance rests on."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from adapters.shopify.inbound.assessing import LinesReader, StockRule
+from adapters.shopify.inbound.assessing import LinesReader
 from schemas.events import Event
 from schemas.events.orders import Assessed, LinesAssessed, OrderPlaced, OrderTermsChanged
 from schemas.events.people import Redriven, ReminderDue
@@ -57,8 +59,12 @@ async def test_a_line_is_told_with_its_variant_price_and_what_there_is_at_the_ch
         assert await assessed(front, placed()) == [
             LinesAssessed(channel=ASOS, order_id=ORDER, lines={LINE: whole}, read_at=front.clock.time)
         ]
-    rules = {ASOS: StockRule(locations=(ShopId(f"gid://shopify/Location/{york.id}"),), keep_back=3)}
-    async with shopfront(stock=rules) as front:
+    async with shopfront(locations={ASOS: lambda place: place == f"gid://shopify/Location/{york.id}"}) as front:
+
+        async def spoken_for(channel: ChannelId, order_id: OrderId, skus: Sequence[Sku]) -> dict[Sku, int]:
+            return {sku: 3 for sku in skus if (channel, order_id) == (ASOS, ORDER)}
+
+        front.adapter.lines.spoken_for = spoken_for
         assert locate(front.shop, "Leeds").id == leeds.id and locate(front.shop, "York").id == york.id
         stock(front.shop, "TEE-RED-M", 5)
         front.do("stock", sku="TEE-RED-M", quantity=2, location=york.id)
@@ -87,6 +93,28 @@ async def test_a_mapped_sku_is_looked_for_under_its_other_name():
         stock(front.shop, "T-1", 4)
         [told] = await assessed(front, placed())
         assert (told.lines[LINE].sku, told.lines[LINE].available) == ("T-1", 4)
+
+
+async def test_of_a_bundle_there_is_what_the_scarcest_of_its_parts_allows_whatever_its_own_shelf_says():
+    made = {"SET": {"MUG": 2, "BOX": 1}, "PACK": {"MUG": 6}, "ODD": {"MUG": 1, "GONE": 1}, "MORE": {"MUG": 1, "FREE": 9}}
+
+    async def recipes(channel: ChannelId, sku: Sku) -> dict[Sku, int]:
+        return {Sku(part): each for part, each in made[sku].items()} if sku in made and channel == ASOS else {sku: 1}
+
+    async def told_of(*lines: tuple[str, int]) -> list[int | None]:
+        [told] = await assessed(front, placed(*(replace(order_line(n, sku), quantity=units) for n, (sku, units) in enumerate(lines, 1))))
+        assert all(line.variant for line in told.lines.values())
+        return [line.available for line in told.lines.values()]
+
+    async with shopfront() as front:
+        front.adapter.lines.recipes = recipes
+        for sku, units in {"MUG": 13, "BOX": 5, "SET": 0, "PACK": 99, "ODD": 9, "MORE": 0}.items():
+            stock(front.shop, sku, units)
+        stock(front.shop, "FREE", 0, tracked=False)
+        assert await told_of(("SET", 1)) == [5] and await told_of(("PACK", 1)) == [2]
+        assert await told_of(("ODD", 1)) == [0], "nothing is called GONE"
+        assert await told_of(("MORE", 1)) == [13], "what nobody counts is no limit"
+        assert await told_of(("SET", 2), ("MUG", 1), ("PACK", 1), ("SET", 1)) == [5, 9, 1, 3], "lines before take some, under other names"
 
 
 async def test_many_lines_and_orders_are_few_questions():

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.shopify.inbound import sweep
-from adapters.shopify.inbound.sweep import AT_ONCE, Progress, StockSweep, progress_of, was_whole
+from adapters.shopify.inbound.sweep import AT_ONCE, Progress, StockSweep, progress_of, whole_at
 from engine.adapter import Sight
 from engine.errors import RejectedError, UnavailableError
 from schemas.events.exceptions import ExceptionOpened
@@ -77,7 +77,7 @@ async def test_every_item_is_told_and_what_cannot_be_counted_is_told_apart():
         rivals = {event.sku: len(event.rivals) for event in events if isinstance(event, VariantSeen) and event.rivals}
         assert rivals == {"TWIN": 2, "PADDED": 2}
         assert front.metrics.stock_uncounted.labels(TENANT, "no SKU")._value.get() == 1
-        assert [was_whole(sight.cursor) for sight in sights] == [False] * (len(sights) - 1) + [True]
+        assert [whole_at(sight.cursor) for sight in sights] == [None] * (len(sights) - 1) + [front.clock.time]
         assert front.asked.count("BulkRun") == 1 and front.asked.count("ItemsGet") == 1, "only what several items have is read again"
         assert front.metrics.stock_sweep_items.labels(TENANT)._value.get() == 68
 
@@ -192,9 +192,11 @@ async def test_the_next_one_is_begun_when_it_is_due():
 async def test_the_cursor_of_an_earlier_version_says_that_the_shop_is_known():
     async with shopfront() as front:
         before = (NOW - timedelta(hours=1)).isoformat()
-        assert was_whole(before) and not was_whole(None)
+        assert whole_at(before) == NOW - timedelta(hours=1) and whole_at(None) is None
         _, sights = await run(front, before)
-        assert front.asked.count("BulkRun") == 1 and was_whole(sights[0].cursor), "and goes on being, while it is swept again"
+        assert front.asked.count("BulkRun") == 1 and whole_at(sights[0].cursor) == whole_at(before), (
+            "and goes on being, while it is swept again"
+        )
 
 
 async def test_one_that_comes_to_nothing_is_told_and_another_one_begun():
