@@ -1,4 +1,4 @@
-"""`crossdock bench --only load`: how long the first load of a large shop takes, and how much memory; and what a kill -9 in its middle costs."""
+"""`crossdock bench --only load`: the first load of a large shop, its time and memory, and what a kill -9 in its middle costs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,6 @@ async def load(pool: Any, directory: Any, database: str, items: int, told: Calla
             await _until(pool, "whole", engine, lambda at: at.folded, told, items)
             found: Row = {"items": items, "seconds": loaded, "folded": clock.monotonic() - engine.began, "memory": engine.memory()}
             found["cpu"] = engine.cpu()
-        found["sweep_alone"] = await _again(pool, house, told)
         told("loading, to be killed")
         settings = house.configure("killed")
         async with house.serving(settings) as engine:
@@ -66,7 +65,3 @@ async def _until(pool: Any, tenant: str, engine: Serving, holds: Callable[[_Stan
             raise RuntimeError("the engine ended: see its log")
         await clock.sleep(0.5)
     raise RuntimeError("not loaded within an hour")
-
-
-async def _again(pool: Any, house: Large, told: Callable[[str], None]) -> None:
-    """Nothing yet."""
