@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.shopify.inbound.sweep import StockSweep, whole_at
-from ops.large import Large, Serving, clock, large
+from ops.large import Serving, clock, large
 
 CURSOR = "SELECT cursor FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
 COUNTS = "SELECT type, count(*) AS number FROM crossdock.events WHERE tenant = $1 AND type = any($2) GROUP BY type"
@@ -23,18 +23,18 @@ async def load(pool: Any, directory: Any, database: str, items: int, told: Calla
     async with large(directory, database, SCENARIO.format(items=items)) as house:
         told("loading")
         async with house.serving(house.configure("whole")) as engine:
-            await _until(pool, "whole", engine, lambda at: at.whole, told, items)
+            await _until(pool, "whole", engine, lambda at: at.whole, told)
             loaded = clock.monotonic() - engine.began
-            await _until(pool, "whole", engine, lambda at: at.folded, told, items)
+            await _until(pool, "whole", engine, lambda at: at.folded, told)
             found: Row = {"items": items, "seconds": loaded, "folded": clock.monotonic() - engine.began, "memory": engine.memory()}
             found["cpu"] = engine.cpu()
         told("loading, to be killed")
         settings = house.configure("killed")
         async with house.serving(settings) as engine:
-            await _until(pool, "killed", engine, lambda at: at.events >= items, told, items)
+            await _until(pool, "killed", engine, lambda at: at.events >= items, told)
         found["events_at_kill"] = (await _stand(pool, "killed")).events
         async with house.serving(settings) as engine:
-            await _until(pool, "killed", engine, lambda at: at.whole, told, items)
+            await _until(pool, "killed", engine, lambda at: at.whole, told)
             found["seconds_after_kill"] = clock.monotonic() - engine.began
     for tenant in ("whole", "killed"):
         found[f"events_{tenant}"] = {row["type"]: row["number"] for row in await pool.fetch(COUNTS, tenant, TOLD)}
@@ -54,11 +54,11 @@ async def _stand(pool: Any, tenant: str) -> _Stand:
     return at
 
 
-async def _until(pool: Any, tenant: str, engine: Serving, holds: Callable[[_Stand], bool], told: Callable[[str], None], items: int) -> None:
+async def _until(pool: Any, tenant: str, engine: Serving, holds: Callable[[_Stand], bool], told: Callable[[str], None]) -> None:
     until = clock.monotonic() + PATIENCE
     while clock.monotonic() < until:
         at = await _stand(pool, tenant)
-        told(f"loading: {at.events:,} events of some {2 * items:,}, {engine.memory():.0f} MiB")
+        told(f"loading: {at.events:,} events {engine.memory():.0f} MiB")
         if holds(at):
             return
         if engine.process.returncode is not None:
