@@ -11,6 +11,7 @@ COUNTS = "SELECT type, count(*) AS number FROM crossdock.events WHERE tenant = $
 HEAD = "SELECT position FROM crossdock.heads WHERE tenant = $1"
 FOLDED = "SELECT position FROM crossdock.checkpoints WHERE tenant = $1 AND name = 'inventory'"
 TOLD = ("stock_counted", "variant_seen")
+FEW = 50  # events before the first item is told
 PATIENCE = 3_600.0  # seconds
 SCENARIO = "skus = {items}\nmarketplace_orders = 0\nlocations = 2\n[shopify]\nbucket = 20000.0\nrestore_rate = 1000.0\n"
 
@@ -23,11 +24,13 @@ async def load(pool: Any, directory: Any, database: str, items: int, told: Calla
     async with large(directory, database, SCENARIO.format(items=items)) as house:
         told("loading")
         async with house.serving(house.configure("whole")) as engine:
+            await _until(pool, "whole", engine, lambda at: at.events > FEW, told)
+            exporting, idle = clock.monotonic() - engine.began, engine.memory()
             await _until(pool, "whole", engine, lambda at: at.whole, told)
             loaded = clock.monotonic() - engine.began
             await _until(pool, "whole", engine, lambda at: at.folded, told)
             found: Row = {"items": items, "seconds": loaded, "folded": clock.monotonic() - engine.began, "memory": engine.memory()}
-            found["cpu"] = engine.cpu()
+            found |= {"cpu": engine.cpu(), "exporting": exporting, "idle": idle}
         told("loading, to be killed")
         settings = house.configure("killed")
         async with house.serving(settings) as engine:
