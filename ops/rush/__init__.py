@@ -62,6 +62,8 @@ ROWS = (
     ("units oversold", "oversold"),
     ("  within the minutes that the ceilings leave to nobody", "raced"),
     ("  taken in the shop while the order was on its way", "overtaken"),
+    ("  after a webhook that Shopify lost", "unheard"),
+    ("  after a call that the marketplace refused without reason", "refused"),
     ("  by the connector's doing", "ours"),
     ("SKUs sold out, and shown as such", "zeros"),
     ("  seconds until then without the import, p50", "zero_p50"),

@@ -35,6 +35,8 @@ THROTTLED = (1.0, 6.0)  # seconds more where Shopify wants us to wait
 
 
 class Ours:
+    listens = True
+
     def __init__(self, market: Market) -> None:
         self._market, self._rules = market, Rules(buffer=market.plan.buffer)
         self._rows: dict[Sku, Stock] = {}
@@ -91,6 +93,7 @@ class Ours:
         """Finds what no hint told of."""
         for item in range(self._market.plan.skus):
             self._read(item)
+        self._market.swept()
         self._market.at(SWEEP, self._sweep)
 
     def _poll(self) -> None:
@@ -160,7 +163,7 @@ class Ours:
 class Snapshot:
     """Copies all quantities, less the buffer, every quarter of an hour, and then fetches the orders. Knows nothing in between."""
 
-    every = 900.0
+    every, listens = 900.0, False
 
     def __init__(self, market: Market) -> None:
         self._market, self._heard = market, 0

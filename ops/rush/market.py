@@ -39,6 +39,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Connector(Protocol):
+    listens: bool  # to webhooks
+
     def begin(self) -> None: ...
 
     def hinted(self, item: int) -> None:
@@ -53,7 +55,7 @@ class Order:
     units: int
     at: float
     short: float | None  # since when there had not been enough of it, if that was so when it was bought
-    by: str = ""  # who took it: the shop's own customers, or an order before
+    excuse: str = ""  # unheard, refused: what kept the connector from knowing, or from saying so
     claimed: bool = False
 
 
@@ -65,6 +67,8 @@ class Tally:
     lost: int = 0  # wishes for what was there, beyond the buffer, and was not shown
     raced: int = 0  # units sold twice within the time that the ceilings leave to nobody
     overtaken: int = 0  # units that the shop's own customers took while the order was on its way, which was no longer than it must be
+    unheard: int = 0  # after a change of which Shopify's webhook never came
+    refused: int = 0  # after a file or a poll that the marketplace refused as one too many, though it was not
     ours: int = 0  # every other unit that was sold and not there: the connector's doing
     zeros: list[float] = field(default_factory=list)  # seconds from the last unit until none was shown, without the import
     files: list[float] = field(default_factory=list)  # when each was sent
@@ -73,7 +77,7 @@ class Tally:
 
     @property
     def oversold(self) -> int:
-        return self.raced + self.overtaken + self.ours
+        return self.raced + self.overtaken + self.unheard + self.refused + self.ours
 
 
 class Chance(SeededRng):
@@ -102,7 +106,9 @@ class Market:
         self.orders: list[Order] = []
         self.connector: Connector | None = None
         self._gone: dict[int, float] = {}  # item -> since when what is left is no more than the buffer, while some is shown
-        self._short: dict[int, tuple[float, str]] = {}  # item -> since when nothing is left, and who took the last
+        self._short: dict[int, float] = {}  # item -> since when nothing is left
+        self._unheard: set[int] = set()  # items whose last change no hint told of
+        self._refused_at = -DAY
         self._import = 0.0  # how long the last file took
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = count()
@@ -145,17 +151,24 @@ class Market:
         item, what, units = self._liked(), self.chance.uniform(0.0, 1.0), self.chance.one((1, 1, 1, 2, 3))
         self.tally.changes += 1
         if what < 0.55 and self.shelf[item] > 0:
-            self._move(item, -min(units, self.shelf[item]), "the shop")
+            self._move(item, -min(units, self.shelf[item]))
         else:
-            self._move(item, units, "")
+            self._move(item, units)
         self.at(self.chance.wait(1.0 / self.plan.changes), self._change)
 
-    def _move(self, item: int, units: int, who: str) -> None:
+    def _move(self, item: int, units: int) -> None:
         self.shelf[item] += units
-        self._watch(item, who)
+        self._watch(item)
         assert self.connector is not None
-        if not self.wire.happens(self.plan.lost):
+        if self.wire.happens(self.plan.lost):
+            self._unheard.add(item)
+        else:
+            self._unheard.discard(item)
             self.connector.hinted(item)
+
+    def swept(self) -> None:
+        """Everything has been read."""
+        self._unheard.clear()
 
     def claim(self, order: Order) -> None:
         """An order has come to Shopify, and takes its units: here it shows whether they are there."""
@@ -164,24 +177,22 @@ class Market:
         self.pending[order.item] -= order.units
         if short > 0:
             self._blame(order, min(short, order.units))
-        self._move(order.item, -order.units, "the marketplace")
+        self._move(order.item, -order.units)
 
     def _blame(self, order: Order, units: int) -> None:
+        """Why it was sold, and not there: by when the connector could have known, and what was in its way."""
         if order.short is None:
-            if self.now - order.at <= WAY:
-                self.tally.overtaken += units
-            else:
-                self.tally.ours += units
-        elif order.at - order.short <= GRACE + self._import:
-            self.tally.raced += units
+            in_time, kind, excuse = self.now - order.at <= WAY, "overtaken", "refused" if self._refused_at >= order.at else ""
         else:
-            self.tally.ours += units
+            in_time, kind, excuse = order.at - order.short <= GRACE + self._import, "raced", order.excuse
+        cause = kind if in_time else excuse or "ours"
+        setattr(self.tally, cause, getattr(self.tally, cause) + units)
 
-    def _watch(self, item: int, who: str) -> None:
+    def _watch(self, item: int) -> None:
         """Remember since when there is nothing left, and since when nothing should be shown."""
         left = self.left(item)
         if left <= 0:
-            self._short.setdefault(item, (self.now, who))
+            self._short.setdefault(item, self.now)
         else:
             self._short.pop(item, None)
         if left <= self.plan.buffer and self.shown[item] > 0:
@@ -198,25 +209,26 @@ class Market:
         return self.plan.quiet + (self.plan.rush - self.plan.quiet) * max(0.0, slope)
 
     def _wish(self) -> None:
+        assert self.connector is not None
         item, units = self._liked(), self.chance.one((1, 1, 1, 1, 2))
         if self.shown[item] >= units:
-            since, who = self._short.get(item, (None, ""))
-            if since is None and self.left(item) < units:
-                since, who = self.now, "an order before"
-            order = Order(len(self.orders), item, units, self.now, since, who)
+            since = self._short.get(item, self.now if self.left(item) < units else None)
+            late = since is not None and self._refused_at >= since - POLL
+            excuse = "unheard" if self.connector.listens and item in self._unheard else "refused" if late else ""
+            order = Order(len(self.orders), item, units, self.now, since, excuse)
             self.orders.append(order)
             self.tally.orders += 1
             self.tally.units += units
             self.shown[item] -= units
             self.pending[item] += units
-            self._watch(item, "the marketplace")
+            self._watch(item)
         elif self.left(item) - self.plan.buffer >= units:
             self.tally.lost += 1
         self.at(self.chance.wait(60.0 / self._rate()), self._wish)
 
     def send(self, quantities: dict[int, int], ended: Callable[[bool], None]) -> None:
         """STO01: taken, and applied after a while; or refused as one too many. `ended` is called when it is over."""
-        if self.wire.happens(self.plan.refused):
+        if self._refuses():
             ended(False)
             return
         self.tally.files.append(self.now)
@@ -228,7 +240,7 @@ class Market:
                 self.shown[item] = units
                 if units == 0 and since is not None:
                     self.tally.zeros.append(self.now - since - wait - run)
-                self._watch(item, "")
+                self._watch(item)
             self._import = wait + run
             self.tally.imports.append(wait + run)
             ended(True)
@@ -238,7 +250,12 @@ class Market:
     def poll(self, place: int) -> list[Order] | None:
         """OR11: the orders after that place; None: refused as one too many."""
         self.tally.polls.append(self.now)
-        return None if self.wire.happens(self.plan.refused) else self.orders[place:]
+        return None if self._refuses() else self.orders[place:]
+
+    def _refuses(self) -> bool:
+        if refused := self.wire.happens(self.plan.refused):
+            self._refused_at = self.now
+        return refused
 
 
 def summary(tally: Tally) -> dict[str, Any]:
@@ -251,6 +268,8 @@ def summary(tally: Tally) -> dict[str, Any]:
         "oversold": tally.oversold,
         "raced": tally.raced,
         "overtaken": tally.overtaken,
+        "unheard": tally.unheard,
+        "refused": tally.refused,
         "ours": tally.ours,
         "zeros": len(zeros),
         "zero_p50": zeros[len(zeros) // 2] if zeros else None,
