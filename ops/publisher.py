@@ -218,7 +218,7 @@ class Publisher:
 
     async def _issue(self, what: Command | Note, as_of: int) -> None:
         [last] = await self.log.read(as_of - 1, limit=1)
-        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.event_id)
+        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.correlation_id)
         async with self.pool.acquire() as conn, conn.transaction():
             issued = await issue(conn, self.log, [intent], self.clock.now())
         self.log.ring(issued)

@@ -48,7 +48,12 @@ KINDS: dict[str, Kind] = {
     "X38": Kind("tracking number used twice", "OPS", 2, "correct it on the fulfilment in Shopify"),
     "X39": Kind("dispatch refused by the channel", "ENG", 1, "see the reason, mend it, then retry"),
     "X41": Kind("promised dispatch is near", "OPS", 1, "pack it now"),
-    "X42": Kind("dispatched on the marketplace by hand", "OPS", 1, "fulfil it in Shopify if it left, so that nobody packs it again"),
+    "X42": Kind(
+        "dispatched on the marketplace by hand",
+        "OPS",
+        1,
+        "fulfil it in Shopify if it left; enter a missing number on the marketplace",
+    ),
     "X43": Kind("more packed than sold", "OPS", 2, "correct the fulfilments in Shopify"),
     "X44": Kind(
         "fulfilment cancelled after it was told", "OPS", 2, "send it again, or refund it; the marketplace cannot take a dispatch back"

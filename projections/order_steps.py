@@ -211,8 +211,8 @@ def _dispatch(order: Order, channel: Channel) -> Iterator[Command]:
     if chosen is None:
         return
     fulfilment, parcel = chosen
-    if order.shipped:
-        if parcel.told:
+    if order.shipped or parcel.told or order.left_untracked:
+        if parcel.told or not order.shipped:
             yield from _correction(order, fulfilment, parcel)
     elif may_dispatch(order) and order.left_the_house and (parcel.tracking_number or blind):
         yield ShipOrder(

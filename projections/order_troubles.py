@@ -190,6 +190,9 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
     if by_hand and not order.called_off and not order.left_the_house and not any(parcel.told for parcel in order.parcels.values()):
         if order.shop_cancelled_at is None:
             yield opened("X42", order.stream, f"order {order.order_id} left, says the marketplace; {order.shop_name} is open in Shopify")
+    elif order.left_untracked and channel.platform.multi_shipment and (numbers := _numbers(order)):
+        summary = f"order {order.order_id} was dispatched on the marketplace by hand and without its number: {numbers}"
+        yield opened("X42", order.stream, summary, part="tracking", field="tracking")
     elif too_many := overpacked(order):
         lines = ", ".join(f"{units} of line {line}" for line, units in too_many.items())
         if not order.dead:
@@ -212,6 +215,10 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
     due = unreceived(order, channel)
     if due is not None and reached(order, due):
         yield opened("X45", order.stream, f"order {order.order_id} was not received since it left", at_stake=order.total)
+
+
+def _numbers(order: Order) -> str:
+    return ", ".join(parcel.tracking_number for parcel in confirmed(order).values() if parcel.tracking_number)
 
 
 def _of_the_state(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:

@@ -47,6 +47,7 @@ from schemas.events.orders import (
     ShopOrderSeen,
     ShopOrderTagged,
     TrackingCorrected,
+    TrackingShown,
 )
 from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, ReminderDue
 from schemas.streams import order_stream
@@ -151,6 +152,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     paid_back: dict[str, tuple[LineId, int]] = {}  # the marketplace's refund -> line and minor units of its price
     parcels: dict[ShopId, Parcel] = {}
     shipped: bool = False  # we told the marketplace that the whole order left
+    tracked: bool = False  # the marketplace shows a tracking number, whoever entered it
     steps: Steps = Steps()
     told: frozenset[str] = frozenset()  # open exceptions that others told of it, and that it closes itself
     clock: Instant | None = None  # the last moment that we were reminded of
@@ -224,6 +226,12 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         for line, minor in self.paid_back.values():
             back[line] = back.get(line, 0) + minor
         return bool(self.wanted) and all(back.get(line.line_id, 0) >= line.price.minor for line in self.wanted)
+
+    @property
+    def left_untracked(self) -> bool:
+        """It was dispatched on the marketplace by hand, and left here; the marketplace has no number for it."""
+        told = self.tracked or self.shipped or any(parcel.told for parcel in self.parcels.values())
+        return self.state in ("SHIPPED", "TO_COLLECT", "RECEIVED") and not told and self.left_the_house
 
     @property
     def packed(self) -> dict[LineId, int]:
@@ -400,6 +408,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     OrderShipped: _order_shipped,
     ShipmentMade: _shipment_made,
     TrackingCorrected: _corrected,
+    TrackingShown: lambda order, event: replace(order, tracked=bool(event.tracking_number)),
     UnitsCanceled: _canceled,
     RefundSeen: _refunded,
     RefundPushed: _paid_back,

@@ -11,10 +11,10 @@ from adapters.http import Expect, Http, Query, Reply
 from adapters.mirakl import wire
 from adapters.mirakl.endpoints import LIST_RETURNS
 from adapters.mirakl.sightings import Sightings
-from adapters.mirakl.together import Together
+from adapters.mirakl.together import COME_BACK, Together
 from adapters.mirakl.translate.story import Place
 from engine.adapter import Endpoint, Maps
-from engine.errors import UnavailableError, UnknownOutcomeError
+from engine.errors import ThrottledError, UnavailableError, UnknownOutcomeError
 from engine.metrics import Metrics
 from schemas.events.channels import PlatformSeen
 
@@ -75,6 +75,17 @@ class Client:
         """One order as it stands now, for a command. None: it is not listed. Raises AdapterError, as `Together.find`."""
         raw = await self._orders.find(order_id, asker)
         return None if raw is None else self._order(raw)
+
+    async def order_soon(self, order_id: str, asker: UUID) -> wire.Order | None:
+        """As `order`, and as fresh, but by the next poll where there is one: a call of its own would take that poll's turn.
+
+        Raises AdapterError: a ThrottledError while that poll is waited for.
+        """
+        where = self.sightings.soon(order_id, asker)
+        if where == "wait":
+            raise ThrottledError("waits for the next poll", retry_after=COME_BACK, target=self.http.target, endpoint=self.list_orders.code)
+        raw = self.sightings.last(order_id) if where == "seen" else None
+        return await self.order(order_id, asker) if raw is None else self._order(raw)
 
     def seen(self, order_id: str) -> wire.Order | None:
         """One order as it stood at the last poll, or since; without a call. None: not known, or not readable."""

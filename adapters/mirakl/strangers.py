@@ -24,7 +24,7 @@ PASSED_OVER = {
         """can_refund category_code category_label commission_fee commission_rate_vat commission_taxes commission_vat created_date
         debited_date description eco_contributions measurement offer_id offer_state_code order_line_additional_fields order_line_index
         order_line_state_reason_label price_additional_info product_medias product_shop_sku product_sku purchase_information received_date
-        shipped_date shipping_from shipping_price_additional_unit shipping_price_amount_breakdown shipping_price_unit tax_legal_notice
+        shipping_from shipping_price_additional_unit shipping_price_amount_breakdown shipping_price_unit tax_legal_notice
         total_commission total_price"""
     ),
     "address": frozenset({"civility"}),

@@ -101,6 +101,7 @@ class OrderLine(Struct):
     discount_campaign: Campaign | None = None
     cancelations: list[Cancelation] | None = None
     refunds: list[Refund] | None = None
+    shipped_date: str | None = None
     last_updated_date: str | None = None
 
 

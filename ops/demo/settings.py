@@ -11,7 +11,7 @@ from schemas.values import ChannelId
 
 CHANNEL = ChannelId("asos")
 CARRIERS = {"Royal Mail": "RM", "Evri": "EVRI", "DPD UK": "DPDUK", "DPD": "DPDUK", "UPS": "ups-gb", "DHL Express": "DHLX", "Yodel": "YODEL"}
-REASONS = {"cancel": "15", "refund": "17"}  # codes of the sandbox's RE01
+REASONS = {"cancel": "15", "refund": "17", "cancelation": "31"}  # codes of the sandbox's RE01
 RETURN_REASONS = {"defective": "16"}  # of Shopify's; every other one is "Item returned"
 BUFFER = 3  # units of each SKU kept back
 

@@ -8,9 +8,11 @@ import pytest
 from engine import outbox
 from engine.errors import LeaseLostError
 from engine.log import Append, Fence
+from schemas.commands import SetSellerReference
 from schemas.envelope import Fact, event_id
+from schemas.values import OrderId
 from tests.conftest import Database
-from tests.examples import state
+from tests.examples import CHANNEL, state
 from tests.machine import TENANT, Machine, machine
 
 pytestmark = pytest.mark.anyio
@@ -80,22 +82,25 @@ async def test_whoever_was_passed_over_cannot_renew_append_or_give_back(engine: 
 
 async def test_who_relies_on_the_epoch_holds_up_an_election_but_no_beat(engine: Machine) -> None:
     """Else a busy dispatcher would lose its lease for being busy."""
-    lease = engine.lease("shopify")
+    command = SetSellerReference(channel=CHANNEL, order_id=OrderId("1"), reference="A")
+    lease = engine.lease(command.target)
     fence = await lease.acquire()
+    [cause] = await engine.append("order-asos:1", state("SHIPPING"))
+    await engine.issue(command, cause=cause)
     async with engine.pool.acquire() as conn:
         transaction = conn.transaction()
         await transaction.start()
-        await outbox.claim(conn, TENANT, fence, ["create_shop_order"], engine.clock.now(), limit=1)
+        assert await outbox.claim(conn, TENANT, fence, ["set_seller_reference"], engine.clock.now(), limit=1)
         with anyio.fail_after(10):
             await lease.renew(fence)
             await lease.release(fence)
         with anyio.move_on_after(0.3) as waiting:
-            await engine.lease("shopify").acquire()
+            await engine.lease(command.target).acquire()
         assert waiting.cancelled_caught
         await transaction.commit()
     with anyio.fail_after(10):
         # The one who gave up waiting may have been elected at that very moment: then its silence is waited out.
-        assert (await engine.lease("shopify", ttl=0.3).acquire()).epoch > fence.epoch
+        assert (await engine.lease(command.target, ttl=0.3).acquire()).epoch > fence.epoch
 
 
 async def test_losing_the_lease_stops_the_work_and_it_starts_again_in_a_new_epoch(engine: Machine) -> None:

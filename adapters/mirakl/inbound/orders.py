@@ -1,6 +1,6 @@
 """Mirakl's orders into the log: polled by the date of their last change, all pages, with overlap."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -43,15 +43,16 @@ class OrdersSource:
         asked_at = self._clock.now().replace(microsecond=0)
         since = asked_at - self._first_look if cursor is None else msgspec.json.decode(cursor, type=Cursor).until - self._overlap
         start = min(since, asked_at - self._overlap)  # our clock may have been set back
-        orders, answered_at = await self._list(start)
+        number, orders, answered_at = await self._list(start)
         now = self._clock.now()
         until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
-        self._client.sightings.polled(orders, start, asked_at)
+        self._client.sightings.polled(orders, start, asked_at, number)
         self.last_poll = self._clock.monotonic()
         return Sight(heard_of(self._client, orders.values(), now), msgspec.json.encode(Cursor(until)).decode())
 
-    async def _list(self, start: Instant) -> tuple[Mapping[str, bytes], Instant | None]:
-        """Every order changed since, and their clock when they began to answer. Raises UnavailableError if the list never holds still.
+    async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None]:
+        """Which poll this is, every order changed since, and their clock when they began to answer. Raises UnavailableError if the list
+        never holds still.
 
         The window has no end: a call may have waited a minute for the limiter, and would not hear what happened meanwhile.
         """
@@ -59,23 +60,28 @@ class OrdersSource:
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
         for _ in range(PASSES):
-            found, whole, answered_at = await self._walk(query)
+            number, found, whole, answered_at = await self._walk(query)
             seen |= found
             if whole or (found and before is not None and found.keys() == before.keys()):  # twice the same: it is the count that is wrong
-                return seen, answered_at
+                return number, seen, answered_at
             before = found
         raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
 
-    async def _walk(self, query: tuple[tuple[str, str], ...]) -> tuple[dict[str, bytes], bool, Instant | None]:
-        """One pass over all pages, oldest order first, and whether it is known to be whole.
+    async def _walk(self, query: tuple[tuple[str, str], ...]) -> tuple[int, dict[str, bytes], bool, Instant | None]:
+        """One pass over all pages, oldest order first: its number, and whether it is known to be whole.
 
         The list is sorted by what never changes, so a page that begins with orders of the one before leaves nothing out between them.
         """
         found: dict[str, bytes] = {}
-        offset, shared, answered_at = 0, 0, None
+        offset, shared, answered_at, number = 0, 0, None, 0
+
+        def leaves() -> Sequence[tuple[str, str]]:
+            nonlocal number
+            number = number or self._client.sightings.begin()
+            return (*query, ("sort", "dateCreated"), ("order", "asc"), ("max", str(PAGE)), ("offset", str(offset)))
+
         while True:
-            paging = (("sort", "dateCreated"), ("order", "asc"), ("max", str(PAGE)), ("offset", str(offset)))
-            page, reply = await self._client.orders((*query, *paging))
+            page, reply = await self._client.orders(leaves)
             if page.orders is None or page.total_count is None:
                 raise UnavailableError("a list of orders without its count", target=self.target, endpoint=self._client.list_orders.code)
             answered_at = answered_at or reply.date
@@ -84,9 +90,9 @@ class OrdersSource:
             news = rows.keys() - found.keys()
             found |= rows
             if offset + len(page.orders) >= page.total_count:
-                return found, joined and len(found) >= page.total_count, answered_at
+                return number, found, joined and len(found) >= page.total_count, answered_at
             if not (joined and news):
-                return found, False, answered_at
+                return number, found, False, answered_at
             shared = min(SHARED, len(page.orders) - 1)
             offset += len(page.orders) - shared
 

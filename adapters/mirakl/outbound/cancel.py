@@ -48,7 +48,8 @@ async def cancel_units(client: Client, tasks: Sequence[Task[CancelUnits]]) -> Se
 async def look_given_up(client: Client, task: Task[CancelUnits]) -> Done | Refused | None:
     """Whether it is done, or somebody else canceled on these lines since this was decided."""
     command, currency = task.command, task.command.lines[0].amount.currency
-    lines = lines_of(client, await client.order(command.order_id, task.command_id), command)
+    read = client.order if task.called else client.order_soon
+    lines = lines_of(client, await read(command.order_id, task.command_id), command)
     if isinstance(lines, Refused):
         return lines
     shown = {line: given(client, there.cancelations, currency) for line, there in lines.items()}

@@ -55,7 +55,8 @@ async def look_refunded(client: Client, task: Task[RefundLines]) -> Done | Refus
         verdict, enough = refunds(seen)
         if enough:
             return verdict
-    return refunds(await client.order(command.order_id, task.command_id))[0]
+    read = client.order if task.called else client.order_soon
+    return refunds(await read(command.order_id, task.command_id))[0]
 
 
 def _pushed(command: RefundLines, refunds: tuple[str, ...]) -> Done:

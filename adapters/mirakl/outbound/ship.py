@@ -43,8 +43,9 @@ async def look_shipped(client: Client, task: Task[ShipOrder]) -> Done | None:
 
 
 def _has_left(order: wire.Order) -> bool:
-    """An order that was refunded whole is closed as well, though nothing of it ever left."""
-    return order.order_state in LEFT and any(line.order_line_state not in NEVER_LEFT for line in order.order_lines or ())
+    """An order that was refunded whole is closed as well, though nothing of it ever left: then no line says when it did."""
+    living = [line for line in order.order_lines or () if line.order_line_state not in NEVER_LEFT]
+    return order.order_state in LEFT and any(order.order_state != "CLOSED" or line.shipped_date for line in living)
 
 
 def _found_shipped(command: ShipOrder, order: wire.Order) -> Done:

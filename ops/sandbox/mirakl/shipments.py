@@ -184,7 +184,8 @@ def _ship_all(account: Account, order: Order, at: datetime) -> None:
             _hand_over(account, order, shipment, at)
     units = {line.id: line.to_ship for line in order.alive if line.state == "SHIPPING" and line.to_ship}
     if units:
-        _hand_over(account, order, _pack(account, order, units, order.tracking, at), at)
+        known = any(account.shipments[number].tracking == order.tracking for number in order.shipments)  # then it is that parcel's
+        _hand_over(account, order, _pack(account, order, units, Tracking() if known else order.tracking, at), at)
 
 
 def ship_by_operator(account: Account, order_id: str, at: datetime) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 LIVE = ("SHIPPING", "SHIPPED", "RECEIVED", "CLOSED", "TO_COLLECT")  # a line that the buyer has paid for and is to have
 SHIPPED = ("SHIPPED", "RECEIVED", "CLOSED", "TO_COLLECT")
 NEVER = ("REFUSED", "CANCELED")
+NOTHING = Decimal(0)
 
 Row = Mapping[str, Any]
 
@@ -116,6 +117,11 @@ def moment(text: str) -> datetime:
 
 def amount(text: str) -> Decimal:
     return Decimal(text)
+
+
+def came_to(line: Row) -> Decimal:
+    """What a marketplace order line costs, less what was canceled of it."""
+    return amount(line["price"]) + amount(line["shipping_price"]) + sum((amount(fee["amount"]) for fee in line["fees"]), NOTHING)
 
 
 def due(line: Row) -> int:

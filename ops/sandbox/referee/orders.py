@@ -3,7 +3,22 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ops.sandbox.referee.case import LIVE, NEVER, SHIPPED, Case, Finding, Row, amount, described, due, is_over, moment, units
+from ops.sandbox.referee.case import (
+    LIVE,
+    NEVER,
+    NOTHING,
+    SHIPPED,
+    Case,
+    Finding,
+    Row,
+    amount,
+    came_to,
+    described,
+    due,
+    is_over,
+    moment,
+    units,
+)
 
 SHIPS = ("mirakl.OR24", "mirakl.ST24", "mirakl.ST01")
 
@@ -108,13 +123,18 @@ def cancelled_on_both(case: Case) -> Iterator[Finding]:
                 yield Finding(rule="O6", subject=order["order_id"], says=f"{order['state']} there, {copy['name']} is still to be packed")
         if over and copy["cancelled_at"] and any(line["claimed"] for line in copy["lines"]):
             yield Finding(rule="O6", subject=order["order_id"], says=f"{copy['name']} still holds its units")
-        if copy["cancelled_at"] and not over and order["state"] not in NEVER:
+        if copy["cancelled_at"] and not over and order["state"] not in NEVER and not _paid_back(order):
             if order["state"] in SHIPPED:
                 yield Finding(
                     rule="O6", subject=order["order_id"], says=f"{copy['name']} is cancelled, the other side {order['state']}", level="open"
                 )
             elif not _refunded(order):
                 yield Finding(rule="O6", subject=order["order_id"], says=f"{copy['name']} is cancelled, and the marketplace does not know")
+
+
+def _paid_back(order: Row) -> bool:
+    """Nothing is left of it to settle, whatever it is called there."""
+    return all(sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING) >= came_to(line) for line in order["lines"])
 
 
 def _refunded(order: Row) -> bool:

@@ -1,12 +1,13 @@
 """Money that goes back to a buyer: once on each side, never more than was paid, and never there and back again.
 
-Refunds of a pair are compared by what they come to: a connector may tell one refund of three lines as three, or three as one.
+Refunds of a pair are compared by what they come to: a connector may tell one refund of three lines as three, or three as one. What is taken
+off before it was paid is a cancelation on the marketplace and a refund in Shopify; of a whole order, its lines may keep their prices.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ops.sandbox.referee.case import Case, Finding, Row, amount, described
+from ops.sandbox.referee.case import NEVER, NOTHING, Case, Finding, Row, amount, came_to, described
 
 OPS = ("mirakl.OR28",)
 REFUNDABLE = ("SHIPPED", "RECEIVED", "TO_COLLECT")  # without a question, whatever the platform's switches are
@@ -16,8 +17,8 @@ def no_more_than_was_paid(case: Case) -> Iterator[Finding]:
     """R2: of no line more is paid back than it came to."""
     for order in case.orders:
         for line in order["lines"]:
-            back = sum((amount(refund["total"]) for refund in line["refunds"]), Decimal(0))
-            paid = _came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), Decimal(0))
+            back = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING)
+            paid = came_to(line) + sum((amount(part["total"]) for part in line["cancelations"]), NOTHING)
             if back > paid:
                 calls = case.effective(order["order_id"], *OPS) or case.effective(line["order_line_id"], *OPS)
                 says = f"{back} of {paid} {order['currency']} were paid back for line {line['order_line_id']}"
@@ -29,7 +30,11 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
     for order, copy in case.pairs():
         if copy["currency"] != order["currency"]:
             continue
-        ours, theirs = _by(order, seller=True), _by(order, seller=False)
+        ours, theirs = _by(order, "refunds", seller=True), _by(order, "refunds", "cancelations", seller=False)
+        off, dead = (
+            _by(order, "cancelations", seller=True),
+            sum((came_to(line) for line in order["lines"] if line["state"] in NEVER), NOTHING),
+        )
         staff, app = _shopify(copy, by_app=False), _shopify(copy, by_app=True)
         calls = [call for line in order["lines"] for call in case.effective(line["order_line_id"], *OPS)]
         last = described(calls[-1] if calls else None)
@@ -37,22 +42,22 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
         if ours > staff:
             echoed = theirs and app and ours - staff == theirs
             yield Finding(rule="R3" if echoed else "R1", subject=name, says=told + (", the rest an echo" if echoed else ""), call=last)
-        if app > theirs:
+        if app > theirs + dead:
             yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", call=_noted(case, copy))
         if case.told.settled:
-            if ours + _twice(order, copy) < staff:
+            if ours + off + dead + _twice(order, copy) < staff:
                 sure = any(line["state"] in REFUNDABLE for line in order["lines"])
                 yield Finding(rule="R4", subject=name, says=told, level="broken" if sure else "open", call=last)
-            if app + max(staff - ours, Decimal(0)) < theirs and not copy["cancelled_at"]:
+            if app + max(staff - ours - off, NOTHING) < theirs and not copy["cancelled_at"]:
                 yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", level="open")
 
 
 def _twice(order: Row, copy: Row) -> Decimal:
     """How much both sides' own people paid back, each on their side: the same sum; or a part of a line of which nothing is left."""
-    staff, both = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"], Decimal(0)
+    staff, both = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"], NOTHING
     for line in order["lines"]:
-        done = sum((amount(refund["total"]) for refund in line["refunds"]), Decimal(0)) >= _came_to(line)
-        for total in (amount(refund["total"]) for refund in line["refunds"] if refund["origin"] != "seller"):
+        done = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING) >= came_to(line)
+        for total in (amount(part["total"]) for part in [*line["refunds"], *line["cancelations"]] if part["origin"] != "seller"):
             if total in staff:
                 staff.remove(total)
             elif not done:
@@ -61,17 +66,13 @@ def _twice(order: Row, copy: Row) -> Decimal:
     return both
 
 
-def _came_to(line: Row) -> Decimal:
-    return amount(line["price"]) + amount(line["shipping_price"]) + sum((amount(fee["amount"]) for fee in line["fees"]), Decimal(0))
-
-
-def _by(order: Row, *, seller: bool) -> Decimal:
-    refunds = (refund for line in order["lines"] for refund in line["refunds"])
-    return sum((amount(refund["total"]) for refund in refunds if (refund["origin"] == "seller") == seller), Decimal(0))
+def _by(order: Row, *kinds: str, seller: bool) -> Decimal:
+    parts = (part for line in order["lines"] for kind in kinds for part in line[kind])
+    return sum((amount(part["total"]) for part in parts if (part["origin"] == "seller") == seller), NOTHING)
 
 
 def _shopify(copy: Row, *, by_app: bool) -> Decimal:
-    return sum((amount(refund["total"]) for refund in copy["refunds"] if (refund["by"] == "app") == by_app), Decimal(0))
+    return sum((amount(refund["total"]) for refund in copy["refunds"] if (refund["by"] == "app") == by_app), NOTHING)
 
 
 def _noted(case: Case, copy: Row) -> str | None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from adapters.http import Secret
 from adapters.mirakl import Mirakl, MiraklSettings
 from engine.adapter import Task
+from engine.errors import ThrottledError
 from engine.metrics import Metrics
 from engine.ports import TcpNet
 from ops.sandbox.mirakl.contract import Contract
@@ -126,12 +127,22 @@ class Account:
         return await self.mirakl.performs[type(commands[0])].perform(self.mirakl.client, [task(command) for command in commands])
 
     async def look(self, command: Any, *, called: bool = False) -> Any:
-        look = self.mirakl.performs[type(command)].look
-        assert look is not None
-        return await look(self.mirakl.client, task(command, called=called))
+        """What is found by somebody who comes back until he hears; no poll comes meanwhile."""
+        return await until_heard(self.mirakl, task(command, called=called))
 
     def source(self, name: str) -> Any:
         return next(source for source in self.mirakl.sources if source.name == f"mirakl:asos:{name}")
+
+
+async def until_heard(mirakl: Any, asked: Task[Any]) -> Any:
+    look = mirakl.performs[type(asked.command)].look
+    assert look is not None
+    while True:
+        try:
+            return await look(mirakl.client, asked)
+        except ThrottledError as error:
+            if "poll" not in error.detail:
+                raise
 
 
 def task(command: Any, *, called: bool = False) -> Task[Any]:

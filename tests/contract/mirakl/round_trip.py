@@ -19,7 +19,7 @@ from schemas.commands import AcceptOrder, ShipOrder
 from schemas.events import Event
 from schemas.events.orders import OrderPlaced, OrderStateChanged
 from schemas.values import ChannelId, OrderId, Sku, TenantId
-from tests.contract.mirakl.marketplace import task
+from tests.contract.mirakl.marketplace import task, until_heard
 from tests.loopback import NOW, OpenDoor, StillClock
 
 ASOS = ChannelId("asos")
@@ -65,9 +65,8 @@ class Round:
         return answer
 
     async def look(self, command: Any, *, called: bool = False) -> Done | Refused | None:
-        look = self.mirakl.performs[type(command)].look
-        assert look is not None
-        return await look(self.mirakl.client, task(command, called=called))
+        found: Done | Refused | None = await until_heard(self.mirakl, task(command, called=called))
+        return found
 
     def happens(self, operation: str, **arguments: Any) -> Any:
         """What somebody else does at the marketplace now."""

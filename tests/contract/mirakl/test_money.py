@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from engine.adapter import Done, Effect, Refused
-from engine.errors import UnavailableError, UnknownOutcomeError
+from engine.errors import ThrottledError, UnavailableError, UnknownOutcomeError
 from schemas.commands import LineRefund
 from schemas.events.aftercare import MarketOrderCanceled, RefundPushed, UnitsGivenUp
 from schemas.events.channels import PlatformSeen
 from schemas.values import Money, Tax
 from tests.contract.mirakl.asking import ASOS, BACK, CANCEL, FIRST, GIVE_UP, ORDER, REFUND, SECOND
-from tests.contract.mirakl.marketplace import Account, account
+from tests.contract.mirakl.marketplace import Account, account, task
 from tests.contract.mirakl.payloads import Payload, line, order
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +177,24 @@ async def test_what_is_left_of_a_line_goes_back_without_waiting_for_or11():
         assert await it.look(REST) is None and len(it.marketplace.asked) == calls
         assert await it.look(REFUND) is None and len(it.marketplace.asked) == calls + 1, "half of it could be given back twice"
         assert await it.look(REST, called=True) is None and len(it.marketplace.asked) == calls + 2, "after a call only the present counts"
+
+
+async def test_half_of_a_line_goes_back_once_the_next_poll_has_shown_it():
+    """A call of its own would take the poll's turn. Only a poll that began after the first look counts, and its word is not older."""
+    async with account() as it:
+        shows(it)
+        calls, asked = await polled(it), task(REFUND)
+        look = it.mirakl.performs[type(REFUND)].look
+        assert look is not None
+        with pytest.raises(ThrottledError, match="next poll"):
+            await look(it.mirakl.client, asked)
+        assert await polled(it) == calls + 1
+        assert await look(it.mirakl.client, asked) is None and len(it.marketplace.asked) == calls + 1
+        with pytest.raises(ThrottledError, match="next poll"):
+            await look(it.mirakl.client, asked)  # each answer once
+        shows(it, refund("1120"))
+        await polled(it)
+        assert await look(it.mirakl.client, asked) == foreign("1120")
 
 
 async def test_a_foreign_refund_that_a_poll_has_shown_needs_no_call():

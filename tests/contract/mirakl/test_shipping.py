@@ -96,20 +96,22 @@ async def test_where_tracking_is_demanded_and_missing_the_refusal_says_so(refuse
 
 
 @pytest.mark.parametrize(
-    ("state", "found"),
+    ("state", "left_at", "found"),
     [
-        ("SHIPPED", True),
-        ("TO_COLLECT", True),
-        ("RECEIVED", True),
-        ("CLOSED", True),
-        ("SHIPPING", False),
-        ("CANCELED", False),
-        (None, False),
+        ("SHIPPED", None, True),
+        ("TO_COLLECT", None, True),
+        ("RECEIVED", None, True),
+        ("CLOSED", "2026-08-13T12:00:00Z", True),
+        ("CLOSED", None, False),  # paid back before it left
+        ("SHIPPING", None, False),
+        ("CANCELED", None, False),
+        (None, None, False),
     ],
 )
-async def test_whether_an_order_was_shipped_is_seen_by_its_state(state: str | None, found: bool):
+async def test_whether_an_order_was_shipped_is_seen_by_its_state(state: str | None, left_at: str | None, found: bool):
     async with account() as it:
         there = order(order_state=state, shipping_carrier_code="RM", shipping_tracking="AB1")
+        there["order_lines"] = [line | {"shipped_date": left_at} for line in there["order_lines"]]
         it.marketplace.says("OR11", {"orders": [there], "total_count": 1})
         seen = await it.look(SHIP)
     assert seen == (Done((Effect(SHIPPED, ORDER),)) if found else None)

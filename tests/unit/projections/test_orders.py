@@ -28,6 +28,7 @@ from schemas.events.orders import (
     OrderStateChanged,
     ShipmentMade,
     ShopOrderHeld,
+    TrackingShown,
 )
 from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, Redriven
 from schemas.values import LineId, Money, ShopId, Tax
@@ -109,6 +110,7 @@ OPEN_INCIDENT = OrderSignalled(channel=CHANNEL, order_id=ORDER, incident=True, a
 NO_INCIDENT = OrderSignalled(channel=CHANNEL, order_id=ORDER, at=NOON)
 MESSAGE = OrderSignalled(channel=CHANNEL, order_id=ORDER, message=True, at=NOON)
 WAITS = ShopOrderHeld(channel=CHANNEL, order_id=ORDER)
+SHOWN = TrackingShown(channel=CHANNEL, order_id=ORDER, carrier_code="RM", tracking_number="BY-HAND")
 RELABELLED = fulfilled(tracking_number="NEW1", updated_at=NOON + HOUR)
 LATE = placed(ship_by=NOON + 48 * HOUR)
 
@@ -193,7 +195,8 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("new tracking after the dispatch", SHIPPED, RELABELLED, [f"correct_tracking:{PARCEL}"], []),
     ("cancelled in Shopify after the dispatch", SHIPPED, fulfilled(status="CANCELLED", updated_at=NOON + HOUR), [], ["X44"]),
     ("dispatched on the marketplace by hand", STANDS, state("SHIPPED"), [], ["X42"]),
-    ("dispatched by hand, then fulfilled here", [*STANDS, state("SHIPPED")], fulfilled(), [], ["-X42"]),
+    ("dispatched by hand, then fulfilled here", [*STANDS, state("SHIPPED")], fulfilled(), [f"correct_tracking:{PARCEL}"], ["-X42"]),
+    ("dispatched by hand with its number", [*STANDS, SHOWN, state("SHIPPED")], fulfilled(), [], ["-X42"]),
     ("never received", [*PACKED, stuck("SHIPPED")], reminded(NOON + timedelta(days=21)), [], ["X45"]),
     ("a state nobody told us about", STANDS, state("FROZEN"), [], ["X80"]),
     ("a state that we know, after it", [*STANDS, state("FROZEN")], state("SHIPPING"), [], ["-X80"]),
@@ -321,6 +324,14 @@ def test_each_parcel_is_told_once_where_the_marketplace_takes_several() -> None:
     story.given().when(fulfilled({LINE: 1}, tracking_number="AB3", updated_at=NOON + HOUR))
     [correction] = [each for each in story.asked if isinstance(each, CorrectTracking)]
     assert (correction.shipment, correction.tracking_number) == ("S1", "AB3")
+
+
+def test_a_dispatch_by_hand_without_its_number_waits_for_somebody_where_the_marketplace_takes_several() -> None:
+    """Which shipment was made by hand is not known, so its number cannot be told."""
+    story = life(MULTI).given(*PACKED).when(state("SHIPPED"))
+    assert (asked(story), told(story)) == ([], ["X42"])
+    story.when(SHOWN)
+    assert (asked(story), told(story)) == ([], ["X42", "-X42"])
 
 
 def test_more_than_was_sold_is_never_told() -> None:

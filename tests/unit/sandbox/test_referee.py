@@ -423,6 +423,36 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
     assert rules(refunded(part + 1)) == ["R4"]
 
 
+def test_what_is_taken_off_before_it_was_paid_is_a_refund_in_shopify() -> None:
+    desk, order = paid_round()
+    price = rest_text(desk.world.account.orders[order].lines[0].total, "GBP")
+
+    def cancelled(origin: str, by: str, state_of_line: str = "CANCELED") -> list[tuple[str, str]]:
+        def as_if(state: State) -> None:
+            [line] = state["mirakl"]["orders"][0]["lines"]
+            line["cancelations"], line["state"] = [{"origin": origin, "total": price}], state_of_line
+            line["price"] = line["shipping_price"] = "0.00"
+            state["shopify"]["orders"][0]["refunds"].append({"id": "gid://shopify/Refund/1", "by": by, "total": price})
+
+        return [(one.rule, one.level) for one in found(desk, as_if) if one.rule.startswith("R")]
+
+    assert cancelled("operator", "app") == [] == cancelled("seller", "staff")
+    assert cancelled("seller", "app") == [("R3", "broken")]  # an echo of our own
+
+
+def test_o6_what_was_paid_back_whole_is_settled_whatever_it_is_called() -> None:
+    desk, order = paid_round()
+
+    def cancelled(state: State) -> None:
+        copy = state["shopify"]["orders"][0]
+        copy["cancelled_at"], copy["fulfillments"] = state["now"], []
+
+    assert ("O6", "open") in [(one.rule, one.level) for one in found(desk, cancelled)]
+    for line in desk.world.account.orders[order].lines:
+        desk.world.apply("mirakl.operator_refund", {"order_line_id": line.id}, desk.clock.at)
+    assert "O6" not in rules(found(desk, cancelled))
+
+
 # ---------------------------------------------------------------- the marketplace's books
 
 
