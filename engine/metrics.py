@@ -102,7 +102,6 @@ class Metrics:
         self.stock_oldest_unpublished_seconds = gauge(
             "stock_oldest_unpublished_seconds", "For how long the oldest of these has been so.", "tenant", "channel", "change"
         )
-        self.stock_lines = counter("stock_lines_total", "Lines of files of quantities, by what they change.", "tenant", "channel", "change")
         self.stock_decided_seconds = histogram(
             "stock_decided_seconds", "From a change to deciding on the file that shows it.", "channel", "change", buckets=_LONG
         )

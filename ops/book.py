@@ -87,18 +87,23 @@ class Book:
         kept for the shop's own customers. Buffers are there for just such an order.
         """
         mine, this = row_of(channel, order_id), await self._order(row_of(channel, order_id))
-        rows = {row.sku: row for row in await self._made_of(skus)}
-        owed: list[tuple[Sku, str, int]] = []  # part, order, units
-        for row in rows.values():
-            for order, lines in row.reserved.items():
-                recipe, contained = row.recipe(channel_of(order)), row.contained.get(order, ())
-                owed += [(sku, order, recipe[sku] * sum(lines.values())) for sku in skus if sku in recipe and sku not in contained]
+        rows, owed = await self.owed(skus)
         others = await self._orders({order for _, order, _ in owed} - {mine})
         found = {sku: self._floor(channel, rows.get(sku) or Stock(sku=sku)) for sku in skus}
         for sku, order, units in owed:
             if order in others and _is_before(others[order], this, order, mine):
                 found[sku] += units
         return found
+
+    async def owed(self, skus: Sequence[Sku]) -> tuple[dict[Sku, Stock], list[tuple[Sku, str, int]]]:
+        """What orders hold of these of Shopify's SKUs that Shopify does not show as claimed yet: SKU, order, units. And the rows."""
+        rows = {row.sku: row for row in await self._made_of(skus)}
+        owed: list[tuple[Sku, str, int]] = []
+        for row in rows.values():
+            for order, lines in row.reserved.items():
+                recipe, contained = row.recipe(channel_of(order)), row.contained.get(order, ())
+                owed += [(sku, order, recipe[sku] * sum(lines.values())) for sku in skus if sku in recipe and sku not in contained]
+        return rows, owed
 
     async def _made_of(self, skus: Sequence[Sku]) -> list[Stock]:
         """The rows of these SKUs, and of every offer that may have one of them in a recipe."""

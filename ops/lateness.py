@@ -50,7 +50,6 @@ class Lateness:
         """A file of these was decided on."""
         self._sent = {sku: self.open.pop(sku) for sku in skus}
         for late in self._sent.values():
-            self.metrics.stock_lines.labels(self.tenant, self.channel, late.change).inc()
             self.metrics.stock_decided_seconds.labels(self.channel, late.change).observe(_seconds(late.since, now))
 
     def ended(self, finished: StockImportFinished | None, *, taken_at: Instant | None, ended_at: Instant) -> None:
@@ -91,7 +90,7 @@ class Drift:
     metrics: Metrics
     tenant: TenantId
     channel: ChannelId
-    _odd: dict[Sku, tuple[Instant, str]] = field(default_factory=dict)  # when it was read so, and which way
+    _odd: dict[Sku, str] = field(default_factory=dict)  # which way
 
     def looked(self, rows: Mapping[Sku, Stock], *, first: bool) -> None:
         """`first`: what is odd was counted when it was found, by whoever published before us."""
@@ -100,13 +99,13 @@ class Drift:
             if seen is None or seen.odd is None:
                 self._odd.pop(sku, None)
                 continue
-            if not first and (sku not in self._odd or self._odd[sku][0] != seen.read_at):
+            if not first and sku not in self._odd:
                 units = abs(seen.quantity - seen.odd)
                 self.metrics.reconcile_drift_units.labels(self.tenant, self.channel).inc(units)
                 if seen.price is not None:
                     money = self.metrics.reconcile_drift_minor_units.labels(self.tenant, self.channel, seen.price.currency)
                     money.inc(units * seen.price.minor)
-            self._odd[sku] = (seen.read_at, "stock_more" if seen.quantity > seen.odd else "stock_fewer")
+            self._odd[sku] = "stock_more" if seen.quantity > seen.odd else "stock_fewer"
         for kind in ("stock_more", "stock_fewer"):
-            number = sum(kind == each for _, each in self._odd.values())
+            number = sum(kind == each for each in self._odd.values())
             self.metrics.reconcile_drift.labels(self.tenant, self.channel, kind).set(number)

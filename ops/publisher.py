@@ -17,6 +17,7 @@ from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.ports import Clock
 from ops.lateness import Drift, Lateness
+from ops.pace import Pacing
 from projections.desired import NORMAL, Mode, related
 from projections.publications import Difference, News, Publication, difference, offers_made_of, publications
 from projections.stock import Stock, inventory
@@ -105,11 +106,14 @@ class Publisher:
     def __post_init__(self) -> None:
         self.lateness = Lateness(self.metrics, self.log.tenant, self.channel)
         self.drift = Drift(self.metrics, self.log.tenant, self.channel)
+        self.pacing = Pacing(self.channel) if self.rules.velocity else None
 
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
         self._need = await self.log.head()  # a file issued before we began is in the rows
         self._began = self.clock.now()
+        if self.pacing is not None:
+            self.pacing.every = every
         async with anyio.create_task_group() as group, self.log.listen() as wake:
             group.start_soon(self._poll)
             while True:
@@ -139,6 +143,9 @@ class Publisher:
             return False
         now = self.clock.now()
         await self._learn(look, now)
+        if self.pacing is not None and (paces := list(self.pacing.measured(now))):
+            await self._issue(paces, look.as_of)
+            return False
         if self.lateness.waiting and look.mode.rises:
             self._wanted.set()
         if not self._news or look.standing.under_way:
@@ -149,7 +156,7 @@ class Publisher:
         command = Difference(tuple(nsmallest(FILE_ROWS, self._news.values()))).command(
             self.channel, limit=FILE_ROWS, as_of=look.as_of, rules=self.digest, mode=look.mode, orders_at=self._orders_at
         )
-        await self._issue(command, command.as_of)
+        await self._issue([command], command.as_of)
         self._issued = (self._need, now)
         self.lateness.sent(command.quantities, now)
         for sku in command.quantities:
@@ -179,6 +186,8 @@ class Publisher:
         taken = (await self.log.last([place], StockImportStarted)).get(place)
         ended = (await self.log.last([place], StockImportFinished)).get(place)
         finished = ended.event if ended is not None and ended.position > after else None
+        if self.pacing is not None and self._issued and ended is not None and finished is not None:
+            self.pacing.applied((ended.recorded_at - self._issued[1]).total_seconds())
         self.lateness.ended(
             finished if isinstance(finished, StockImportFinished) else None,
             taken_at=taken.recorded_at if taken is not None and taken.position > after else None,
@@ -206,7 +215,7 @@ class Publisher:
         if mode.name != "blackout" and is_more_careful(mode, self._told[0]) and self._began is not None and now - self._began < GRACE:
             return
         head = await self.log.head()
-        await self._issue(StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because), head)
+        await self._issue([StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because)], head)
         self._told = called
         if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
             self._polls, self._orders_at = [], None
@@ -216,11 +225,11 @@ class Publisher:
     def _sources(self) -> list[str]:
         return [self.shop_source, self.orders_source]
 
-    async def _issue(self, what: Command | Note, as_of: int) -> None:
+    async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
         [last] = await self.log.read(as_of - 1, limit=1)
-        intent = Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.correlation_id)
+        intents = [Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.correlation_id) for what in whats]
         async with self.pool.acquire() as conn, conn.transaction():
-            issued = await issue(conn, self.log, [intent], self.clock.now())
+            issued = await issue(conn, self.log, intents, self.clock.now())
         self.log.ring(issued)
         self._need = max(self._need, issued) or await self.log.head()
 
@@ -264,6 +273,8 @@ class Publisher:
                 offers = {row.sku for row, _ in changed.values()} | await self._others(conn, [row for row, _ in changed.values()])
                 await self._weigh(conn, offers, changed, standing, anew=anew)
                 self.drift.looked({sku: row for sku, (row, _) in changed.items()}, first=first)
+                if self.pacing is not None:
+                    self.pacing.looked({sku: row for sku, (row, _) in changed.items()})
             if free and not standing.under_way and self._orders_at != self._weighed_at:
                 waiting = sorted(self.lateness.waiting)
                 for start in range(0, len(waiting), BATCH):

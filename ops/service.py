@@ -32,6 +32,7 @@ from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
 from ops.book import Book, apply_settings, rules_of
+from ops.oversells import Oversells
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.watch import watch
@@ -331,6 +332,9 @@ class Service:
             if adapter.target == f"mirakl:{channel.id}" and poller.source.name == f"{adapter.target}:orders"
         ]
 
+        book = Book(pool, log, self.settings)
+        oversells = [Oversells(pool, log, book, each.channel, each.rules, metrics) for each, _ in publishers]
+
         async def work(fence: Fence) -> None:
             await self._prepared(adapter)
             async with anyio.create_task_group() as group:
@@ -340,6 +344,8 @@ class Service:
                     group.start_soon(reader.run, fence)
                 for publisher, every in publishers:
                     group.start_soon(publisher.run, every)
+                for counting in oversells:
+                    group.start_soon(counting.run)
                 await dispatcher.run(fence)
                 group.cancel_scope.cancel()
 

@@ -1,13 +1,13 @@
 """Whether a waiting order is taken: the rules look at it line by line, and the first that has something against a line decides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
 from projections.orders import Order
 from projections.rules import Channel, OrderRules, hours
 from schemas.events.orders import AcceptanceDecided, Assessed, LineVerdict
-from schemas.values import Instant, OrderLine, Sku
+from schemas.values import Instant, LineId, OrderLine, Sku
 
 LAST_CALL = timedelta(minutes=30)  # before the marketplace may refuse by itself: what is still held then goes by the rule for it
 SOUND = "sound"
@@ -28,6 +28,18 @@ def decision(order: Order, channel: Channel) -> AcceptanceDecided | None:
         return None
     outcome = _outcome(order, channel.rules, lines)
     return AcceptanceDecided(channel=order.channel, order_id=order.order_id, outcome=outcome, lines=lines)
+
+
+def short_by(lines: Sequence[OrderLine], assessed: Mapping[LineId, Assessed]) -> Iterator[tuple[OrderLine, int]]:
+    """Lines of which there were not so many for the channel, and how many units were missing, as Shopify had it."""
+    taken: dict[Sku, int] = {}
+    for line in lines:
+        seen = assessed.get(line.line_id)
+        if seen is not None and seen.available is not None and not seen.oversell:
+            missing = min(line.quantity, line.quantity - (seen.available - taken.get(seen.sku, 0)))
+            taken[seen.sku] = taken.get(seen.sku, 0) + line.quantity
+            if missing > 0:
+                yield line, missing
 
 
 def _outcome(order: Order, rules: OrderRules, lines: tuple[LineVerdict, ...]) -> Literal["accept", "refuse", "partly", "hold"]:

@@ -51,6 +51,7 @@ class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     deleted: bool = False
     odd: int | None = None  # what we believed instead; None: it was as we believed
     price: Money | None = None  # of one unit, where it was not
+    ours: bool = False  # it was what an earlier file of ours had said
 
 
 class Pace(Struct, frozen=True, kw_only=True, gc=False):
@@ -274,14 +275,24 @@ def _seen(stock: Stock, event: OffersRead) -> Stock:
         return stock
     believed = stock.shown.get(channel)
     odd = believed if believed is not None and units != believed else None
+    ours = odd is not None and stock.before.get(channel) == units
+    if believed is None and last is not None and _is_still_odd(last, units, at):
+        odd, ours = last.odd, last.ours
     if last is not None and (last.quantity, last.active, last.deleted, last.odd) == (units, active, False, odd):
         return stock
     price = event.prices.get(stock.sku) if odd is not None else None
-    shown = Shown(quantity=units, read_at=event.read_at, active=active, odd=odd, price=price)
+    shown = Shown(quantity=units, read_at=event.read_at, active=active, odd=odd, price=price, ours=ours)
     now = replace(stock, seen=stock.seen | {channel: shown})
-    if odd is None:
+    if odd is None or believed is None:
         return now
     return replace(now, shown=without(now.shown, channel), applied=now.applied | {channel: units})
+
+
+def _is_still_odd(last: Shown, units: int, applied_at: Instant | None) -> bool:
+    """Nothing was told since it was found otherwise, and it still is: as it was then, or less by what was sold."""
+    if last.odd is None or (applied_at is not None and applied_at >= last.read_at):
+        return False
+    return units == last.quantity or last.odd < units < last.quantity
 
 
 def without(known: dict[K, T], key: K) -> dict[K, T]:
@@ -333,7 +344,7 @@ def _troubles(stock: Stock) -> Iterator[ExceptionOpened]:
         if stock.levels is None and not stock.doubted and channel not in stock.recipes:
             yield opened("X03", stream, f"{channel} has an offer {sku}, and Shopify no variant", part=channel, field=sku)
         if seen.odd is not None and seen.quantity > seen.odd:  # fewer: as a rule a sale that we are about to hear of
-            code = "X12" if stock.before.get(channel) == seen.quantity else "X19"
+            code = "X12" if seen.ours else "X19"
             summary = f"{channel} shows {seen.quantity} of {sku}, and had been told {seen.odd}"
             yield opened(code, stream, summary, part=channel, field=sku)
     offered = sorted(channel for channel in stock.seen.keys() | stock.applied.keys() if stock.is_offered(channel))

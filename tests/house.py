@@ -1,7 +1,7 @@
 """The whole house for a test: both systems served over HTTP, a real Postgres, and as many engines as are wanted, in accelerated time."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import asyncpg
+import msgspec
 import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
@@ -17,10 +18,16 @@ from engine.log import Log
 from engine.metrics import Metrics
 from engine.ports import AcceleratedClock, PostgresDb, RandomIds, SeededRng, SystemClock, TcpNet
 from engine.vault import Vault
-from ops.demo.settings import configure
+from ops.demo.proof import mismatches, stock_rows
+from ops.demo.settings import BUFFER, configure
+from ops.desk import Desk
 from ops.sandbox.face import Sandbox, serve_sandbox
+from ops.sandbox.people import person
 from ops.sandbox.plan import Plan, Warehouse
-from ops.sandbox.referee.case import Case, Conventions
+from ops.sandbox.referee.case import Case, Conventions, Finding
+from ops.sandbox.referee.rules import judge
+from ops.sandbox.shopify.sales import Order as ShopOrder
+from ops.sandbox.shopify.state import APP_ID
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import ChannelSection, Settings, read_settings
@@ -65,6 +72,11 @@ class House:
         assert isinstance(bought, str), "nothing of that is on offer"
         return bought
 
+    def place(self, *lines: tuple[str, int], **options: Any) -> str:
+        """A buyer of just that; `options` settle what is left to chance otherwise (ops.sandbox.mirakl.buying.Options)."""
+        buyer = msgspec.to_builtins(person(self.sandbox.world.shop.seed, len(self.sandbox.world.account.orders)))
+        return str(self.act("mirakl", "place", lines=lines, buyer=buyer, options=options))
+
     def order(self, order_id: str) -> dict[str, Any]:
         """As the marketplace has it."""
         [found] = [order for order in self.sandbox.truth()["mirakl"]["orders"] if order["order_id"] == order_id]
@@ -75,26 +87,77 @@ class House:
         copies = Case(self.sandbox.truth(), Conventions()).copies
         return Counter(name for name, found in copies.items() for copy in found if not copy["cancelled_at"])
 
-    async def until(self, holds: Callable[[], Any], what: str) -> None:
-        """Wait, in real time, for the world to come to be so."""
-        with anyio.move_on_after(PATIENCE) as scope:
-            while not holds():
-                await anyio.sleep(0.02)
-        assert not scope.cancelled_caught, f"not within {PATIENCE:.0f} s: {what}"
+    @property
+    def desk(self) -> Desk:
+        """Somebody at work beside the engine."""
+        return Desk(self.pool, self.log, self.settings, self.clock.now(), "proof")
 
-    async def until_answered(self) -> None:
-        """Until the outbox is empty: every command has an outcome."""
-        with anyio.move_on_after(PATIENCE) as scope:
+    def act(self, system: str, do: str, **given: Any) -> Any:
+        """Somebody does something in either system. RefusalError where it cannot be."""
+        self.sandbox.world.advance(self.clock.now())
+        return self.sandbox.apply(f"act.{system}", {"do": do, "given": given})
+
+    def ours(self) -> Iterator[ShopOrder]:
+        """Marketplace orders as they are in Shopify."""
+        return (order for order in self.sandbox.world.shop.orders.values() if order.app_id == APP_ID)
+
+    def ours_of(self, order_id: str) -> ShopOrder:
+        [found] = [order for order in self.ours() if order.source_identifier == order_id]
+        return found
+
+    def pack(self, order: ShopOrder, company: str, number: str, lines: list[tuple[int, int]] | None = None) -> list[int]:
+        """The warehouse sends all that waits of an order, or those lines of its one fulfilment order. Answers the parcels."""
+        shop = self.sandbox.world.shop
+        waiting = [shop.fulfillment_orders[one] for one in order.fulfillment_orders]
+        given = {} if lines is None else {"lines": lines}
+        tracking = {"company": company, "number": number, "url": None} if number else None
+        return [self.act("shopify", "staffFulfil", parcel=one.id, tracking=tracking, **given) for one in waiting if one.remaining]
+
+    def findings(self, level: str = "broken", *, settled: bool = True) -> list[str]:
+        """What the referee says of both truths."""
+        told = Conventions(settled=settled, buffer=BUFFER)
+        return [_said(found) for found in judge(self.sandbox.truth(), told) if found.level == level]
+
+    async def until(self, holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
+        """Wait, in real time, for the world to come to be so. Looking takes up no more than half of it."""
+        with anyio.move_on_after(patience) as scope:
+            while True:
+                began = anyio.current_time()
+                if holds():
+                    break
+                await anyio.sleep(max(0.02, anyio.current_time() - began))
+        assert not scope.cancelled_caught, f"not within {patience:.0f} s: {what}"
+
+    async def until_answered(self, patience: float = PATIENCE) -> None:
+        """Until nothing in the outbox waits: every command has an outcome."""
+        with anyio.move_on_after(patience) as scope:
             while await self.pool.fetchval("SELECT count(*) FROM crossdock.outbox WHERE tenant = $1 AND target <> 'clock'", self.tenant):
                 await anyio.sleep(0.02)
-        assert not scope.cancelled_caught, f"commands not answered for within {PATIENCE:.0f} s"
+        assert not scope.cancelled_caught, f"commands not answered for within {patience:.0f} s"
 
     async def until_on_offer(self) -> None:
         """Until the first file of quantities was applied, so that there is something to buy."""
         await self.until(lambda: any(offer["quantity"] for offer in self.sandbox.truth()["mirakl"]["offers"].values()), "offers are open")
 
     async def until_shipped(self, *orders: str) -> None:
-        await self.until(lambda: all(self.order(order)["state"] == "SHIPPED" for order in orders), f"{', '.join(orders)} shipped")
+        account = self.sandbox.world.account
+        await self.until(lambda: all(account.orders[order].state == "SHIPPED" for order in orders), f"{', '.join(orders[:5])} … shipped")
+
+    async def until_settled(self, patience: float = PATIENCE) -> None:
+        """Until all have done what they had to do, every command is answered for, and both sides agree on orders and on stock."""
+        broken: list[str] = []
+        with anyio.move_on_after(patience) as scope:
+            while True:
+                await self.until_answered(patience)
+                truth = self.sandbox.truth()
+                people = truth["actors"]["turns_ahead"] + truth["shopify"]["webhooks"]["under_way"]
+                async with self.pool.acquire() as conn:
+                    rows = await stock_rows(conn, self.settings)
+                broken = [*self.findings(), *mismatches(truth, rows, self.settings.channel[0]), *(["people"] if people else [])]
+                if not broken:
+                    return
+                await anyio.sleep(0.25)
+        assert not scope.cancelled_caught, f"not within {patience:.0f} s: {broken[:10]}"
 
     async def count(self, tag: str) -> int:
         return int(await self.pool.fetchval("SELECT count(*) FROM crossdock.events WHERE tenant = $1 AND type = $2", self.tenant, tag))
@@ -108,6 +171,10 @@ class House:
         return [f"{row['code']}: {row['summary']}" for row in rows]
 
 
+def _said(found: Finding) -> str:
+    return f"{found.rule} {found.subject}: {found.says}" + (f" ({found.call})" if found.call else "")
+
+
 @asynccontextmanager
 async def house(
     engine_url: str,
@@ -118,8 +185,11 @@ async def house(
     engines: int = 1,
     speed: float = SPEED,
     change: Callable[[ChannelSection], ChannelSection] = lambda section: section,
+    channel: Mapping[str, Any] | None = None,
+    shop: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[House]:
-    """`change`: what is otherwise in the channel's settings than in the demo's."""
+    """`channel` is said of the marketplace account in the settings, and `shop` of Shopify, over what the demo says; `change` has the last
+    word on the channel."""
     now = SystemClock().now()
     world = World(plan or Plan(skus=6, warehouse=Warehouse(pick_seconds=60.0)), seed, now)
     clock = AcceleratedClock(now, speed)
@@ -128,7 +198,8 @@ async def house(
     try:
         async with serve_sandbox(world, clock, TcpNet()) as sandbox, anyio.create_task_group() as group:
             settings = read_settings(configure(directory, sandbox))
-            settings = replace(settings, channel=[change(section) for section in settings.channel])
+            section = change(replace(settings.channel[0], **(channel or {})))
+            settings = replace(settings, channel=[section], shopify=replace(settings.shopify, **(shop or {})))
             built = House(sandbox, settings, engine_url, clock, pool, group)
             for _ in range(engines):
                 await built.engine()

@@ -127,6 +127,7 @@ _CHANGES = {
     "reverse_fulfillment_orders": "dispose",
     "inventory_levels": "update connect disconnect",
     "inventory_items": "create update delete",
+    "products": "update",
     "locations": "update deactivate delete",
     "app": "uninstalled scopes_update",
 }

@@ -62,6 +62,11 @@ def _stocked_item(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("InventoryItem", notice.inventory_item_id)
 
 
+def _items_of_product(notice: wire.webhooks.Notice) -> Iterator[str]:
+    """Of its first hundred variants; a sweep reads the others."""
+    yield from _gids("InventoryItem", *(variant.inventory_item_id for variant in notice.variants or ()))
+
+
 def _return(notice: wire.webhooks.Notice) -> Iterator[str]:
     yield from _gids("Return", notice.return_)
 
@@ -88,16 +93,18 @@ _ABOUT: Mapping[str, Callable[[wire.webhooks.Notice], Iterator[str]]] = {
     "reverse_deliveries": _return,
     "inventory_levels": _stocked_item,
     "inventory_items": _own("InventoryItem"),
+    "products": _items_of_product,
     "locations": _own("Location"),
     "app": _nothing,  # the topic alone says it
     "shop": _nothing,
     "customers": _orders_of_a_person,
 }
-_MAY_NAME_NOTHING = ("app", "shop", "customers", "returns/process")
+_MAY_NAME_NOTHING = ("app", "shop", "customers", "returns/process", "products")
 
 # Topics that tell us nothing we act on: each with the reason, which is a metric's label.
 _NOT_FOR_US = {
-    "products": "inventory items tell it",  # a changed or deleted SKU comes as inventory_items/*
+    "products/create": "inventory items tell it",
+    "products/delete": "inventory items tell it",
     "variants": "inventory levels tell it",
     "fulfillment_events": "carriers are not followed",
     "tender_transactions": "order transactions tell it",
@@ -154,6 +161,8 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
         about = tuple(dict.fromkeys(ShopId(gid) for gid in (_ABOUT.get(topic) or _ABOUT[family])(notice)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=_place(error))
+    if family == "products":
+        identity = f"{shop}:{topic}@{_quarter(received_at)}:{hashlib.sha256(_for_sale(notice)).hexdigest()}"
     if any(named and named.lower() != shop.lower() for named in (notice.shop_domain, notice.myshopify_domain)):
         return Ignored("another shop")
     if not about and family not in _MAY_NAME_NOTHING and topic not in _MAY_NAME_NOTHING:
@@ -164,6 +173,17 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
         return Ignored("not a marketplace order")
     stream = f"hint-{topic}:{about[0].rpartition('/')[2] if about else shop}"
     return Heard(stream, fact(tenant, ShopNotified(topic=topic, about=about), identity, _instant(notice.updated_at) or received_at))
+
+
+def _for_sale(notice: wire.webhooks.Notice) -> bytes:
+    """What of a product decides how much of it is shown. The rest changes with every sale, and the levels tell that."""
+    variants = [(variant.inventory_item_id, variant.inventory_policy) for variant in notice.variants or ()]
+    return msgspec.json.encode((notice.id, notice.admin_graphql_api_id, notice.status, notice.tags, notice.product_type, variants))
+
+
+def _quarter(moment: Instant) -> str:
+    """Of an hour. What is changed and changed back within one is found by a sweep, which comes as often."""
+    return f"{moment:%Y-%m-%dT%H}:{moment.minute // 15}"
 
 
 def _gids(kind: str, *named: wire.webhooks.Body | int | str | None) -> Iterator[str]:

@@ -88,12 +88,20 @@ class StockModeSet(Note, tag="stock_mode_set"):
         return offers_stream(self.channel)
 
 
-class PaceMeasured(Event, tag="pace_measured"):
+class PaceMeasured(Note, tag="pace_measured"):
     """How fast some SKUs sell on a channel, and how long a change takes to be shown there. Stream: offers-{channel}.
 
     Source  our own log, over the hours before
     """
 
     channel: ChannelId
-    seconds: int  # from deciding on a file to its being applied; the slowest of late
+    seconds: int  # from a change that has just missed a file until the next one is applied; the slowest of late
     hourly: dict[Sku, int]  # units sold in the busiest of the last hours; SKUs whose pace is another than was told last
+
+    @property
+    def stream(self) -> str:
+        return offers_stream(self.channel)
+
+    @property
+    def part(self) -> str:
+        return next(iter(self.hourly), "")

@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ops.sandbox.faults import Fault
 from tests.conftest import Database
 from tests.house import PATIENCE, House, house
 
@@ -61,6 +62,18 @@ async def test_what_is_withdrawn_in_shopify_is_shown_as_none(database: Database,
         await until_told(built, "X07", "X08")
 
 
+async def test_a_product_that_is_archived_is_told_by_a_hint_without_waiting_for_a_sweep(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path) as built:
+        sku, *_ = await ready(built)
+        for operation in ("ItemsPage", "BulkRun"):
+            built.sandbox.faults.add(Fault(operation=operation, action="http_503", count=None))
+        variant = next(each for each in built.sandbox.world.shop.variants.values() if each.sku == sku)
+        for status, units in (("DRAFT", 0), ("ACTIVE", there(built, sku))):
+            built.sandbox.apply("shopify.staffProduct", {"product": variant.product_id, "status": status})
+            await built.until(lambda units=units: shown(built, sku) == units, f"shown as it should be of what is {status}")  # type: ignore[misc]
+            await built.clock.sleep(900)  # what is changed back within a quarter of an hour is found by a sweep
+
+
 async def test_a_sku_that_two_things_have_is_shown_as_none_until_one_has_it(database: Database, tmp_path: Path) -> None:
     async with house(database.engine_url, tmp_path) as built:
         one, other, *_ = await ready(built)
@@ -81,3 +94,30 @@ async def test_a_line_that_the_marketplace_refuses_is_told_and_the_rest_stands(d
             built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 19, "location": None})
         await built.until(lambda: shown(built, other) == there(built, other), "the rest stands")
         await until_told(built, "X10")
+
+
+async def test_a_file_whose_answer_was_lost_may_overwrite_a_later_one_and_is_put_right(database: Database, tmp_path: Path) -> None:
+    """No operation finds an import without its number, so that nobody can wait for its end; the next reading tells."""
+    async with house(database.engine_url, tmp_path) as built:
+        sku, *_ = await ready(built)
+        world, now = built.sandbox.world, built.clock.now
+        world.switch("mirakl", now(), import_run=2400.0, import_spread=0.0, imports_serial=False)
+        built.sandbox.faults.add(Fault(operation="STO01", action="drop", takes_effect=True))
+        built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
+        files = len(world.account.imports)
+        built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 25, "location": None})
+        await built.until(lambda: len(world.account.imports) > files and running(built) == 1, "a file is at work, and nobody knows")
+        world.switch("mirakl", now(), import_run=5.0)
+        built.sandbox.faults.clear()
+        await built.until(lambda: shown(built, sku) == 22 and running(built) == 1, "the same was sent again, and applied")
+        built.sandbox.apply("shopify.stock", {"sku": sku, "quantity": 5, "location": None})
+        await built.until(lambda: shown(built, sku) == 2, "a later file is applied")
+        await built.until(lambda: shown(built, sku) == 22, "the first one is applied at last, over that")
+        await built.until(lambda: shown(built, sku) == 2, "a reading found it, and it was told anew")
+        await until_told(built, "X12")
+        assert await built.count("command_unknown") >= 1
+        assert running(built) == 0
+
+
+def running(built: House) -> int:
+    return sum(each.status == "RUNNING" for each in built.sandbox.world.account.imports.values())

@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
+from ops.oversells import CAUSES
 from ops.sandbox.faults import Fault
+from projections.stock_rules import Rules
+from schemas.events.inventory import PaceMeasured
+from schemas.values import Sku
 from tests.conftest import Database
-from tests.house import House, house
+from tests.house import PATIENCE, House, house
 from tests.integration.test_stock import ready, shown, there
 from tests.integration.test_stock_modes import count
 
@@ -50,15 +55,18 @@ async def test_each_stage_of_a_change_is_timed_by_what_it_changes(database: Data
 
 async def test_what_a_file_cannot_bring_grows_older_until_one_can(database: Database, tmp_path: Path) -> None:
     async with house(database.engine_url, tmp_path) as built:
-        sku, *_ = await ready(built)
+        sku, other, *_ = await ready(built)
         await built.until(lambda: of(built, "stock_unpublished") == 0, "all is shown")
         assert of(built, "stock_oldest_unpublished_seconds", change="to_zero") == 0
         built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
         count(built, sku, 0)
         await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") > 400, "it is late")
         assert of(built, "import_age_seconds") > 300 and of(built, "stock_oldest_unpublished_seconds", change="other") == 0
+        count(built, other, 4)
+        await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="other") > 120, "so is what came meanwhile")
+        assert of(built, "stock_unpublished") == 1, "what the file under way says is not in it"
         built.sandbox.faults.clear()
-        await built.until(lambda: shown(built, sku) == 0, "it is shown")
+        await built.until(lambda: shown(built, sku) == 0 and shown(built, other) == 1, "both are shown")
         await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") == 0, "and that is known")
         assert of(built, "import_age_seconds") == 0
 
@@ -91,3 +99,65 @@ async def test_what_a_reading_finds_otherwise_is_counted_in_offers_units_and_mon
         await built.until(lambda: all(shown(built, sku) == there(built, sku) for sku in (more, fewer)), "both are put right")
         await built.until(lambda: of(built, "reconcile_drift", kind="stock_more") == 0, "and read to be so")
         assert of(built, "reconcile_drift_units_total") == 101, "once"
+
+
+@pytest.mark.parametrize("velocity", [True, False])
+async def test_what_sells_fast_is_kept_back_as_far_as_the_rule_says(database: Database, tmp_path: Path, velocity: bool) -> None:
+    rules = Rules(velocity=velocity, velocity_cap=40)
+    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=rules)) as built:
+        sku, *_ = await ready(built)
+        count(built, sku, 900)
+        await built.until(lambda: shown(built, sku) == 897, "so many are shown")
+        order = built.buy(sku, quantity=400)
+        await built.until_shipped(order)
+        left = built.sandbox.truth()["shopify"]["stock"][sku]["available"]
+        if not velocity:
+            await built.until(lambda: shown(built, sku) == left - 3, "the buffer is kept back")
+            await built.clock.sleep(1200)
+            assert (shown(built, sku), await built.count("pace_measured")) == (left - 3, 0)
+            return
+        event = await pace_of(built, sku)
+        assert event.hourly[Sku(sku)] == 400 and 60 < event.seconds <= 360
+        kept = min(40, -(-400 * event.seconds // 3600))
+        await built.until(lambda: shown(built, sku) == left - kept < left - 3, "more than the buffer is kept back")
+
+
+async def pace_of(built: House, sku: str) -> PaceMeasured:
+    with anyio.fail_after(PATIENCE):
+        while True:
+            for told in (await built.log.last([("offers-asos", "")], PaceMeasured)).values():
+                if isinstance(told.event, PaceMeasured) and sku in told.event.hourly:
+                    return told.event
+            await anyio.sleep(0.05)
+
+
+def oversold(built: House) -> dict[str, float]:
+    units = {cause: sample(built, "oversell_total", tenant=built.tenant, cause=cause) for cause in CAUSES}
+    return {cause: number for cause, number in units.items() if number}
+
+
+async def test_what_was_sold_and_not_there_is_counted_by_what_let_it_happen(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path, change=lambda section: replace(section, stock=Rules(stale_shop_minutes=90))) as built:
+        unheard, known, edited, *_ = await ready(built)
+        sound = built.buy(known)
+        await built.until_shipped(sound)
+        assert oversold(built) == {}
+
+        for operation in ("ItemsGet", "ItemsPage", "BulkRun", "BulkGet"):
+            built.sandbox.faults.add(Fault(operation=operation, action="http_503", count=None))
+        count(built, unheard, 1)
+        built.buy(unheard, quantity=3)
+        await built.until(lambda: oversold(built) == {"unheard": 2}, "the shop had sold them, and nobody had told us")
+        built.sandbox.faults.clear()
+
+        built.sandbox.faults.add(Fault(operation="STO01", action="http_503", count=None))
+        built.sandbox.apply("mirakl.edit_offer", {"sku": edited, "quantity": 900})
+        count(built, known, 0)
+        await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") > 120, "we know, and cannot tell")
+        built.buy(known, quantity=2)
+        await built.until(lambda: oversold(built).keys() & {"import", "ceiling"}, "that is counted otherwise")
+        await built.until(lambda: of(built, "reconcile_drift", kind="stock_more") == 1, "the edit is read")
+        there_is = int(built.sandbox.truth()["shopify"]["stock"][edited]["available"])
+        built.buy(edited, quantity=there_is + 5)
+        await built.until(lambda: oversold(built).get("edited") == 5, "and so is what somebody else had raised")
+        assert {name: units for name, units in oversold(built).items() if name in ("import", "ceiling")} in ({"import": 2}, {"ceiling": 2})

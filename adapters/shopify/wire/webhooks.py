@@ -24,6 +24,11 @@ class NoteAttribute(Struct, frozen=True):
     name: str | None = None
 
 
+class Variant(Struct, frozen=True):
+    inventory_item_id: Id = None
+    inventory_policy: str | None = None
+
+
 class Notice(Body, frozen=True, rename={"return_": "return"}):
     """Everything in a webhook's body that says whom it is about and when. What it says of people is not even decoded."""
 
@@ -40,6 +45,9 @@ class Notice(Body, frozen=True, rename={"return_": "return"}):
     replacement_fulfillment_order: Body | None = None
     fulfillment_order_merges: Merge | list[Merge] | None = None
     inventory_item_id: Id = None
+    status: str | None = None  # of a product
+    product_type: str | None = None
+    variants: list[Variant] | None = None
     orders_requested: list[Id] | None = None
     orders_to_redact: list[Id] | None = None
     tags: str | list[str] | None = None

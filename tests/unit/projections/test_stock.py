@@ -154,6 +154,11 @@ def test_each_trouble_is_opened_and_closed_with_its_cause() -> None:
     assert opened_by(counted(5), *applied, seen("DELETED"), seen("ACTIVE")) == ["X07Opened", "X07Closed"]
     assert opened_by(counted(5), *applied, read(9), read(9), issued(), import_finished(5), read(5, 20)) == ["X19Opened", "X19Closed"]
     assert opened_by(counted(5), *applied, issued(4), import_finished(4), read(5)) == ["X12Opened"]
+    odd = [counted(5), *applied, read(9)]
+    assert opened_by(*odd, read(9, 15), placed(line(1, SKU, 2)), read(7, 20)) == ["X19Opened", "X19Opened"], "it stays until told anew"
+    assert opened_by(*odd, placed(line(1, SKU, 2)), read(3, 20)) == ["X19Opened", "X19Closed"]
+    told = import_finished(5, told_at=NOON + timedelta(minutes=15))
+    assert opened_by(*odd, issued(), told, placed(line(1, SKU, 2)), read(7, 20)) == ["X19Opened", "X19Closed"], "nobody knows since when"
     assert opened_by(counted(5), *applied, read(4)) == []  # as a rule a sale that we are about to hear of
     assert opened_by(counted(5), *applied, later(1, 5, tracked=False), later(2, 5)) == ["X15Opened", "X15Closed"]
     refused = import_finished(5, refused={SKU: "unknown offer"})

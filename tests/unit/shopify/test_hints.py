@@ -77,6 +77,20 @@ def test_another_tenant_shop_topic_or_byte_is_another_fact():
     assert len(ids) == 5
 
 
+def test_a_product_is_news_when_what_decides_how_much_is_shown_has_changed():
+    def product(**more: object) -> bytes:
+        variant = {"inventory_item_id": 7, "inventory_policy": "deny", "inventory_quantity": more.pop("quantity", 5)}
+        variant |= {"inventory_policy": more.pop("policy")} if "policy" in more else {}
+        return body({"id": 1, "status": "active", "tags": "a, b", "product_type": "Tee", "variants": [variant], **more})
+
+    def ids(*bodies: bytes) -> int:
+        return len({result.fact.event_id for raw in bodies if isinstance(result := heard("products/update", raw), Heard)})
+
+    assert ids(product(), product(quantity=4), product(updated_at="2026-08-13T12:00:00Z", title="T")) == 1
+    changes = [product(status="draft"), product(tags="a"), product(product_type=""), product(policy="continue"), product(id=2)]
+    assert ids(product(), *changes) == 6
+
+
 topics = st.sampled_from(sorted({row[0] for row in READ}))
 words = st.text("aZ9é:/\x00", max_size=8)
 json_values = st.recursive(
