@@ -454,8 +454,8 @@ def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, 
     "--only",
     multiple=True,
     type=click.Choice(["append", "project", "replay", "dispatch", "torture", "latency", "load", "publish"]),
-    help="Only this part. Measured only when asked for: latency (how soon each side knows, in real time: half an hour); load and publish (a "
-    "shop of 200,000 variants, one of 100,000 on five channels: a quarter of an hour each).",
+    help="Only this part. Measured only when asked for: latency (how soon each side knows, in real time: half an hour), load and publish "
+    "(a shop of 200,000 variants, one of 100,000 on five channels: a quarter of an hour each).",
 )
 @as_json
 def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> None:

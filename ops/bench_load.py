@@ -7,7 +7,7 @@ from adapters.shopify.inbound.sweep import StockSweep, whole_at
 from ops.large import Serving, clock, large
 
 CURSOR = "SELECT cursor FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
-COUNTS = "SELECT type, count(*) AS number FROM crossdock.events WHERE tenant = $1 AND type = any($2) GROUP BY type"
+COUNTS = "SELECT type, count(*) AS number FROM crossdock.events WHERE tenant = $1 AND type = any($2) GROUP BY type ORDER BY type"
 HEAD = "SELECT position FROM crossdock.heads WHERE tenant = $1"
 FOLDED = "SELECT position FROM crossdock.checkpoints WHERE tenant = $1 AND name = 'inventory'"
 TOLD = ("stock_counted", "variant_seen")

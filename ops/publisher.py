@@ -300,7 +300,7 @@ class Publisher:
         since = await self._since(conn, found, {} if anew else changed)
         self.lateness.looked(offers, found, rows, since)
         self._careful = (self._careful - offers) | found.careful
-        for sku in offers:
+        for sku in sorted(offers):
             self._news.pop(sku, None)
         self._news.update((line.sku, line) for line in found.news)
 
