@@ -55,6 +55,7 @@ class Sight:
 
     heard: Sequence[Heard]
     cursor: str
+    again: float | None = None  # seconds until the next poll; None: as the source has it
 
 
 class Source(Protocol):

@@ -42,6 +42,8 @@ class Metrics:
         self.cursor_age_seconds = gauge("cursor_age_seconds", "How long ago a source's cursor was last committed.", "tenant", "source")
         self.schema_unknown_fields = counter("schema_unknown_fields_total", "Fields in payloads that we do not know.", "source", "type")
         self.schema_unknown_enum = counter("schema_unknown_enum_total", "Enum values in payloads that we do not know.", "source", "type")
+        self.stock_sweep_items = gauge("stock_sweep_items", "Items that the sweep under way, or the last one, has told.", "tenant")
+        self.stock_sweep_total = gauge("stock_sweep_total_items", "Items that it has to tell.", "tenant")
         self.stock_uncounted = counter("stock_uncounted_total", "Readings of items whose units belong to no SKU.", "tenant", "reason")
         self.quarantined = counter("quarantined_total", "Payloads that could not be read and were set aside.", "source", "type")
         self.event_undecodable = counter("event_undecodable_total", "Stored events that this version cannot read.", "source", "type")

@@ -150,7 +150,7 @@ class Poller:
         else:
             self._failures = 0
             self._place.count("ok")
-            return self.source.every
+            return self.source.every if sight.again is None else sight.again
         return max(full_jitter(self._failures, self._rng.uniform(0.0, 1.0)), 1.0)
 
     async def _failed(self, fence: Fence, error: Exception) -> None:

@@ -139,9 +139,13 @@ class TcpNet:
 
 
 class PostgresDb:
-    """A real Postgres at `url`. Statements end after 10 s, so that a half-open connection cannot hold anything for ever."""
+    """A real Postgres at `url`. Statements end after 10 s, so that a half-open connection cannot hold anything for ever.
 
-    def __init__(self, url: str, *, size: int = 10, command_timeout: float = 10.0) -> None:
+    `size`: connections of a pool at most. Under steady load each projection, the log and the bell keep one (engine/line.py), which makes
+    ten; what is left is for everybody else, and must not be none.
+    """
+
+    def __init__(self, url: str, *, size: int = 20, command_timeout: float = 10.0) -> None:
         self._url, self._size, self._command_timeout = url, size, command_timeout
 
     def _settings(self) -> Mapping[str, Any]:

@@ -79,6 +79,21 @@ def demo(orders: int | None, scenario: str, seed: int, data: Path | None, databa
 
 
 @main.command()
+@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(0.1, 24), help="Of the day: its peak is two thirds in.")
+@click.option("--seed", default=1, show_default=True, help="Of everything that happens in it.")
+@as_json
+def rush(hours: float, seed: int, as_json: bool) -> None:
+    """Black Friday in a modelled shop and marketplace, by our arithmetic and by a connector that copies all stock every 15 minutes.
+
+    10,000 SKUs, 50 changes a second, up to 200 orders a minute. No network, no database: takes minutes. Exit code 1 if anything does not
+    hold of ours.
+    """
+    from ops.rush import play  # noqa: PLC0415
+
+    sys.exit(play(hours, seed, as_json=as_json))
+
+
+@main.command()
 @of_a_log
 def serve(config: Path | None, data: Path | None, database: str) -> None:
     """Run the engine until SIGTERM, which it answers within 25 seconds."""
@@ -461,8 +476,9 @@ def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, 
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["append", "project", "replay", "dispatch", "torture", "latency"]),
-    help="Only this part. latency: how soon each side knows, in real time; takes half an hour, and is measured only when asked for.",
+    type=click.Choice(["append", "project", "replay", "dispatch", "torture", "latency", "load", "publish"]),
+    help="Only this part. Measured only when asked for: latency (how soon each side knows, in real time: half an hour), load and publish "
+    "(a shop of 200,000 variants, one of 100,000 on five channels: a quarter of an hour each).",
 )
 @as_json
 def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> None:

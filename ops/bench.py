@@ -46,6 +46,8 @@ from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng
 from engine.rebuild import Part, discard, fold_part, rebuild
 from engine.runner import Runner, advance, ensure_tables
 from engine.vault import Vault
+from ops.bench_load import load
+from ops.bench_publish import publish
 from ops.database import as_engine
 from ops.postgres import ENGINE, EmbeddedPostgres, program
 from ops.report import print_json
@@ -82,11 +84,15 @@ class Size:
     seconds: float  # of each append measurement
     log: int  # events folded
     commands: int
+    items: int  # of a shop's first load
+    skus: int  # of the shop of which is published
+    channels: int
 
 
 PARTS = ("append", "project", "replay", "dispatch", "torture")
+AT_SIZE = ("load", "publish")  # minutes each, and some GB of memory: only when asked for
 NO_COMPILER = "not measured: to slow the disk down takes Linux and a C compiler (apt install gcc)"
-FULL, QUICK = Size(3, 3.0, 1_000_000, 20_000), Size(1, 1.0, 80_000, 2_000)
+FULL, QUICK = Size(3, 3.0, 1_000_000, 20_000, 200_000, 100_000, 5), Size(1, 1.0, 80_000, 2_000, 10_000, 5_000, 2)
 
 
 class Row(Struct, kw_only=True):
@@ -764,6 +770,44 @@ async def due_to_started(where: Place, number: int) -> list[float]:
     return waits
 
 
+# ---------------------------------------------------------------- at size
+
+
+async def loads(where: Place, size: Size, told: Callable[[str], None]) -> list[Row]:
+    """A shop that is new to `crossdock serve`."""
+    with scratch() as directory:
+        found = await load(where.pool, directory, where.engine_url, size.items, told)
+    wrong = sum(abs(number - size.items) for of in ("whole", "killed") for number in found[f"events_{of}"].values())
+    what = f"first load of {size.items:,} variants"
+    killed = f"killed after {found['events_at_kill']:,} events, whole {found['seconds_after_kill']:,.0f} s after it came back"
+    return [
+        Row(
+            what=f"{what}, from the start of serve", ours=found["seconds"], unit="s", note=f"of these {found['exporting']:,.0f} s Shopify's"
+        ),
+        Row(what="  peak memory of serve", ours=found["memory"], unit="MiB", note=f"{found['idle']:,.0f} MiB before"),
+        Row(what="  its processor time", ours=found["cpu"], unit="s"),
+        Row(what="  events lost or doubled by a kill -9", ours=wrong, unit="events", must=0, aim=0, less_is_better=True, note=killed),
+    ]
+
+
+async def publications(where: Place, size: Size, told: Callable[[str], None]) -> list[Row]:
+    """Fifty changes a second, for two minutes."""
+    with scratch() as directory:
+        place = (directory, where.engine_url)
+        found = await publish(where.pool, place, skus=size.skus, channels=size.channels, rate=50, seconds=120, told=told)
+    heard, what = found["heard"], f"{size.skus:,} SKUs on {size.channels} channels: "
+    rows = [
+        Row(what=f"{what}changes a second", ours=found["rate"], unit="/s", note=f"{found['processor']:.0%} of a processor"),
+        Row(what="  from a change to the log, p99", ours=heard.get("p99"), unit="s", note=f"p50 {heard.get('p50', 0):.1f} s"),
+        Row(what="  until the readers had caught up, after the last", ours=found["caught_up_seconds"], unit="s"),
+        Row(what="  peak memory of serve", ours=found["memory"], unit="MiB"),
+    ]
+    for channel, waits in found["to_zero"].items():
+        note = f"{waits['n']} of {waits['of']}; p50 {waits.get('p50', 0):.0f} s, at most {waits.get('max', 0):.0f} s"
+        rows.append(Row(what=f"  {channel}: sold out until applied, p99", ours=waits.get("p99"), unit="s", note=note))
+    return rows
+
+
 # ---------------------------------------------------------------- nothing lost
 
 
@@ -882,6 +926,12 @@ async def measure(url: str, size: Size, parts: Collection[str], told: Callable[[
                 await where.log.append(append_of(next(where.numbers)))
                 told("dispatching")
                 found += await dispatches(where, size)
+        if "load" in parts:
+            async with place(owner, engine_url, name) as where:
+                found += await loads(where, size, told)
+        if "publish" in parts:
+            async with place(owner, engine_url, name) as where:
+                found += await publications(where, size, told)
         if "torture" in parts:
             async with place(owner, engine_url, name) as where:
                 told("killing writers")

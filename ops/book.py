@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
+from adapters.shopify.inbound.sweep import StockSweep, whole_at
 from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
@@ -38,16 +39,16 @@ WHERE tenant = $1 AND key <> all($2::text[]) AND document->>'recipes' IS NOT NUL
     AND EXISTS (SELECT 1 FROM unnest($3::text[]) AS part WHERE strpos(document->>'recipes', part) > 0)
 ORDER BY key
 """
-FIND_ITEMS = """
-SELECT key, document->>'item' AS item FROM projections.inventory
-WHERE tenant = $1 AND document->>'item' IS NOT NULL AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED' ORDER BY key
-"""
 FIND_COUNTED_AS = """
 SELECT key, document->>'item' AS item FROM projections.inventory
 WHERE tenant = $1 AND document->>'item' = any($2::text[]) AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED' ORDER BY key
 """
-FIND_SWEEP = "SELECT 1 FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
-STOCK_SWEEP = "shopify:stock"  # its cursor is committed with what it counted
+NEXT_ITEMS = """
+SELECT key, document->>'item' AS item FROM projections.inventory
+WHERE tenant = $1 AND key > $2 AND document->>'item' IS NOT NULL AND document->'variant'->>'status' IS DISTINCT FROM 'DELETED'
+ORDER BY key LIMIT $3
+"""
+FIND_CURSOR = "SELECT cursor FROM crossdock.cursors WHERE tenant = $1 AND name = $2"
 REFRESH = 60.0  # seconds between two looks at how the platforms are configured: they change once in a year
 
 _word, _order, _stock = msgspec.json.Decoder(Word), msgspec.json.Decoder(Order), msgspec.json.Decoder(Stock)
@@ -118,17 +119,17 @@ class Book:
         rules = self._stock_rules.get(channel)
         return floor(stock, rules)[1] if rules is not None else 0
 
-    async def counted_as(self, items: Sequence[str] | None) -> Mapping[Sku, ShopId]:
-        """Of these items, or of all: the SKUs that they were counted under last, but for those of which it is known that they are gone."""
-        if items is None:
-            rows = await self._pool.fetch(FIND_ITEMS, self._log.tenant)
-        else:
-            rows = await self._pool.fetch(FIND_COUNTED_AS, self._log.tenant, list(items))
-        return {Sku(row["key"]): ShopId(row["item"]) for row in rows}
+    async def counted_as(self, items: Sequence[str]) -> Mapping[Sku, ShopId]:
+        """As adapters.shopify.inbound.stock.Known has it."""
+        return _items(await self._pool.fetch(FIND_COUNTED_AS, self._log.tenant, list(items)))
+
+    async def counted_after(self, sku: Sku, limit: int) -> Mapping[Sku, ShopId]:
+        """As adapters.shopify.inbound.stock.Known has it."""
+        return _items(await self._pool.fetch(NEXT_ITEMS, self._log.tenant, sku, limit))
 
     async def shop_known(self) -> bool:
         """Whether every SKU in Shopify has been counted once."""
-        return await self._pool.fetchval(FIND_SWEEP, self._log.tenant, STOCK_SWEEP) is not None
+        return whole_at(await self._pool.fetchval(FIND_CURSOR, self._log.tenant, StockSweep.name)) is not None
 
     async def _order(self, key: str) -> Order | None:
         document = await self._pool.fetchval(FIND_ORDER_ROW, self._log.tenant, key)
@@ -155,6 +156,10 @@ class Book:
         while True:
             await clock.sleep(REFRESH)
             await self.refresh()
+
+
+def _items(rows: Sequence[Any]) -> Mapping[Sku, ShopId]:
+    return {Sku(row["key"]): ShopId(row["item"]) for row in rows}
 
 
 def _is_before(other: Order, this: Order | None, key: str, mine: str) -> bool:

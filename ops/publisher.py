@@ -1,8 +1,9 @@
 """Drains the difference between what a channel should show and what it shows: one file at a time, as often as the channel allows."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from heapq import nsmallest
 from typing import Any, TypeAlias
 
 import anyio
@@ -10,6 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from adapters.shopify.inbound.sweep import whole_at
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.outbox import Intent, issue
@@ -17,7 +19,7 @@ from engine.ports import Clock
 from ops.lateness import Drift, Lateness
 from ops.pace import Pacing
 from projections.desired import NORMAL, Mode, related
-from projections.publications import Difference, Publication, difference, offers_made_of, publications
+from projections.publications import Difference, News, Publication, difference, offers_made_of, publications
 from projections.stock import Stock, inventory
 from projections.stock_modes import is_more_careful, mode_at
 from projections.stock_rules import Rules
@@ -37,13 +39,13 @@ ORDER BY position, key LIMIT $4
 ROWS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
 RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->>'recipes' IS NOT NULL ORDER BY key"
 UNDER_WAY = "SELECT document FROM projections.publications WHERE tenant = $1 AND key = $2"
-READ_AT = "SELECT name, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
+READ_AT = "SELECT name, cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
 
 HEARD_AT = "SELECT position, type, recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2::bigint[]) ORDER BY position"
 
 FILE_ROWS = 10_000  # no limit is published; a file of this size is read and applied within a minute
 LOOK_EVERY = 1.0  # seconds of the event loop between two looks at the rows, when nothing woke us
-BATCH = 2_000  # rows read at once
+BATCH = 500  # rows looked at in one go: more would keep everything else waiting
 POLL_AGAIN = 5.0  # seconds after a poll that failed, or that nobody made
 GRACE = timedelta(minutes=5)  # after a start: what was not read while no engine ran is about to be
 COUNTED = tag_of(StockCounted)
@@ -62,7 +64,6 @@ class _Look:
     free: bool  # a file may be sent, as far as the channel's pace goes
     ended: bool  # since the look before, a file has come to its end
     mode: Mode
-    found: Difference
 
 
 @dataclass
@@ -84,6 +85,8 @@ class Publisher:
     shop_source: str  # whose cursor says when Shopify's stock was last read whole
     orders_source: str  # likewise of the channel's orders
     _seen: int = 0  # the rows up to this position were looked at; what then differed and was not sent is in `lateness.open`
+    _news: dict[Sku, News] = field(default_factory=dict)  # what of it may be sent
+    _weighed_at: Instant | None = None  # which poll of the orders what waits was looked at after
     _need: int = 0  # how far the folds must have come: past our own last file
     _mode: Mode | None = None  # in which the rows were looked at
     _careful: set[Sku] = field(default_factory=set)  # of which less is shown because of it
@@ -143,19 +146,21 @@ class Publisher:
         if self.pacing is not None and (paces := list(self.pacing.measured(now))):
             await self._issue(paces, look.as_of)
             return False
-        if look.found.waiting and look.mode.rises:
+        if self.lateness.waiting and look.mode.rises:
             self._wanted.set()
-        if not look.found.news or look.standing.under_way:
+        if not self._news or look.standing.under_way:
             return False
         if not look.free:
             self._blocked = self._blocked or now
             return False
-        command = look.found.command(
+        command = Difference(tuple(nsmallest(FILE_ROWS, self._news.values()))).command(
             self.channel, limit=FILE_ROWS, as_of=look.as_of, rules=self.digest, mode=look.mode, orders_at=self._orders_at
         )
         await self._issue([command], command.as_of)
         self._issued = (self._need, now)
         self.lateness.sent(command.quantities, now)
+        for sku in command.quantities:
+            self._news.pop(sku, None)
         self.metrics.stock_ceiling_wait_seconds.labels(self.channel).observe((now - (self._blocked or now)).total_seconds())
         self._blocked = None
         log_.info("stock published", channel=self.channel, offers=len(command.quantities), as_of=command.as_of, mode=command.mode)
@@ -196,8 +201,14 @@ class Publisher:
             known = (await self.log.last([(stream, "")], StockModeSet)).get((stream, ""))
             told = known.event if known is not None else None
             self._told = (Mode(told.mode, told.step), told.because) if isinstance(told, StockModeSet) else (NORMAL, "")
-        read = {row["name"]: row["committed_at"] for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
-        called = mode_at(now, self.rules, shop_at=read.get(self.shop_source), orders_at=read.get(self.orders_source))
+        read = {row["name"]: row for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
+        shop, orders = read.get(self.shop_source), read.get(self.orders_source)
+        called = mode_at(
+            now,
+            self.rules,
+            shop_at=whole_at(shop["cursor"]) if shop is not None else None,  # committed many times before it is whole
+            orders_at=orders["committed_at"] if orders is not None else None,
+        )
         if called == self._told:
             return
         mode, because = called
@@ -257,28 +268,41 @@ class Publisher:
             first, anew = self._mode is None, mode != self._mode
             if anew:
                 self._seen, self._mode, self._careful = 0, mode, set()
-            changed = await self._changed(conn)
-            offers = {row.sku for row, _ in changed.values()} | await self._others(conn, [row for row, _ in changed.values()])
-            if free and not standing.under_way:
-                offers |= self.lateness.open.keys()
-            rows = await self._rows(conn, {sku: row for sku, (row, _) in changed.items()}, offers)
-            found = difference(
-                sorted(offers),
-                self.channel,
-                rows,
-                self.rules,
-                mode=mode,
-                orders_at=self._orders_at,
-                under_way=standing.under_way,
-            )
-            since = await self._since(conn, found, {} if anew else changed)
-            self.lateness.looked(offers, found, rows, since)
-            self.drift.looked({sku: row for sku, (row, _) in changed.items()}, first=first)
-            if self.pacing is not None:
-                self.pacing.looked({sku: row for sku, (row, _) in changed.items()})
-            self._careful = (self._careful - offers) | found.careful
+                self._news = {}
+            async for changed in self._changed(conn):
+                offers = {row.sku for row, _ in changed.values()} | await self._others(conn, [row for row, _ in changed.values()])
+                await self._weigh(conn, offers, changed, standing, anew=anew)
+                self.drift.looked({sku: row for sku, (row, _) in changed.items()}, first=first)
+                if self.pacing is not None:
+                    self.pacing.looked({sku: row for sku, (row, _) in changed.items()})
+            if free and not standing.under_way and self._orders_at != self._weighed_at:
+                waiting = sorted(self.lateness.waiting)
+                for start in range(0, len(waiting), BATCH):
+                    await self._weigh(conn, set(waiting[start : start + BATCH]), {}, standing, anew=False)
+                self._weighed_at = self._orders_at
             self._seen = as_of
-            return _Look(as_of, standing, free, ended, mode, found)
+            return _Look(as_of, standing, free, ended, mode)
+
+    async def _weigh(
+        self, conn: Any, offers: set[Sku], changed: Mapping[Sku, tuple[Stock, int]], standing: Publication, *, anew: bool
+    ) -> None:
+        """Find out whether these offers differ. What does stays in `_news` or `lateness.waiting` until one of its rows changes."""
+        rows = await self._rows(conn, {sku: row for sku, (row, _) in changed.items()}, offers)
+        found = difference(
+            sorted(offers),
+            self.channel,
+            rows,
+            self.rules,
+            mode=self._mode or NORMAL,
+            orders_at=self._orders_at,
+            under_way=standing.under_way,
+        )
+        since = await self._since(conn, found, {} if anew else changed)
+        self.lateness.looked(offers, found, rows, since)
+        self._careful = (self._careful - offers) | found.careful
+        for sku in sorted(offers):
+            self._news.pop(sku, None)
+        self._news.update((line.sku, line) for line in found.news)
 
     async def _since(self, conn: Any, found: Difference, changed: Mapping[Sku, tuple[Stock, int]]) -> Mapping[Sku, Instant]:
         """When each of what differs, and did not before, came to: when its last count was read, or what changed it was heard."""
@@ -299,16 +323,11 @@ class Publisher:
         while self._polls and self._polls[0][1] <= as_of:
             self._orders_at = self._polls.pop(0)[0]
 
-    async def _changed(self, conn: Any) -> dict[Sku, tuple[Stock, int]]:
-        """The rows that did since, each with the position of what changed it last."""
-        changed: dict[Sku, tuple[Stock, int]] = {}
+    async def _changed(self, conn: Any) -> AsyncIterator[dict[Sku, tuple[Stock, int]]]:
+        """The rows that did since, some at a time, each with the position of what changed it last."""
         place: tuple[int, str] = (self._seen + 1, "")
-        while True:
-            rows = await conn.fetch(NEXT, self.log.tenant, *place, BATCH)
-            for row in rows:
-                changed[Sku(row["key"])] = (_stock.decode(row["document"]), row["position"])
-            if len(rows) < BATCH:
-                return changed
+        while rows := await conn.fetch(NEXT, self.log.tenant, *place, BATCH):
+            yield {Sku(row["key"]): (_stock.decode(row["document"]), row["position"]) for row in rows}
             place = (rows[-1]["position"], rows[-1]["key"])
 
     async def _others(self, conn: Any, changed: Sequence[Stock]) -> set[Sku]:

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
+from adapters.shopify.inbound.sweep import StockSweep
 from engine.adapter import Adapter, Admission, Endpoint
 from engine.dispatcher import Dispatcher
 from engine.errors import AdapterError, StartupError
@@ -30,7 +31,7 @@ from engine.projection import Policy, Projection
 from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
-from ops.book import STOCK_SWEEP, Book, apply_settings, rules_of
+from ops.book import Book, apply_settings, rules_of
 from ops.oversells import Oversells
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
@@ -183,7 +184,7 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
     )
     if wiring.book is not None:
         shop.lines.waiting, shop.lines.spoken_for, shop.lines.recipes = wiring.book.waiting, wiring.book.spoken_for, wiring.book.recipe
-        shop.counts.known = wiring.book.counted_as
+        shop.counts.known = wiring.book
     channels = [
         Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
         for channel in settings.channel
@@ -321,7 +322,7 @@ class Service:
                     ports.clock,
                     metrics,
                     poller.nudge,
-                    STOCK_SWEEP,
+                    StockSweep.name,
                     poller.source.name,
                 ),
                 channel.publish_every,

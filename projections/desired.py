@@ -54,6 +54,11 @@ def related(offer: Sku, channel: ChannelId, rows: Mapping[Sku, Stock], made_of: 
     return {offer, *parts, *(other for part in parts for other in made_of.get(part, ()))}
 
 
+def shelf_of(offer: Sku, channel: ChannelId, rows: Mapping[Sku, Stock], made_of: Mapping[Sku, Iterable[Sku]]) -> Shelf:
+    """Of these rows, those that its number rests on: what an offer costs to work out must not grow with the catalogue."""
+    return {sku: rows[sku] for sku in related(offer, channel, rows, made_of) if sku in rows}
+
+
 def desired(offer: Sku, channel: ChannelId, shelf: Shelf, rules: Rules, mode: Mode = NORMAL) -> Worked | None:
     """None: there is nothing of it to sell, and the channel is not known to offer it: nothing to say."""
     stock = shelf.get(offer) or Stock(sku=offer)

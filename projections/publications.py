@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.projection import Projection
-from projections.desired import NORMAL, Mode, Shelf, Worked, desired
+from projections.desired import NORMAL, Mode, Shelf, Worked, desired, shelf_of
 from projections.kinds import opened
 from projections.stock import Stock
 from projections.stock_rules import Rules
@@ -47,7 +47,7 @@ class Difference(Struct, frozen=True):
 def difference(
     offers: Iterable[Sku],
     channel: ChannelId,
-    shelf: Shelf,
+    rows: Mapping[Sku, Stock],
     rules: Rules,
     *,
     mode: Mode = NORMAL,
@@ -61,7 +61,9 @@ def difference(
     news: list[News] = []
     waiting: list[Sku] = []
     careful: set[Sku] = set()
+    made_of = offers_made_of(rows)
     for sku in offers:
+        shelf = shelf_of(sku, channel, rows, made_of)
         worked = desired(sku, channel, shelf, rules, mode)
         stock = shelf.get(sku) or Stock(sku=sku)
         if worked is not None and not mode.rises and _is_less(worked, stock, channel, desired(sku, channel, shelf, rules)):

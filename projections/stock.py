@@ -195,7 +195,7 @@ def _counted(stock: Stock, event: StockCounted) -> Stock:
             tracked=event.tracked,
             levels=event.levels,
             read_at=event.read_at,
-            raised_at=event.read_at if raised else stock.raised_at,
+            raised_at=(event.read_by or event.read_at) if raised else stock.raised_at,
         )
     for order in event.settled:
         if order in now.reserved:

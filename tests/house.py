@@ -30,7 +30,7 @@ from ops.sandbox.shopify.sales import Order as ShopOrder
 from ops.sandbox.shopify.state import APP_ID
 from ops.sandbox.world import World
 from ops.service import Ports, Service
-from ops.settings import Settings, read_settings
+from ops.settings import ChannelSection, Settings, read_settings
 
 MASTER = bytes(range(32))
 SPEED = 120.0  # two minutes a second: a poll every half second
@@ -184,10 +184,12 @@ async def house(
     seed: int = 1,
     engines: int = 1,
     speed: float = SPEED,
+    change: Callable[[ChannelSection], ChannelSection] = lambda section: section,
     channel: Mapping[str, Any] | None = None,
     shop: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[House]:
-    """`channel` is said of the marketplace account in the settings, and `shop` of Shopify, over what the demo says."""
+    """`channel` is said of the marketplace account in the settings, and `shop` of Shopify, over what the demo says; `change` has the last
+    word on the channel."""
     now = SystemClock().now()
     world = World(plan or Plan(skus=6, warehouse=Warehouse(pick_seconds=60.0)), seed, now)
     clock = AcceleratedClock(now, speed)
@@ -196,9 +198,8 @@ async def house(
     try:
         async with serve_sandbox(world, clock, TcpNet()) as sandbox, anyio.create_task_group() as group:
             settings = read_settings(configure(directory, sandbox))
-            settings = replace(
-                settings, channel=[replace(settings.channel[0], **(channel or {}))], shopify=replace(settings.shopify, **(shop or {}))
-            )
+            section = change(replace(settings.channel[0], **(channel or {})))
+            settings = replace(settings, channel=[section], shopify=replace(settings.shopify, **(shop or {})))
             built = House(sandbox, settings, engine_url, clock, pool, group)
             for _ in range(engines):
                 await built.engine()

@@ -24,7 +24,8 @@ from adapters.shopify.inbound.changes import OrdersSweep, ShopOrderReader
 from adapters.shopify.inbound.daily import DailySweep
 from adapters.shopify.inbound.ears import SubscriptionsSweep
 from adapters.shopify.inbound.orders import Orders
-from adapters.shopify.inbound.stock import Counts, StockReader, StockSweep
+from adapters.shopify.inbound.stock import Counts, StockReader
+from adapters.shopify.inbound.sweep import StockSweep
 from adapters.shopify.outbound import returns, signals
 from adapters.shopify.outbound.cancellation import Cancellation
 from adapters.shopify.outbound.creation import QUIET, OrderCreation
@@ -115,11 +116,13 @@ class Shopify:
         orders, self.counts = Orders(client, tenant, key), Counts(client, tenant, metrics)
         self._subscriptions = Subscriptions(client, settings.callback_url, settings.webhook_token)
         self.lines = LinesReader(client, tenant, maps, books.currency, settings.locations)
+        files = Download(target=TARGET, home=home, net=net)
+        self._sweep = StockSweep(self.counts, client, files, settings.sweep_every)
         self.sources: Sequence[Source] = (
             OrdersSweep(orders, client, settings.sweep_every),
-            StockSweep(self.counts, client, tenant, settings.sweep_every),
+            self._sweep,
             SubscriptionsSweep(self._subscriptions, client, tenant, settings.subscriptions_every),
-            DailySweep(orders, client, Download(target=TARGET, home=home, net=net), settings.daily_every),
+            DailySweep(orders, client, files, settings.daily_every),
         )
         self.readers: Sequence[Reader] = (ShopOrderReader(orders, client), StockReader(self.counts, client), self.lines)
         create = replace(ORDER_CREATE, endpoint=structs.replace(ORDER_CREATE.endpoint, calls=settings.orders_per_minute, per=60))
@@ -146,4 +149,5 @@ class Shopify:
             log.info("subscribed to webhooks", topics=len(missing))
 
     async def aclose(self) -> None:
+        await self._sweep.aclose()
         await self.client.aclose()

@@ -100,20 +100,19 @@ BULK_RUN = _mutation("BulkRun", Lane.CATALOGUE)
 BULK_GET = _query("BulkGet", Lane.CATALOGUE, 5)
 BULK_ORDERS = document("BulkOrders")  # handed to BULK_RUN
 BULK_SINCE = "2020-01-01T00:00:00Z"  # in it, and to be replaced
+BULK_ITEMS = document("BulkItems")  # handed to BULK_RUN, too
 
 ORDER_ITEMS = _query("OrderItems", Lane.ZERO_STOCK, 310)
 OFFERED = _query("Offered", Lane.ACCEPT, 820)
 ITEMS_GET = _query("ItemsGet", Lane.ZERO_STOCK, 785)
 ITEM_LEVELS = _query("ItemLevels", Lane.STOCK, 310)
-ITEMS_PAGE = _query("ItemsPage", Lane.CATALOGUE, 785)
 
 SUBSCRIPTIONS = _query("WebhookSubscriptions", Lane.CATALOGUE, 110)
 SUBSCRIPTION_CREATE = _mutation("WebhookSubscriptionCreate", Lane.CATALOGUE)
 SUBSCRIPTION_DELETE = _mutation("WebhookSubscriptionDelete", Lane.CATALOGUE)
 
-ITEMS_A_PAGE = 25  # items of at most 8 levels each stay below the 1,000 points of one request
 ORDERS_A_PAGE = 50
-NODES_A_CALL = 25
+NODES_A_CALL = 25  # items of at most 8 levels each stay below the 1,000 points of one request
 SKUS_A_CALL = 25  # in one search
 
 # The topics we subscribe to: those whose news a reader follows, and the end of our own access. Webhook topics, 2026-10.

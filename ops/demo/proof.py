@@ -21,7 +21,8 @@ from ops.sandbox.referee.case import SHIPPED, Case, Conventions, is_over
 from ops.sandbox.referee.rules import judge
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, Settings
-from projections.desired import desired
+from projections.desired import desired, shelf_of
+from projections.publications import offers_made_of
 from projections.stock import Stock
 from schemas.values import ChannelId
 
@@ -175,12 +176,12 @@ async def stock_rows(conn: Any, settings: Settings) -> list[Stock]:
 
 def mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSection) -> list[str]:
     """SKUs whose quantity on the marketplace is not what the formula makes of Shopify's own levels."""
-    shelf, rules, name = {row.sku: row for row in rows}, channel.stock_rules, ChannelId(channel.id)
-    wrong = []
+    known, rules, name = {row.sku: row for row in rows}, channel.stock_rules, ChannelId(channel.id)
+    made_of, wrong = offers_made_of(known), []
     for sku, offer in truth["mirakl"]["offers"].items():
         there = truth["shopify"]["stock"].get(sku, {"available": 0})["available"]
-        worked = desired(sku, name, shelf, rules)
+        worked = desired(sku, name, shelf_of(sku, name, known, made_of), rules)
         units = worked.units if worked is not None else 0
-        if sku not in shelf or max(0, there - channel.buffer - channel.floor) != offer["quantity"] or units != offer["quantity"]:
+        if sku not in known or max(0, there - channel.buffer - channel.floor) != offer["quantity"] or units != offer["quantity"]:
             wrong.append(sku)
     return wrong

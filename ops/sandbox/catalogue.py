@@ -36,7 +36,7 @@ def stock_shelves(plan: Plan, shop: Shop, account: Account, at: datetime) -> Non
         products.add_location(shop, name, city, code, at)
     account.carriers = list(CARRIERS)
     for n in range(plan.skus):
-        variant = _variant(shop, n, _sku(n), at)
+        variant = _variant(shop, n, sku_of(n), at)
         units = whole(shop.seed, plan.least_stock, plan.most_stock, "stock", n)
         _spread(plan, shop, variant, units, at)
         offered = stock.available(shop, variant.item_id) if plan.offers_open == "at_stock" else 0
@@ -67,7 +67,7 @@ def _nth(n: int) -> str:
     return f"-{n + 1}" if n else ""
 
 
-def _sku(n: int) -> str:
+def sku_of(n: int) -> str:
     """Upper case and plain, but now and then not."""
     match n % 12:
         case 7:

@@ -20,6 +20,7 @@ class StockCounted(Event, tag="stock_counted"):
         str, ...
     ] = ()  # marketplace orders ({channel}:{order_id}) that stood in Shopify before this reading: their units are in it
     sold_as: tuple[Sku, ...] = ()  # other SKUs under which these orders bought: offers that are mapped to this SKU, or contain it
+    read_by: Instant | None = None  # our clock, when the answer was known to be there; None: moments after `read_at`
 
 
 class VariantSeen(Event, tag="variant_seen"):

@@ -115,7 +115,8 @@ async def test_an_item_is_known_by_every_sku_that_it_was_counted_under_and_that_
     )
     assert await book.counted_as([item(1), item(3)]) == {"A": item(1), "B": item(1)}
     assert await book.counted_as([]) == {}
-    assert await book.counted_as(None) == {"A": item(1), "B": item(1), "C": item(2)}
+    assert await book.counted_after(Sku(""), 2) == {"A": item(1), "B": item(1)}
+    assert await book.counted_after(Sku("B"), 2) == {"C": item(2)}
 
 
 @pytest.mark.parametrize(

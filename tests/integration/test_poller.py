@@ -46,6 +46,7 @@ class Orders:
     stream: str = "order-asos:1"
     script: deque[Any] = field(default_factory=deque)  # how the next polls fail, or what they hear
     polls: list[str | None] = field(default_factory=list)  # the cursors
+    again: float | None = None  # what its sights say
 
     async def poll(self, cursor: str | None) -> Sight:
         self.polls.append(cursor)
@@ -54,7 +55,7 @@ class Orders:
             raise FAILS[step]
         number = int(cursor or 0) + 1
         told = step if isinstance(step, list) else [heard(self.stream, state(f"S{number}"), f"{number}")]
-        return Sight(told, str(number))
+        return Sight(told, str(number), self.again)
 
 
 @dataclass
@@ -180,6 +181,13 @@ async def test_facts_and_cursor_are_committed_and_the_next_poll_goes_on(engine: 
     assert (await states(engine))[:3] == ["S1", "S2", "S3"]
     assert engine.metrics.poll_runs.labels(TENANT, source.name, "ok")._value.get() >= 2
     assert engine.metrics.poll_last_success.labels(TENANT, source.name)._value.get() > 0
+
+
+async def test_a_sight_may_say_when_there_is_more(engine: Machine) -> None:
+    source = Orders(again=0.0)
+    async with running(engine, polling(engine, source)):
+        await engine.until(stands_at(engine, 3), seconds=0.9)  # a minute is a second to this clock
+    assert source.polls[:3] == [None, "1", "2"]
 
 
 async def test_a_crash_before_the_commit_leaves_neither_and_the_poll_is_repeated(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

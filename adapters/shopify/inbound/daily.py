@@ -1,7 +1,7 @@
 """Once a day, orders are listed in bulk: returns and holds come and go without moving the date that the sweep goes by.
 
-A bulk operation runs on its own for as long as it likes, and its result may be of any size: it is read as a stream, some orders at a time.
-What it says is old by then, so it only tells which orders to read again.
+Its result may be of any size: it is read as a stream, some orders at a time. What it says is old by then, so it only tells which orders to
+read again.
 """
 
 from contextlib import aclosing
@@ -12,8 +12,9 @@ import structlog
 
 from adapters.download import Download
 from adapters.shopify import wire
-from adapters.shopify.client import TARGET, Client, insist
-from adapters.shopify.endpoints import BULK_GET, BULK_ORDERS, BULK_RUN, BULK_SINCE
+from adapters.shopify.client import TARGET, Client
+from adapters.shopify.endpoints import BULK_GET, BULK_ORDERS, BULK_SINCE
+from adapters.shopify.inbound import bulk
 from adapters.shopify.inbound.orders import Orders
 from engine.adapter import Heard, Sight
 from engine.errors import RejectedError
@@ -26,7 +27,6 @@ AT_ONCE = 50  # orders read again in one poll; a restart goes on after them
 EVERY = 30.0  # seconds between two looks at what is under way
 AGAIN_AFTER = timedelta(hours=1)  # when the next one is begun after one that failed
 
-_RUNNING = frozenset({"CREATED", "RUNNING", "CANCELING"})
 # Of an order that nobody has anything left to do with.
 _SENT = frozenset({"FULFILLED", "RESTOCKED", "FULFILLMENT_NOT_REQUIRED"})
 
@@ -60,17 +60,14 @@ class DailySweep:
     async def _begin(self, at: Progress, now: Instant) -> Progress:
         """Others may run theirs, and five at once are all there can be: then later."""
         query = BULK_ORDERS.replace(BULK_SINCE, (now - LOOKED_AT).isoformat(timespec="seconds").replace("+00:00", "Z"))
-        payload = (await self._client.ask(BULK_RUN, {"query": query}, wire.bulk.BulkRun)).bulk_operation_run_query
-        if payload.user_errors and payload.user_errors[0].code in ("OPERATION_IN_PROGRESS", "LIMIT_REACHED"):
+        operation = await bulk.begin(self._client, query)
+        if operation is None:
             return Progress(due=now + timedelta(seconds=EVERY))
-        insist(BULK_RUN, payload.user_errors)
-        if payload.bulk_operation is None:
-            raise RejectedError("neither an operation nor a refusal", target=TARGET, endpoint=BULK_RUN.name)
-        return Progress(due=now + self._daily, operation=payload.bulk_operation.id, began=now)
+        return Progress(due=now + self._daily, operation=operation, began=now)
 
     async def _follow(self, at: Progress, now: Instant) -> tuple[list[Heard], Progress]:
-        found = (await self._client.ask(BULK_GET, {"id": at.operation}, wire.bulk.BulkGet)).bulk_operation
-        if found is not None and found.status in _RUNNING:
+        found = await bulk.stands(self._client, at.operation)
+        if bulk.is_running(found):
             return [], at
         if found is None or found.status != "COMPLETED":
             log.warning("a bulk operation failed", status=found.status if found else "gone", code=found.error_code if found else None)

@@ -1,19 +1,20 @@
-"""How many there are of each item: of those that a hint is about, of those that an order of ours took, and now and then of all."""
+"""How many there are of each item: of those that a hint is about, and of those that an order of ours took. Of all: sweep.py."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from adapters.shopify import wire
 from adapters.shopify.client import TARGET, Client, UnfitError
-from adapters.shopify.endpoints import ITEM_LEVELS, ITEMS_A_PAGE, ITEMS_GET, ITEMS_PAGE, ORDER_ITEMS
+from adapters.shopify.endpoints import ITEM_LEVELS, ITEMS_GET, ORDER_ITEMS
 from adapters.shopify.inbound.changes import kind
 from adapters.shopify.inbound.paging import batches, whole
 from adapters.shopify.inbound.variants import variants_of
 from adapters.shopify.translate import marks, stock
-from engine.adapter import Heard, Sight
+from engine.adapter import Heard
 from engine.metrics import Metrics
 from schemas.commands import Lane
 from schemas.envelope import Envelope
@@ -22,8 +23,17 @@ from schemas.events.orders import ShopOrderCreated
 from schemas.events.shop import ShopNotified
 from schemas.values import Instant, ShopId, Sku, TenantId
 
-Known = Callable[[Sequence[str] | None], Awaitable[Mapping[Sku, ShopId]]]
-"""Of these items, or of all: the SKUs that they were counted under last, but for those of which it is known that they are gone."""
+
+class Known(Protocol):
+    """Which SKUs were counted, but for those of which it is known that they are gone; each with the item that had it last."""
+
+    async def counted_as(self, items: Sequence[str]) -> Mapping[Sku, ShopId]:
+        """Of these items."""
+        ...
+
+    async def counted_after(self, sku: Sku, limit: int) -> Mapping[Sku, ShopId]:
+        """The next ones, in the order of their code points."""
+        ...
 
 
 @dataclass
@@ -38,16 +48,17 @@ class Counts:
     """Turns items into counts of their SKU. An item whose SKU is not its own alone is not counted: nobody can say how many there are."""
 
     def __init__(self, client: Client, tenant: TenantId, metrics: Metrics) -> None:
-        self._client, self._tenant, self._metrics = client, tenant, metrics
+        self._client, self.tenant, self.metrics = client, tenant, metrics
         self.known: Known | None = None  # set once there is somebody to ask
 
-    async def gone(self, items: Sequence[str] | None, met: Met, read_at: Instant) -> list[Heard]:
-        """SKUs under which these items (None: all there are) were counted, and that nothing has any more: deleted, or called otherwise."""
-        before = await self.known(items) if self.known is not None and (items is None or items) else {}
+    async def counted_after(self, sku: Sku, limit: int) -> Mapping[Sku, ShopId]:
+        return await self.known.counted_after(sku, limit) if self.known is not None else {}
+
+    async def gone(self, items: Sequence[str], met: Met, read_at: Instant) -> list[Heard]:
+        """SKUs under which these items were counted, and that nothing has any more: deleted, or called otherwise."""
+        before = await self.known.counted_as(items) if self.known is not None and items else {}
         return [
-            stock.deleted(self._tenant, sku, item, read_at)
-            for sku, item in before.items()
-            if sku not in met.skus and item not in met.unread
+            stock.deleted(self.tenant, sku, item, read_at) for sku, item in before.items() if sku not in met.skus and item not in met.unread
         ]
 
     async def of(self, raw: Iterable[msgspec.Raw], read_at: Instant, met: Met, settled: "Settled | None" = None) -> list[Heard]:
@@ -60,36 +71,44 @@ class Counts:
             try:
                 item = msgspec.json.decode(node, type=wire.stock.Item)
                 met.skus.add(marks.sku_of(item))
-                heard += await self._of_item(item, read_at, settled or Settled())
+                heard += await self.one(item, read_at, settled)
             except (msgspec.ValidationError, UnfitError) as error:
                 gid = msgspec.json.decode(node, type=wire.frame.Ref).id
                 met.unread.add(gid)
-                field = error.field if isinstance(error, UnfitError) else str(error).rpartition("`$")[2].strip(".`")
-                heard.append(marks.unfit(self._tenant, gid, field, read_at))
+                heard.append(self.odd(gid, error, read_at))
         return heard
 
-    async def _of_item(self, item: wire.stock.Item, read_at: Instant, settled: "Settled") -> list[Heard]:
+    def odd(self, gid: str, error: msgspec.ValidationError | UnfitError, read_at: Instant) -> Heard:
+        """An item that cannot be read."""
+        field = error.field if isinstance(error, UnfitError) else str(error).rpartition("`$")[2].strip(".`")
+        return marks.unfit(self.tenant, gid, field, read_at)
+
+    async def one(
+        self, item: wire.stock.Item, read_at: Instant, settled: "Settled | None" = None, *, read_by: Instant | None = None
+    ) -> list[Heard]:
+        """What there is to say of it. Raises UnfitError."""
         sku = marks.sku_of(item)
         if not sku:
             return self._skip("no SKU")
-        variant = stock.seen(self._tenant, item, read_at)
+        variant = stock.seen(self.tenant, item, read_at)
         if item.duplicate_sku_count > 0:
             there = (await variants_of(self._client, [sku], Lane.STOCK))[sku]
             rivals = {variant.inventory_item.id for variant in there if stock.for_sale(variant)}
             if len(rivals) > 1:
                 self._skip("ambiguous SKU")
-                return [stock.ambiguous(self._tenant, sku, rivals, read_at)]
+                return [stock.ambiguous(self.tenant, sku, rivals, read_at)]
             if not rivals and variant is not None and item.id == min((each.inventory_item.id for each in there), default=item.id):
                 return [variant]  # none of them is for sale: one of them says so, and nobody says how many there are
             if item.id not in rivals:
                 return self._skip("not for sale")
         if item.tracked:
             item = replace(item, inventory_levels=await levels_of(self._client, item))
-        count = stock.counted(self._tenant, item, read_at, settled.orders(item.id), settled.names(item.id))
+        settled = settled or Settled()
+        count = stock.counted(self.tenant, item, read_at, settled.orders(item.id), settled.names(item.id), read_by=read_by)
         return [variant, count] if variant is not None else [count]
 
     def _skip(self, reason: str) -> list[Heard]:
-        self._metrics.stock_uncounted.labels(self._tenant, reason).inc()
+        self.metrics.stock_uncounted.labels(self.tenant, reason).inc()
         return []
 
 
@@ -152,29 +171,6 @@ class StockReader:
             if not answer.line_items.page_info.has_next_page:
                 return found
             after = answer.line_items.page_info.end_cursor
-
-
-class StockSweep:
-    """Every item there is."""
-
-    name, target = "shopify:stock", TARGET
-
-    def __init__(self, counts: Counts, client: Client, tenant: TenantId, every: float) -> None:
-        self._counts, self._client, self._tenant, self.every = counts, client, tenant, every
-
-    async def poll(self, cursor: str | None) -> Sight:
-        began = self._client.clock.now()
-        heard: list[Heard] = []
-        met = Met()
-        after: str | None = None
-        while True:
-            read_at = self._client.clock.now()
-            page = (await self._client.ask(ITEMS_PAGE, {"first": ITEMS_A_PAGE, "after": after}, wire.stock.Items)).inventory_items
-            heard += await self._counts.of(page.nodes, read_at, met)
-            if not page.page_info.has_next_page:
-                heard += await self._counts.gone(None, met, read_at)
-                return Sight(stock.one_item_each(self._tenant, heard, read_at), began.isoformat())
-            after = page.page_info.end_cursor
 
 
 async def levels_of(client: Client, item: wire.stock.Stocked, lane: Lane = Lane.STOCK) -> wire.frame.Page[wire.stock.Level]:

@@ -16,7 +16,15 @@ DELETED = "DELETED"  # ours, of a SKU that nothing has any more
 NOT_FOR_SALE = ("ARCHIVED", "DRAFT")  # of a product
 
 
-def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: Sequence[str] = (), sold_as: Sequence[Sku] = ()) -> Heard:
+def counted(
+    tenant: TenantId,
+    item: wire.stock.Item,
+    read_at: Instant,
+    settled: Sequence[str] = (),
+    sold_as: Sequence[Sku] = (),
+    *,
+    read_by: Instant | None = None,
+) -> Heard:
     """What there is of an item whose levels are all there. Saying what the last count said is no news.
 
     One that settles orders always is, be it overtaken by a later count: that they are out of the shelf, no other one will say. So the one
@@ -30,10 +38,11 @@ def counted(tenant: TenantId, item: wire.stock.Item, read_at: Instant, settled: 
         tracked=item.tracked,
         settled=tuple(settled),
         sold_as=tuple(name for name in sold_as if name != sku_of(item)),
+        read_by=read_by,
     )
 
     def same(last: Event) -> bool:
-        return isinstance(last, StockCounted) and not last.settled and replace(last, read_at=read_at, sold_as=()) == event
+        return isinstance(last, StockCounted) and not last.settled and replace(last, read_at=read_at, sold_as=(), read_by=read_by) == event
 
     of_item = fact(tenant, event, f"{event.sku}@{read_at.isoformat()}", read_at)
     return Heard(stock_stream(event.sku), of_item, same=None if settled else same)

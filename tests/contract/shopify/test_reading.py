@@ -1,6 +1,5 @@
 """What Shopify is read for, by hint and by sweep: the two say the same."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -241,26 +240,6 @@ async def test_an_order_of_ours_is_settled_by_the_reading_that_follows_it():
         assert after.same is not None and not after.same(heard[0].fact.event), "and so is the next count, for that may have been overtaken"
 
 
-async def test_the_sweep_reads_every_item_and_tells_apart_what_cannot_be_counted():
-    async with shopfront() as front:
-        for number in range(60):
-            stock(front.shop, f"SKU-{number}", number)
-        stock(front.shop, None, 5)
-        stock(front.shop, "GHOST", 5, tracked=False)
-        stock(front.shop, "TWIN", 1), stock(front.shop, "TWIN", 2)
-        stock(front.shop, "OLD", 1, status="ARCHIVED"), stock(front.shop, "OLD", 7)
-        stock(front.shop, "PADDED", 1), stock(front.shop, " PADDED", 2)
-        sight = await front.adapter.sources[1].poll(None)
-        counts: dict[str, StockCounted] = {event.sku: event for event in said(sight) if isinstance(event, StockCounted)}
-        assert {f"SKU-{number}" for number in range(60)} | {"GHOST", "OLD"} == set(counts)
-        assert sum(sum(event.levels.values()) for sku, event in counts.items() if sku.startswith("SKU-")) == sum(range(60))
-        assert counts["GHOST"].tracked is False and counts["GHOST"].levels == {}
-        assert list(counts["OLD"].levels.values()) == [7], "an archived product does not take its SKU with it"
-        rivals = {event.sku: len(event.rivals) for event in said(sight) if isinstance(event, VariantSeen) and event.rivals}
-        assert rivals == {"TWIN": 2, "PADDED": 2}
-        assert front.metrics.stock_uncounted.labels(TENANT, "no SKU")._value.get() == 1
-
-
 async def test_what_is_sold_of_an_item_is_told_when_it_changes():
     async with shopfront() as front:
         item = stock(front.shop, "TEE-RED-M", 4)
@@ -277,34 +256,6 @@ async def test_what_is_sold_of_an_item_is_told_when_it_changes():
         [other, _] = await reader.read([about(gid)])
         assert other.same is not None and not other.same(seen.fact.event)
         assert other.fact.event == replace(expected, status="ARCHIVED", sells_beyond_zero=True, read_at=front.clock.time)
-
-
-async def test_a_sku_that_nothing_has_any_more_is_told_as_deleted():
-    """By a hint of the item that is gone, by one of the item that is called otherwise now, and by the sweep."""
-    async with shopfront() as front:
-        there = {Sku(sku): stock(front.shop, sku, 3) for sku in ("GONE", "OLD", "KEPT")}
-        before = {sku: ShopId(f"gid://shopify/InventoryItem/{item.id}") for sku, item in there.items()}
-
-        async def known(items: Sequence[str] | None) -> dict[Sku, ShopId]:
-            return {sku: item for sku, item in before.items() if items is None or item in items}
-
-        front.adapter.counts.known = known
-        reader, sweep = front.adapter.readers[1], front.adapter.sources[1]
-        assert not any(event.status == "DELETED" for event in said(await sweep.poll(None)) if isinstance(event, VariantSeen))
-        front.do("staffDeleteVariant", variant=there[Sku("GONE")].variant_id)
-        front.do("staffRename", variant=there[Sku("OLD")].variant_id, sku="NEW")
-        by_hint = await reader.read([hint(ShopNotified(topic="inventory_items/update", about=tuple(before.values())))])
-        for heard in (by_hint, (await sweep.poll(None)).heard):
-            status = {event.sku: event.status for event in said(heard) if isinstance(event, VariantSeen)}
-            assert status == {"GONE": "DELETED", "OLD": "DELETED", "NEW": "ACTIVE", "KEPT": "ACTIVE"}
-
-
-async def test_of_twins_that_are_all_withdrawn_one_says_so_and_none_is_counted():
-    async with shopfront() as front:
-        for _ in range(2):
-            stock(front.shop, "OLD", 3, status="ARCHIVED")
-        [seen] = said(await front.adapter.sources[1].poll(None))
-        assert isinstance(seen, VariantSeen) and (seen.sku, seen.status) == ("OLD", "ARCHIVED")
 
 
 async def test_under_which_offer_a_mapped_sku_was_bought_is_told_with_its_count():
@@ -353,19 +304,6 @@ async def test_an_item_that_cannot_be_read_is_set_aside_and_its_neighbours_are_c
         trouble, count = said(await front.adapter.readers[1].read([about("gid://shopify/InventoryItem/1")]))
         assert isinstance(trouble, ExceptionOpened) and trouble.field == "tracked"
         assert isinstance(count, StockCounted)
-
-
-async def test_an_item_that_cannot_be_read_is_not_taken_for_one_that_is_gone():
-    gid = ShopId("gid://shopify/InventoryItem/1")
-
-    async def known(items: Sequence[str] | None) -> dict[Sku, ShopId]:
-        return {Sku("A"): gid}
-
-    async with shopfront() as front:
-        front.adapter.counts.known = known
-        odd = {"id": gid, "sku": "A", "tracked": "perhaps"}
-        front.instead["ItemsPage"] = (200, {"data": {"inventoryItems": {"nodes": [odd], "pageInfo": {"hasNextPage": False}}}})
-        assert [type(event) for event in said(await front.adapter.sources[1].poll(None))] == [ExceptionOpened]
 
 
 # ---------------------------------------------------------------- what must be in place
