@@ -53,8 +53,12 @@ def everything(row: Aftercare) -> tuple[LineRefund, ...]:
 def too_much(row: Aftercare, refund: ShopRefundSeen) -> dict[LineId, int]:
     """By how much a Shopify refund gives back more for each line than is left of it, and for shipping, where it does. Minor units."""
     over = {line_id: asked.amount.minor - left(row.sold[line_id], row.taken).amount.minor for line_id, asked in _asked(row, refund).items()}
-    over[SHIPPING] = refund.shipping.minor - sum(left(line, row.taken).shipping_amount.minor for line in _living(row).values())
+    over[SHIPPING] = refund.shipping.minor - _postage_left(row)
     return {line_id: more for line_id, more in over.items() if more > 0}
+
+
+def _postage_left(row: Aftercare) -> int:
+    return sum(left(line, row.taken).shipping_amount.minor for line in _living(row).values())
 
 
 def by_line(gone: Iterable[Gone]) -> dict[LineId, int]:
@@ -71,7 +75,7 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
     """The marketplace's lines of a Shopify refund; none where goods went back and no money did.
 
     `within`: refunds of the marketplace's own that are a part of it. Lines, and no others, then give back what is left of them; so they do
-    where Shopify paid less than it gave back goods for, by as much as had been refunded of these before.
+    where Shopify paid less than it gave back goods for, since these had been refunded in part before. What it paid beyond is shipping.
     """
     if sum(unit.amount.minor for unit in refund.lines) + refund.shipping.minor + refund.other.minor == 0:
         return Share()
@@ -79,8 +83,9 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
     if dead := [unit.line_id for unit in refund.lines if unit.line_id not in lines]:
         return Share(code="X50", why=f"line {dead[0]} is not alive on the marketplace any more")
     over = too_much(row, refund)
-    if over and other.minor == -sum(over.values()):
-        other = other * 0
+    postage = refund.shipping.minor - over.get(SHIPPING, 0)
+    if over and other.minor < 0 and 0 <= (more := other.minor + sum(over.values())) <= _postage_left(row) - postage:
+        other, postage = other * 0, postage + more
     else:
         before = by_line(gone for name, gone in (*row.cancelations.items(), *row.refunds.items()) if name in within)
         if unexplained := [line for line, more in over.items() if more > before.get(line, 0)]:
@@ -98,7 +103,7 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
         if one is None:
             return Share(code="X51", why=f"{refund.other} of it are on no line")
         parts[one.line_id] = one
-    shipping = _shipping(row, lines, refund.shipping.minor - over.get(SHIPPING, 0), parts)
+    shipping = _shipping(row, lines, postage, parts)
     return Share(lines=tuple(part for part in shipping.values() if part.amount.minor or part.shipping_amount.minor or part.quantity))
 
 

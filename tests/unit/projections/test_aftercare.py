@@ -215,6 +215,7 @@ def test_what_both_sides_refunded_is_told_once() -> None:
     postage = market_refund(1000, shipping_amount=Money(500, "GBP"), quantity=0)
     assert back(*carried, postage, shop_refund(2, 4900, shipping=Money(500, "GBP"))) == [(2, 3900, 0)]
     assert back(*LEFT, theirs, shop_refund(2, 4900, other=LESS)) == [(2, 3900, 0)]
+    assert back(*carried, theirs, shop_refund(2, 4900, other=Money(-500, "GBP"))) == [(2, 3900, 500)]  # all that was left to pay
 
 
 def test_of_a_part_that_both_refunded_no_record_is_asked_for() -> None:
