@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from msgspec import Struct
@@ -68,6 +68,13 @@ class Source(Protocol):
     async def poll(self, cursor: str | None) -> Sight:
         """Everything since the cursor, with overlap; None is the first time. Raises AdapterError."""
         ...
+
+
+@runtime_checkable
+class SlowSource(Source, Protocol):
+    """A source whose poll may take minutes: what it has read is told meanwhile, and with the cursor once more; then it is no news."""
+
+    tell: Callable[[Sequence[Heard]], Awaitable[None]] | None  # set by whoever polls it
 
 
 class Reader(Protocol):

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import asyncpg
 
-from engine.adapter import Heard, Reader, Source
+from engine.adapter import Heard, Reader, SlowSource, Source
 from engine.alarm import Alarm
 from engine.backoff import Breaker, full_jitter
 from engine.errors import AdapterError, AuthError, LeaseLostError, RejectedError, ThrottledError
@@ -63,17 +63,18 @@ class _Place:
         cursor: str = row["cursor"]
         return cursor
 
-    async def move(self, fence: Fence, heard: Sequence[Heard], cursor: str) -> None:
-        """Commit facts and cursor together. Raises LeaseLostError."""
+    async def move(self, fence: Fence, heard: Sequence[Heard], cursor: str | None) -> None:
+        """Commit facts and cursor together; the facts alone, where there is no cursor yet. Raises LeaseLostError."""
         fresh, now = await news(self._log, heard), self._clock.now()
         async with self._pool.acquire() as conn, conn.transaction():
-            place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
-            if await conn.fetchval(SAVE_CURSOR, *place) is None:
-                raise LeaseLostError(f"{self._name}: epoch {fence.epoch} is over")
+            if cursor is not None:
+                place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
+                if await conn.fetchval(SAVE_CURSOR, *place) is None:
+                    raise LeaseLostError(f"{self._name}: epoch {fence.epoch} is over")
+                self._committed_at = now
             reached = await append_heard(conn, self._log, fresh, fence, now)
         if reached:
             self._log.ring(reached)
-        self._committed_at = now
         self._metrics.poll_items.labels(self._log.tenant, self._name).inc(len(fresh))
 
     def count(self, outcome: str) -> None:
@@ -131,6 +132,8 @@ class Poller:
         """One poll; returns seconds until the next."""
         self._failures += 1
         try:
+            if isinstance(self.source, SlowSource):
+                self.source.tell = lambda heard: self._place.move(fence, heard, None)
             sight = await self.source.poll(await self._place.load())
             await self._place.move(fence, sight.heard, sight.cursor)
             await self._place.alarm.show(fence, {})

@@ -190,6 +190,32 @@ async def test_a_sight_may_say_when_there_is_more(engine: Machine) -> None:
     assert source.polls[:3] == [None, "1", "2"]
 
 
+async def test_what_a_slow_source_has_read_is_in_the_log_before_its_poll_is_over(engine: Machine) -> None:
+    @dataclass
+    class Slow(Orders):
+        tell: Callable[[Sequence[Heard]], Awaitable[None]] | None = None
+        goes_on: anyio.Event = field(default_factory=anyio.Event)
+
+        async def poll(self, cursor: str | None) -> Sight:
+            assert self.tell is not None
+            page = [heard(self.stream, state("S1"), "1")]
+            await self.tell(page)
+            await self.goes_on.wait()
+            return Sight([*page, heard(self.stream, state("S2"), "2")], "2")
+
+    source = Slow()
+    async with running(engine, polling(engine, source)):
+        await engine.until(lambda: there(engine, 1))
+        assert await cursor(engine) is None
+        source.goes_on.set()
+        await engine.until(stands_at(engine, 2))
+    assert await states(engine) == ["S1", "S2"]
+
+
+async def there(engine: Machine, position: int) -> bool:
+    return await engine.log.head() >= position
+
+
 async def test_a_crash_before_the_commit_leaves_neither_and_the_poll_is_repeated(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Orders()
     append, crashes = inbox.append_heard, list[int]()

@@ -1,6 +1,6 @@
 """Mirakl's orders into the log: polled by the date of their last change, all pages, with overlap."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -36,6 +36,7 @@ class OrdersSource:
         self.name, self.target = f"mirakl:{client.place.channel}:orders", f"mirakl:{client.place.channel}"
         self.every = every
         self.last_poll: float | None = None  # monotonic, when it ended; None: not yet
+        self.tell: Callable[[Sequence[Heard]], Awaitable[None]] | None = None
         self._client, self._clock = client, clock
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
@@ -93,6 +94,8 @@ class OrdersSource:
                 return number, found, joined and len(found) >= page.total_count, answered_at
             if not (joined and news):
                 return number, found, False, answered_at
+            if self.tell is not None:  # the next page is a call of its own, a minute later
+                await self.tell(heard_of(self._client, (found[each] for each in news), self._clock.now()))
             shared = min(SHARED, len(page.orders) - 1)
             offset += len(page.orders) - shared
 

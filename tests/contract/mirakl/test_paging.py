@@ -1,6 +1,6 @@
 """The list of orders is read whole, however it moves while it is read; and the cursor passes only what was heard."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from engine.adapter import Endpoint
+from engine.adapter import Endpoint, Heard
 from engine.errors import UnavailableError
 from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderPlaced
@@ -65,6 +65,20 @@ async def test_all_pages_are_read(count: int, page: int):
         heard, _ = await polled(it, Orders(*range(count), page=page))
         assert heard == list(range(count))
         assert {asked.query["max"] for asked in it.marketplace.asked} == {"100"}
+
+
+async def test_what_a_page_shows_is_told_before_the_next_is_asked_for():
+    """Each page may be a minute later than the one before, and new orders may come as quickly as they are read."""
+    async with account() as it:
+        orders, told = Orders(*range(25), page=10), list[tuple[int, int]]()
+
+        async def tell(heard: Sequence[Heard]) -> None:
+            told.append((sum(isinstance(each.fact.event, OrderPlaced) for each in heard), orders.calls))
+
+        it.source("orders").tell = tell
+        heard, _ = await polled(it, orders)
+        assert heard == list(range(25)) and (told[0][0], sum(count for count, _ in told)) == (10, 24)
+        assert [calls for _, calls in told] == list(range(1, orders.calls))
 
 
 async def test_one_page_is_one_call():
