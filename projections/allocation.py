@@ -74,8 +74,9 @@ def by_line(gone: Iterable[Gone]) -> dict[LineId, int]:
 def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) -> Share:
     """The marketplace's lines of a Shopify refund; none where goods went back and no money did.
 
-    `within`: refunds of the marketplace's own that are a part of it. Lines, and no others, then give back what is left of them; so they do
-    where Shopify paid less than it gave back goods for, since these had been refunded in part before. What it paid beyond is shipping.
+    `within`: refunds of the marketplace's own that are a part of it. Lines of these, and of such as Shopify has a record of, give back what
+    is left of them. So they do where Shopify paid less than it gave back goods for, as these had been refunded in part; what it paid beyond
+    is shipping.
     """
     if sum(unit.amount.minor for unit in refund.lines) + refund.shipping.minor + refund.other.minor == 0:
         return Share()
@@ -87,7 +88,8 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
     if over and other.minor < 0 and 0 <= (more := other.minor + sum(over.values())) <= _postage_left(row) - postage:
         other, postage = other * 0, postage + more
     else:
-        before = by_line(gone for name, gone in (*row.cancelations.items(), *row.refunds.items()) if name in within)
+        theirs = ((name, gone) for name, gone in (*row.cancelations.items(), *row.refunds.items()) if not gone.ours)
+        before = by_line(gone for name, gone in theirs if name in within or gone.recorded)
         if unexplained := [line for line, more in over.items() if more > before.get(line, 0)]:
             return Share(code="X50", why=_why(row, refund, unexplained[0]))
     parts: dict[LineId, LineRefund] = {}

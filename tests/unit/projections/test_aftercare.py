@@ -157,7 +157,9 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("refused before the reason is seen: asked anew then", [*RACED, OVERTAKEN], market_refund(1000), ["refund_lines"], ["matched", "-X53"]),
     ("refused for one that was not seen: finance, for now", RACED, OVERTAKEN, [], ["X53"]),
     ("paid less by what was refunded before", [*LEFT, *NOTED], shop_refund(2, 4900, other=LESS), ["refund_lines"], []),
-    ("paid less than that: finance", [*LEFT, *NOTED], shop_refund(2, 4900, other=Money(-1100, "GBP")), [], ["X50"]),
+    ("paid less than that: finance", [*LEFT, *NOTED], shop_refund(2, 4900, other=Money(-1100, "GBP")), [], ["X51"]),
+    ("paid whole although a part was refunded: the rest", [*LEFT, *NOTED], shop_refund(2, 4900), ["refund_lines"], []),
+    ("paid more than was ever due: finance", [*LEFT, *NOTED], shop_refund(2, 5000), [], ["X50"]),
     ("a refund on its way for long", [*LEFT, market_refund(state="WAITING_REFUND", at=NOON)], reminded(NOON + 72 * HOUR), [], ["X56"]),
     ("a return is asked for: CX answers", LEFT, market_return("WAITING_ACCEPTANCE"), [], ["X57"]),
     ("a return is on its way: recorded", LEFT, market_return("IN_PROGRESS"), ["record_shop_return"], []),
@@ -215,6 +217,7 @@ def test_what_both_sides_refunded_is_told_once() -> None:
     postage = market_refund(1000, shipping_amount=Money(500, "GBP"), quantity=0)
     assert back(*carried, postage, shop_refund(2, 4900, shipping=Money(500, "GBP"))) == [(2, 3900, 0)]
     assert back(*LEFT, theirs, shop_refund(2, 4900, other=LESS)) == [(2, 3900, 0)]
+    assert back(*LEFT, *NOTED, shop_refund(2, 4900))[0][1:] == (3900, 0)
     assert back(*carried, theirs, shop_refund(2, 4900, other=Money(-500, "GBP"))) == [(2, 3900, 500)]  # all that was left to pay
 
 
