@@ -1,41 +1,49 @@
 """What the engine thinks of stock, in memory: its own folds, policies, publisher and news, over a log that is a list.
 
 What is real: projections/, ops/publisher.py, engine/inbox.py's `news`, the adapters' translations of counts and files. What stands in for
-the database answers the publisher's statements, each by its name; what stands in for a dispatcher and its pollers is moved by hand.
+the database answers the publisher's statements, each by its name; what stands in for a dispatcher and its pollers is moved by hand. The
+publisher sees the trade's time, and when the shop and the orders were last read whole: in which mode a channel is, it says itself.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import anyio
 import msgspec
 
 from adapters.mirakl.translate.stock import stock_file
+from adapters.shopify.inbound.sweep import Progress
 from adapters.shopify.translate import stock as shop_stock
 from engine.adapter import Heard
 from engine.inbox import news
 from engine.metrics import Metrics
+from engine.outbox import issued_event
 from ops import publisher as publishing
 from ops.publisher import Publisher
 from projections.publications import publications, settle
 from projections.stock import inventory
-from schemas.commands import Command, PublishStock, SettleStockImport
+from projections.stock_rules import Window
+from schemas.commands import AnyCommand, Command, PublishStock, SettleStockImport
 from schemas.envelope import Envelope, Fact, command_id, event_id
-from schemas.events import Event, tag_of
+from schemas.events import Event, Note, tag_of
 from schemas.events.commands import CommandIssued
-from schemas.events.inventory import OffersRead, StockImportFinished, StockImportStarted, StockModeSet
+from schemas.events.inventory import OffersRead, StockImportFinished, StockImportStarted
 from schemas.events.orders import LineStateChanged, OrderPlaced, ShopLine, ShopOrderCreated
 from schemas.events.people import MappingSet
 from schemas.streams import map_stream, offers_stream, order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku, TenantId
+from tests.examples import NOON
 from tests.simulation.trade import RECIPES, RULES, Import, Order, Trade
 
 TENANT = TenantId("acme")
+SHOP = "shop"  # the source whose cursor says when it was last read whole; of the orders it is the channel's name
+PACE = 3.0  # seconds between two files of a channel
 T = TypeVar("T")
 
 
@@ -109,9 +117,7 @@ def recipe_set(channel: ChannelId, offer: Sku, value: str, at: Instant) -> Heard
     return Heard(map_stream(channel, "bundle"), Fact(event=event, event_id=identity, occurred_at=at))
 
 
-def of_channel(
-    event: StockModeSet | OffersRead | StockImportStarted | StockImportFinished | CommandIssued, channel: ChannelId, what: str, at: Instant
-) -> Heard:
+def of_channel(event: OffersRead | StockImportStarted | StockImportFinished, channel: ChannelId, what: str, at: Instant) -> Heard:
     identity = event_id(TENANT, "test", f"{channel}:{what}", tag_of(event))
     return Heard(offers_stream(channel), Fact(event=event, event_id=identity, occurred_at=at))
 
@@ -190,6 +196,20 @@ class Fold:
         return changes
 
 
+@dataclass
+class TradeClock:
+    trade: Trade
+
+    def now(self) -> Instant:
+        return self.trade.now
+
+    def monotonic(self) -> float:
+        return (self.trade.now - NOON).total_seconds()
+
+    def loop_seconds(self, seconds: float) -> float:
+        return seconds
+
+
 class Database:
     """Answers what the publisher asks, as the tables would."""
 
@@ -217,12 +237,23 @@ class Database:
                 return [self._row(name) for name in sorted(arguments[1]) if name in stock.rows]
             case publishing.RECIPES:
                 return [self._row(name) for name in sorted(stock.rows) if stock.rows[name].recipes]
+            case publishing.READ_AT:
+                return [self._cursor(name, at) for name, at in sorted(self._engine.whole.items()) if name in arguments[1]]
+            case publishing.HEARD_AT:
+                told = [self._engine.book.envelopes[position - 1] for position in sorted(arguments[1])]
+                return [{"position": each.position, "type": tag_of(each.event), "recorded_at": each.recorded_at} for each in told]
         raise NotImplementedError(f"the publisher asks what this database does not know: {statement}")
 
     async def fetchval(self, statement: str, *arguments: Any) -> Any:
         assert statement == publishing.UNDER_WAY, f"the publisher asks what this database does not know: {statement}"
         row = self._engine.files.rows.get(arguments[1])
         return msgspec.json.encode(row) if row is not None else None
+
+    def _cursor(self, name: str, at: Instant) -> dict[str, Any]:
+        """The shop's has been committed since, as it is many times before it is whole once more."""
+        if name != SHOP:
+            return {"name": name, "cursor": "", "committed_at": at}
+        return {"name": name, "cursor": msgspec.json.encode(Progress(whole=at)).decode(), "committed_at": self._engine.trade.now}
 
     def _row(self, name: str, **more: Any) -> dict[str, Any]:
         return {"key": name, "document": msgspec.json.encode(self._engine.stock.rows[name]), **more}
@@ -233,9 +264,9 @@ class ByHand(Publisher):
 
     engine: "Engine"
 
-    async def _issue(self, command: PublishStock) -> None:
-        cause = self.engine.book.envelopes[command.as_of - 1].event_id
-        issued = self.engine.issue(command, cause)
+    async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
+        cause = self.engine.book.envelopes[as_of - 1].event_id
+        issued = [self.engine.issue(what, cause) for what in whats][-1]
         self._need = max(self._need, issued) or await self.log.head()
 
 
@@ -271,6 +302,8 @@ class Engine:
         self.todo: list[tuple[UUID, Command]] = []  # the outbox
         self.counts: list[Counted] = []
         self.created: list[Order] = []  # whose creation we have heard of, and whose items are to be counted
+        self.whole: dict[str, Instant] = {}  # the cursors: by source, when it was last read whole
+        self.blackouts: dict[ChannelId, Window] = {}
         self.loop = asyncio.new_event_loop()
         for channel, recipes in RECIPES.items():
             for offer, value in recipes.items():
@@ -279,15 +312,28 @@ class Engine:
 
     def start(self) -> None:
         """As a new process: the log, the rows and the outbox are what is left of the one before."""
+        self.began = self.trade.now
         self.readings: dict[str, Reading] = {}  # by who reads; one at a time each
         self.asked: dict[ChannelId, asyncio.Future[bool]] = {}
         self.polling: dict[ChannelId, asyncio.Task[None]] = {}
-        clock: Any = SimpleNamespace(now=lambda: self.trade.now)
+        clock: Any = TradeClock(self.trade)
         log: Any = self.book
         self.publishers: dict[ChannelId, ByHand] = {}
         for channel, rules in RULES.items():
-            made = ByHand(Database(self), log, channel, rules, "rules", clock, METRICS, lambda channel=channel: self._ask(channel))  # type: ignore[misc, arg-type]
-            made.engine, made._need = self, len(self.book.envelopes)
+            made = ByHand(
+                Database(self),  # type: ignore[arg-type]
+                log,
+                channel,
+                rules,
+                "rules",
+                clock,
+                METRICS,
+                lambda channel=channel: self._ask(channel),  # type: ignore[misc]
+                shop_source=SHOP,
+                orders_source=channel,
+            )
+            made.engine, made._need, made._began = self, len(self.book.envelopes), self.trade.now
+            self._obey(made)
             self.publishers[channel] = made
 
     def crash(self) -> None:
@@ -310,13 +356,16 @@ class Engine:
     def append(self, heard: Heard) -> bool:
         return self.book.append(heard, self.trade.now)
 
-    def issue(self, command: Command, cause: UUID) -> int:
+    def issue(self, what: Command | Note, cause: UUID) -> int:
         """Returns the position of its intent; 0 where it was issued before."""
-        key = command_id(TENANT, tag_of(command), command.subject, cause)
-        channel = command.channel
-        if not self.append(of_channel(CommandIssued(command_id=key, command=command), channel, str(key), self.trade.now)):  # type: ignore[arg-type]
+        place = what.stream if isinstance(what, Note) else what.subject
+        key = command_id(TENANT, tag_of(what), place, cause, what.part)
+        event: Event = what if isinstance(what, Note) else CommandIssued(command_id=key, command=cast(AnyCommand, what))
+        identity = key if isinstance(what, Note) else issued_event(TENANT, key)
+        if not self.append(Heard(place, Fact(event=event, event_id=identity, occurred_at=self.trade.now))):
             return 0
-        self.todo.append((key, command))
+        if isinstance(what, Command):
+            self.todo.append((key, what))
         return len(self.book.envelopes)
 
     # ------------------------------------------------------------ folding and publishing
@@ -335,7 +384,10 @@ class Engine:
 
     def publish(self, channel: ChannelId) -> bool:
         before = len(self.todo)
-        published = self.run(self.publishers[channel].publish())
+        publisher = self.publishers[channel]
+        published = self.run(publisher.publish())
+        if published:
+            publisher._next = publisher.clock.monotonic() + PACE
         for _, command in self.todo[before:]:
             if isinstance(command, PublishStock):
                 self.watch(command, self)
@@ -400,6 +452,8 @@ class Engine:
         for heard in self.run(news(log, reading.heard)):
             if self.append(heard) and (count := reading.counts.get(heard.fact.event_id)) is not None:
                 self.counts.append(replace(count, position=len(self.book.envelopes)))
+        if who in RULES or who == "sweep":
+            self.whole[SHOP if who == "sweep" else who] = self.trade.now
         if who == "hints":
             told = {order for heard in reading.heard for order in getattr(heard.fact.event, "settled", ())}
             self.created = [order for order in self.created if order.key not in told]
@@ -459,10 +513,15 @@ class Engine:
     def import_of(self, channel: ChannelId, import_id: str) -> Import:
         return next(each for each in self.trade.imports[channel] if each.import_id == import_id)
 
-    def set_mode(self, channel: ChannelId, mode: str, step: int = 0) -> None:
+    def black_out(self, channel: ChannelId, minutes: float) -> None:
+        """Nothing is to be on offer from now on for so long."""
         self.trade.tick()
-        event = StockModeSet(channel=channel, mode=mode, step=step, because="a test" if mode != "normal" else "")
-        self.append(of_channel(event, channel, f"mode@{self.trade.now.isoformat()}", self.trade.now))
+        self.blackouts[channel] = Window(name="stock-taking", starts=self.trade.now, ends=self.trade.now + timedelta(minutes=minutes))
+        self._obey(self.publishers[channel])
+
+    def _obey(self, publisher: Publisher) -> None:
+        if publisher.channel in self.blackouts:
+            publisher.rules = publisher.rules.without(blackouts=(self.blackouts[publisher.channel],))
 
 
 METRICS = Metrics()

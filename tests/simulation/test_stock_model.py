@@ -6,6 +6,7 @@ CROSSDOCK_THOROUGH=20 tries twenty times as many.
 import dataclasses
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,11 +23,12 @@ from ops import publisher as publishing
 from projections import desired as arithmetic
 from projections import publications as files
 from projections import stock as rows
-from projections.desired import Mode
+from projections.desired import NORMAL, Mode
 from projections.publications import Publication
 from schemas.values import Sku
+from tests.examples import NOON
 from tests.simulation import engine
-from tests.simulation.engine import Engine
+from tests.simulation.engine import PACE, Engine
 from tests.simulation.invariants import BrokenError, Watch
 from tests.simulation.trade import ASOS, BOX, GHOST, MUG, NEAR, OTHER, SET, TWIN, Trade
 
@@ -38,6 +40,11 @@ WHO = st.sampled_from(["sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers
 PICK = st.integers(0, 5)
 UNITS = st.integers(1, 4)
 
+
+WHILE = st.sampled_from([4, 25, 50, 90])  # minutes: some of which are too many without the orders, the shop, or either
+LONG = st.sampled_from([50, 90])  # too many without any of them
+UNREAD = st.sampled_from(["the shop", "the orders", "neither"])
+MOVED = st.integers(-4, 4)
 
 MUST_BE_MET = {
     "a rise",
@@ -186,16 +193,33 @@ class StockModel(RuleBasedStateMachine):
     def settle(self, channel: Any, give_up: bool) -> None:
         self.engine.settle(channel, give_up=give_up)
 
-    @rule(channel=CHANNELS, mode=st.sampled_from([("hold", 0), ("decay", 1), ("decay", 2), ("zero", 0), ("blackout", 0), ("normal", 0)]))
-    def degrade(self, channel: Any, mode: Any) -> None:
-        self.engine.set_mode(channel, *mode)
+    @rule(minutes=WHILE)
+    def wait(self, minutes: int) -> None:
+        """Nothing is read meanwhile."""
+        self.trade.tick(minutes * 60)
 
-    @rule(channel=CHANNELS, mode=st.sampled_from(["hold", "decay", "zero", "blackout"]), sku=ITEM, units=st.integers(-4, 4))
-    def go_on_degraded(self, channel: Any, mode: str, sku: Sku, units: int) -> None:
-        """Something changes meanwhile."""
-        self.engine.set_mode(channel, mode, 1 if mode == "decay" else 0)
+    @rule(channel=CHANNELS, minutes=WHILE)
+    def black_out(self, channel: Any, minutes: int) -> None:
+        self.engine.black_out(channel, minutes)
+
+    @rule(channel=CHANNELS, unread=UNREAD, minutes=LONG, sku=ITEM, units=MOVED)
+    def go_on_degraded(self, channel: Any, unread: str, minutes: int, sku: Sku, units: int) -> None:
+        """Something is not read, or nothing is to be on offer; something changes meanwhile."""
+        if unread == "neither":
+            self.engine.black_out(channel, minutes + 1)
+        self.trade.tick(minutes * 60)
+        if unread != "the shop":
+            self.count(sku, "sweep")
+            self.engine.arrive("sweep")
+        if unread != "the orders":
+            self.poll(channel)
+            self.engine.arrive(channel)
         self.trade.move(sku, NEAR, units)
-        self.round()
+        self.engine.count(sku, who="hints")
+        self.engine.arrive("hints")
+        self.engine.fold_all()
+        self.publish(channel)
+        self.tell(channel, "complete")
 
     @rule()
     def crash(self) -> None:
@@ -207,7 +231,14 @@ class StockModel(RuleBasedStateMachine):
         self.engine.fold_all()
         self.publish(channel)
         self.poll(channel)
-        self.arrive(channel)
+        self.engine.arrive(channel)
+        self.engine.fold_all()
+        self.publish(channel)
+        self.tell(channel, fate)
+
+    def tell(self, channel: Any, fate: str) -> None:
+        """What has changed, as soon as the channel takes another file."""
+        self.trade.tick(PACE)
         self.engine.fold_all()
         self.publish(channel)
         if fate == "lost":
@@ -246,8 +277,7 @@ class StockModel(RuleBasedStateMachine):
             self.engine.close()
 
     def _settled(self) -> None:
-        for channel in (ASOS, OTHER):
-            self.engine.set_mode(channel, "normal")
+        self.trade.tick(2 * 3600)  # every blackout is over
         for _ in range(5):
             for channel in (ASOS, OTHER):
                 while any(each.status == "QUEUED" for each in self.trade.imports[channel]):
@@ -349,6 +379,28 @@ def go_on_as_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(arithmetic, "_moded", lambda units, *_: units)
 
 
+def overlook_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """I6: nobody notices that news is missing, or that nothing is to be on offer."""
+    patch.setattr(publishing, "mode_at", lambda *_, **__: (NORMAL, ""))
+
+
+def take_what_is_begun_for_whole(patch: pytest.MonkeyPatch) -> None:
+    """I6: the shop counts as read whenever some of it was, and its cursor committed."""
+    patch.setattr(publishing, "whole_at", lambda _: NOON + timedelta(days=365))
+
+
+def stay_careful(patch: pytest.MonkeyPatch) -> None:
+    """I6: once careful, always careful, though everything is read again."""
+    mode_at, most = publishing.mode_at, [(NORMAL, "")]
+
+    def called(*arguments: Any, **more: Any) -> tuple[Mode, str]:
+        found = mode_at(*arguments, **more)
+        most[0] = found if publishing.is_more_careful(found[0], most[0][0]) else most[0]
+        return most[0]
+
+    patch.setattr(publishing, "mode_at", called)
+
+
 def rise_without_news(patch: pytest.MonkeyPatch) -> None:
     """I6: in a mode in which nothing may rise, it does."""
     patch.setattr(Mode, "rises", True)
@@ -373,6 +425,9 @@ PLANTED = [
     ("I4", take_what_settles_for_stale),
     ("I5", tell_prices),
     ("I6", go_on_as_ever),
+    ("I6", overlook_the_clock),
+    ("I6", take_what_is_begun_for_whole),
+    ("I6", stay_careful),
     ("I6", rise_without_news),
     ("I7", keep_nothing_back),
     ("I7", rise_without_a_poll),
