@@ -25,6 +25,7 @@ from projections import publications as files
 from projections import stock as rows
 from projections.desired import NORMAL, Mode
 from projections.publications import Publication
+from projections.stock_modes import mode_at
 from schemas.values import Sku
 from tests.examples import NOON
 from tests.simulation import engine
@@ -391,7 +392,7 @@ def take_what_is_begun_for_whole(patch: pytest.MonkeyPatch) -> None:
 
 def stay_careful(patch: pytest.MonkeyPatch) -> None:
     """I6: once careful, always careful, though everything is read again."""
-    mode_at, ever = publishing.mode_at, [(NORMAL, "")]
+    ever = [(NORMAL, "")]
 
     def called(*arguments: Any, **more: Any) -> tuple[Mode, str]:
         ever.append(mode_at(*arguments, **more))
