@@ -39,7 +39,7 @@ from schemas.events.people import MappingSet
 from schemas.streams import map_stream, offers_stream, order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku, TenantId
 from tests.examples import NOON
-from tests.simulation.trade import RECIPES, RULES, Import, Order, Trade
+from tests.simulation.trade import BOX, GHOST, MUG, RECIPES, RULES, Import, Order, Trade
 
 TENANT = TenantId("acme")
 SHOP = "shop"  # the source whose cursor says when it was last read whole; of the orders it is the channel's name
@@ -99,8 +99,8 @@ def _of_order(order: Order, event: Event, what: str, at: Instant) -> Heard:
     return Heard(stream, Fact(event=event, event_id=identity, occurred_at=at))
 
 
-def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequence[Order] = ()) -> Heard:
-    """As the reader of items tells it."""
+def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequence[Order] = (), *, read_by: Instant | None = None) -> Heard:
+    """As the reader of items tells it; `read_by`: as a sweep does, which only knows between which moments it was."""
     nodes = [
         SimpleNamespace(is_active=True, location=SimpleNamespace(id=place), quantities=[SimpleNamespace(name="available", quantity=units)])
         for place, units in levels.items()
@@ -108,7 +108,8 @@ def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequen
     item: Any = SimpleNamespace(
         id=f"gid://shopify/InventoryItem/{sku}", sku=sku, tracked=True, inventory_levels=SimpleNamespace(nodes=nodes)
     )
-    return shop_stock.counted(TENANT, item, at, sorted(order.key for order in settled), sorted({order.sku for order in settled}))
+    names = sorted(order.key for order in settled)
+    return shop_stock.counted(TENANT, item, at, names, sorted({order.sku for order in settled}), read_by=read_by)
 
 
 def recipe_set(channel: ChannelId, offer: Sku, value: str, at: Instant) -> Heard:
@@ -279,6 +280,11 @@ class Reading:
 
     heard: list[Heard]
     counts: dict[UUID, "Counted"] = field(default_factory=dict)  # by the id of the event
+    swept: list["Counted"] = field(default_factory=list)  # by a sweep that has not ended
+
+    def tell(self, heard: Heard, count: "Counted") -> None:
+        self.heard.append(heard)
+        self.counts[heard.fact.event_id] = count
 
 
 @dataclass(frozen=True)
@@ -289,7 +295,8 @@ class Counted:
 
     sku: Sku
     levels: Mapping[ShopId, int]
-    read_at: Instant
+    read_at: Instant  # as the engine knows it; of a sweep, when it began
+    taken_at: Instant  # in truth
     inside: frozenset[str]  # orders whose units are out of it: the world knows, the engine does not
     position: int = 0  # in the log
 
@@ -414,21 +421,37 @@ class Engine:
                 heard += [placed(order), *([moved(order, self.trade.now)] if order.state != "SHIPPING" else [])]
         self.readings[channel] = Reading(heard)
 
-    def count(self, *skus: Sku, who: str = "sweep") -> None:
-        """Begin to count; `hints` counts, too, the items of orders that are known to stand in Shopify."""
-        if who in self.readings:
+    def count(self, *skus: Sku) -> None:
+        """Begin to count, as a hint has it done; items of orders that are known to stand in Shopify are counted, too."""
+        if "hints" in self.readings:
             return
         self.trade.tick()
-        settled = self.created if who == "hints" else []
-        skus = tuple(dict.fromkeys((*skus, *(part for order in settled for part in order.needs))))
-        reading = Reading([])
+        skus = tuple(dict.fromkeys((*skus, *(part for order in self.created for part in order.needs))))
+        reading = self.readings["hints"] = Reading([])
         for sku in skus:
-            its = [order for order in settled if sku in order.needs]
-            heard = counted(sku, self.trade.levels[sku], self.trade.now, its)
-            reading.heard.append(heard)
-            inside = frozenset(key for key, order in self.trade.orders.items() if order.claimed)
-            reading.counts[heard.fact.event_id] = Counted(sku, dict(self.trade.levels[sku]), self.trade.now, inside)
-        self.readings[who] = reading
+            settled = [order for order in self.created if sku in order.needs]
+            reading.tell(counted(sku, self.trade.levels[sku], self.trade.now, settled), self._take(sku, self.trade.now))
+
+    def sweep(self) -> None:
+        """Have everything counted by a bulk operation: some of it is, at once."""
+        if "sweep" not in self.readings:
+            self.trade.tick()
+            self.readings["sweep"] = Reading([], swept=[self._take(MUG, self.trade.now)])
+
+    def end_sweep(self) -> None:
+        """The rest is counted; when what was, nobody can tell."""
+        reading = self.readings.get("sweep")
+        if reading is None or not reading.swept:
+            return
+        self.trade.tick()
+        began = reading.swept[0].read_at
+        for count in (*reading.swept, self._take(BOX, began), self._take(GHOST, began)):
+            reading.tell(counted(count.sku, count.levels, began, read_by=self.trade.now), count)
+        reading.swept = []
+
+    def _take(self, sku: Sku, read_at: Instant) -> Counted:
+        inside = frozenset(key for key, order in self.trade.orders.items() if order.claimed)
+        return Counted(sku, dict(self.trade.levels[sku]), read_at, self.trade.now, inside)
 
     def read_offers(self, channel: ChannelId) -> None:
         who = f"offers {channel}"
@@ -444,6 +467,8 @@ class Engine:
 
     def arrive(self, who: str) -> None:
         """What was read is committed."""
+        if who == "sweep":
+            self.end_sweep()
         reading = self.readings.pop(who, None)
         if reading is None:
             return

@@ -111,7 +111,7 @@ class Watch:
                 for drain in trade.drains
                 if drain.sku == part
                 and drain.offer != this  # what is bought of the number itself, it was there for
-                and (drain.at > counted.read_at or (drain.order and drain.order not in log.placed))
+                and (drain.at > counted.taken_at or (drain.order and drain.order not in log.placed))
             )
             buffer = RULES[order.channel].buffer or 0
             self.met |= {"an oversell beyond the buffer"} if short > 0 else set()
@@ -200,7 +200,7 @@ class Known:
             return 0
         found, standing = [], 0
         for at, levels in trade.history[sku]:
-            if at <= newest.read_at:
+            if at <= newest.taken_at:
                 standing = at_places(channel, levels)
             else:
                 found.append(at_places(channel, levels))
@@ -212,7 +212,7 @@ class Known:
         for count in self.counts:
             if count.sku == sku and (before is None or count.read_at >= before.read_at):
                 if before is None or any(units > before.levels.get(place, 0) for place, units in count.levels.items()):
-                    raised = count.read_at
+                    raised = count.taken_at
                 before = count
         return raised
 

@@ -31,7 +31,7 @@ from tests.examples import NOON
 from tests.simulation import engine
 from tests.simulation.engine import PACE, Engine
 from tests.simulation.invariants import BrokenError, Watch
-from tests.simulation.trade import ASOS, BOX, GHOST, MUG, NEAR, OTHER, SET, TWIN, Trade
+from tests.simulation.trade import ASOS, BOX, MUG, NEAR, OTHER, SET, TWIN, Trade
 
 THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 CHANNELS = st.sampled_from([ASOS, OTHER])
@@ -130,9 +130,17 @@ class StockModel(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ reading
 
-    @rule(sku=ITEM, who=st.sampled_from(["sweep", "hints"]))
-    def count(self, sku: Sku, who: str) -> None:
-        self.engine.count(*((MUG, BOX, GHOST) if who == "sweep" else (sku,)), who=who)
+    @rule(sku=ITEM)
+    def count(self, sku: Sku) -> None:
+        self.engine.count(sku)
+
+    @rule()
+    def sweep(self) -> None:
+        self.engine.sweep()
+
+    @rule()
+    def end_sweep(self) -> None:
+        self.engine.end_sweep()
 
     @rule(channel=CHANNELS)
     def poll(self, channel: Any) -> None:
@@ -149,9 +157,9 @@ class StockModel(RuleBasedStateMachine):
     @rule(sku=ITEM, units=st.integers(-4, 4))
     def overtake(self, sku: Sku, units: int) -> None:
         """What was read first arrives last, and is acted on."""
-        self.engine.count(sku, who="hints")
+        self.engine.count(sku)
         self.trade.move(sku, NEAR, units)
-        self.count(sku, "sweep")
+        self.engine.sweep()
         self.engine.arrive("sweep")
         self.engine.arrive("hints")
         self.turn(ASOS, "complete")
@@ -210,13 +218,13 @@ class StockModel(RuleBasedStateMachine):
             self.engine.black_out(channel, minutes + 1)
         self.trade.tick(minutes * 60)
         if unread != "the shop":
-            self.count(sku, "sweep")
+            self.engine.sweep()
             self.engine.arrive("sweep")
         if unread != "the orders":
             self.poll(channel)
             self.engine.arrive(channel)
         self.trade.move(sku, NEAR, units)
-        self.engine.count(sku, who="hints")
+        self.engine.count(sku)
         self.engine.arrive("hints")
         self.engine.fold_all()
         self.publish(channel)
@@ -257,7 +265,7 @@ class StockModel(RuleBasedStateMachine):
     @rule()
     def round(self) -> None:
         """A sweep, and then a turn for each."""
-        self.engine.count(MUG, BOX, GHOST)
+        self.engine.sweep()
         self.engine.arrive("sweep")
         self.turn(ASOS, "complete")
         self.turn(OTHER, "complete")
@@ -286,7 +294,7 @@ class StockModel(RuleBasedStateMachine):
             self.look_again()
             for who in ("sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"):
                 self.engine.arrive(who)
-            self.engine.count(who="hints")
+            self.engine.count()
             self.engine.arrive("hints")
             for channel in (ASOS, OTHER):
                 self.settle(channel, give_up=False)
