@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import anyio
@@ -32,7 +32,7 @@ from projections.stock_rules import Window
 from schemas.commands import AnyCommand, Command, PublishStock, SettleStockImport
 from schemas.envelope import Envelope, Fact, command_id, event_id
 from schemas.events import Event, Note, tag_of
-from schemas.events.commands import CommandIssued
+from schemas.events.commands import CommandIssued, CommandRefused
 from schemas.events.inventory import OffersRead, StockImportFinished, StockImportStarted
 from schemas.events.orders import LineStateChanged, OrderPlaced, ShopLine, ShopOrderCreated
 from schemas.events.people import MappingSet
@@ -118,7 +118,10 @@ def recipe_set(channel: ChannelId, offer: Sku, value: str, at: Instant) -> Heard
     return Heard(map_stream(channel, "bundle"), Fact(event=event, event_id=identity, occurred_at=at))
 
 
-def of_channel(event: OffersRead | StockImportStarted | StockImportFinished, channel: ChannelId, what: str, at: Instant) -> Heard:
+Told: TypeAlias = CommandRefused | OffersRead | StockImportStarted | StockImportFinished
+
+
+def of_channel(event: Told, channel: ChannelId, what: str, at: Instant) -> Heard:
     identity = event_id(TENANT, "test", f"{channel}:{what}", tag_of(event))
     return Heard(offers_stream(channel), Fact(event=event, event_id=identity, occurred_at=at))
 
@@ -510,6 +513,19 @@ class Engine:
             self.todo.remove(found)
             event = StockImportStarted(channel=channel, import_id=import_id, quantities=command.quantities)
             self.append(of_channel(event, channel, import_id, self.trade.now))
+
+    def refuse(self, channel: ChannelId) -> bool:
+        """STO01 says no to the oldest file that waits, unless it had taken it before."""
+        found = next((each for each in self.todo if isinstance(each[1], PublishStock) and each[1].channel == channel), None)
+        if found is None or any(each.command == str(found[0]) for each in self.trade.imports[channel]):
+            return False
+        self.trade.tick()
+        self.todo.remove(found)
+        event = CommandRefused(
+            command_id=found[0], command=tag_of(found[1]), subject=found[1].subject, attempt=1, detail="no such file is wanted"
+        )
+        self.append(of_channel(event, channel, str(found[0]), self.trade.now))
+        return True
 
     def settle(self, channel: ChannelId, *, give_up: bool = False) -> None:
         """STO02 and STO03."""

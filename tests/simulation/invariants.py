@@ -68,8 +68,10 @@ class Watch:
         what = f"{units} of {offer} on {command.channel} in mode {mode} {step}"
         self._holds("I6", (command.mode, command.step) == (mode, step), f"{what}: the file says {command.mode} {command.step}")
         called = called_for(command.channel, engine)
-        if engine.trade.now - engine.began >= GRACE or called[0] == "blackout":
-            self._holds("I6", (mode, step) == called, f"{what}: {called} is called for")
+        as_called = (mode, step) == called
+        if called[0] != "blackout" and engine.trade.now - engine.began < GRACE:
+            as_called = care((mode, step)) <= care(called)
+        self._holds("I6", as_called, f"{what}: {called} is called for")
         if mode != "normal":
             self.met.add(mode)
             self._holds("I6", units <= log.told(command.channel, offer), f"{what}: it had been told {log.told(command.channel, offer)}")
@@ -145,6 +147,10 @@ class Watch:
 
 def at_places(channel: ChannelId, levels: Mapping[ShopId, int]) -> int:
     return sum(units for place, units in levels.items() if RULES[channel].counts(place))
+
+
+def care(mode: tuple[str, int]) -> tuple[int, int]:
+    return ("normal", "hold", "decay", "zero", "blackout").index(mode[0]), mode[1]
 
 
 def called_for(channel: ChannelId, engine: Engine) -> tuple[str, int]:

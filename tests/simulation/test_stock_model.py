@@ -5,6 +5,7 @@ CROSSDOCK_THOROUGH=20 tries twenty times as many.
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from projections import stock as rows
 from projections.desired import NORMAL, Mode
 from projections.publications import Publication
 from projections.stock_modes import mode_at
+from schemas.events.inventory import StockModeSet
 from schemas.values import Sku
 from tests.examples import NOON
 from tests.simulation import engine
@@ -51,6 +53,7 @@ MUST_BE_MET = {
     "a rise",
     "an oversell beyond the buffer",
     "a file that failed",
+    "a file that was refused",
     "a file that was given up",
     "a file sent twice",
     *("hold", "decay", "zero", "blackout"),
@@ -87,6 +90,14 @@ class StockModel(RuleBasedStateMachine):
     def buy(self, offer: Any, units: int) -> None:
         if (order := self.trade.buy(offer[0], offer[1], units)) is not None:
             self.watch.bought(order, self.engine)
+
+    @rule(offer=OFFERS, units=st.integers(0, 2))
+    def sell_out(self, offer: Any, units: int) -> None:
+        """All that is shown, and some in the shop."""
+        for sku in (MUG, BOX):
+            self.trade.move(sku, NEAR, -units)
+        if shown := self.trade.offers[offer[0]][offer[1]].quantity:
+            self.buy(offer, shown)
 
     @rule(pick=PICK, told=st.booleans())
     def create(self, pick: int, told: bool) -> None:
@@ -164,6 +175,38 @@ class StockModel(RuleBasedStateMachine):
         self.engine.arrive("hints")
         self.turn(ASOS, "complete")
 
+    @rule(offer=OFFERS, units=UNITS, when=st.sampled_from(["before", "meanwhile", "after"]))
+    def rise(self, offer: Any, units: int, when: str) -> None:
+        """Somebody buys before the orders are polled, and what is found is in no row yet; or meanwhile; or after, while a sweep lasts."""
+        channel, _ = offer
+        self.deliver()
+        self.engine.fold_all()
+        self.trade.tick(PACE)
+        if when == "before":
+            self.buy(offer, units)
+            self.deliver()
+            self.engine.fold_all()
+        self.publish(channel)
+        if when == "after":
+            self.engine.sweep()
+        self.poll(channel)
+        if when == "meanwhile":
+            self.buy(offer, units)
+            self.deliver()
+        self.engine.arrive(channel)
+        if when == "after":
+            self.buy(offer, units)
+            self.deliver()
+        if when != "before":
+            self.engine.fold_all()
+        self.publish(channel)
+
+    def deliver(self) -> None:
+        for sku in (MUG, BOX):
+            self.trade.move(sku, NEAR, 3)
+        self.engine.sweep()
+        self.engine.arrive("sweep")
+
     # ------------------------------------------------------------ thinking and telling
 
     @rule(events=st.integers(1, 3))
@@ -188,6 +231,11 @@ class StockModel(RuleBasedStateMachine):
         self.engine.send(channel, lost=lost)
         if len(self.trade.imports[channel]) > before:
             self.watch.sent(channel, self.trade)
+
+    @rule(channel=CHANNELS)
+    def refuse(self, channel: Any) -> None:
+        if self.engine.refuse(channel):
+            self.watch.met.add("a file that was refused")
 
     @rule(channel=CHANNELS, fails=st.sampled_from([False, False, False, True]))
     def apply(self, channel: Any, fails: bool) -> None:
@@ -234,7 +282,7 @@ class StockModel(RuleBasedStateMachine):
     def crash(self) -> None:
         self.engine.crash()
 
-    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "lost", "late"]))
+    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "refused", "lost", "late"]))
     def turn(self, channel: Any, fate: str) -> None:
         """Everything once that is one channel's, in the order in which it comes as a rule; and what may become of its file."""
         self.engine.fold_all()
@@ -250,6 +298,8 @@ class StockModel(RuleBasedStateMachine):
         self.trade.tick(PACE)
         self.engine.fold_all()
         self.publish(channel)
+        if fate == "refused":
+            self.refuse(channel)
         if fate == "lost":
             self.send(channel, lost=True)
             self.engine.crash()
@@ -278,6 +328,11 @@ class StockModel(RuleBasedStateMachine):
         """Nothing happens any more, and everything is heard: then both sides agree."""
         try:
             self._settled()
+            self.watch.quiet(self.engine)
+            self.deliver()  # and nobody reads back what is shown of it
+            self.turn(ASOS, "refused")
+            for _ in range(3):
+                self.round()
             self.watch.quiet(self.engine)
         finally:
             type(self).met.update(self.watch.met)
@@ -363,12 +418,18 @@ def believe_what_we_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rows, "_seen", lambda stock, _: stock)
 
 
+def say_a_file_once(patch: pytest.MonkeyPatch) -> None:
+    """I4: one that was refused is not told anew."""
+    ended = files._ended
+    patch.setattr(files, "_ended", lambda row, _: ended(row, ""))
+
+
 def take_what_settles_for_stale(patch: pytest.MonkeyPatch) -> None:
     """I4: that an order is out of the shelf is dropped where a later count came first."""
     counted = shop_stock.counted
 
-    def told(*arguments: Any) -> Heard:
-        return dataclasses.replace(counted(*arguments), same=lambda last: False)
+    def told(*arguments: Any, **more: Any) -> Heard:
+        return dataclasses.replace(counted(*arguments, **more), same=lambda last: False)
 
     patch.setattr(shop_stock, "counted", told)
 
@@ -424,21 +485,58 @@ def rise_without_a_poll(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(files, "rests_on_less_than_polled", lambda *_: True)
 
 
+def take_what_is_found_for_folded(patch: pytest.MonkeyPatch) -> None:
+    """I7: a poll counts as soon as it is over, before what it found is in the rows."""
+    heard = publishing.Publisher._heard
+    patch.setattr(publishing.Publisher, "_heard", lambda self, _: heard(self, sys.maxsize))
+
+
+def take_a_poll_for_its_end(patch: pytest.MonkeyPatch) -> None:
+    """I7: what was sold while it lasted is taken for heard of."""
+
+    async def polled(self: Any) -> None:
+        if await self.ask_orders():
+            self._polls.append((self.clock.now(), await self.log.head()))
+
+    patch.setattr(publishing.Publisher, "poll_orders", polled)
+
+
+def take_a_sweep_for_its_beginning(patch: pytest.MonkeyPatch) -> None:
+    """I7: of what is counted by the time it ends, some may have been sold since it began."""
+    counted = rows._counted
+    patch.setattr(rows, "_counted", lambda stock, event: counted(stock, replace(event, read_by=None)))
+
+
+def forget_the_mode(patch: pytest.MonkeyPatch) -> None:
+    """I6: one that has just started does not ask in which mode it is."""
+    last = engine.Book.last
+
+    async def told(self: Any, places: Any, kind: Any, field: str = "") -> Any:
+        return {} if kind is StockModeSet else await last(self, places, kind, field)
+
+    patch.setattr(engine.Book, "last", told)
+
+
 PLANTED = [
     ("I1", forget_what_is_sold),
     ("I1", free_what_left_too_soon),
     ("I2", believe_the_last_to_arrive),
     ("I3", send_without_waiting),
     ("I4", believe_what_we_told),
+    ("I4", say_a_file_once),
     ("I4", take_what_settles_for_stale),
     ("I5", tell_prices),
     ("I6", go_on_as_ever),
     ("I6", overlook_the_clock),
     ("I6", take_what_is_begun_for_whole),
     ("I6", stay_careful),
+    ("I6", forget_the_mode),
     ("I6", rise_without_news),
     ("I7", keep_nothing_back),
     ("I7", rise_without_a_poll),
+    ("I7", take_what_is_found_for_folded),
+    ("I7", take_a_poll_for_its_end),
+    ("I7", take_a_sweep_for_its_beginning),
 ]
 
 
