@@ -35,6 +35,7 @@ from schemas.events.inventory import OffersRead, PaceMeasured, StockImportFinish
 from schemas.streams import SETTINGS, offers_stream, stock_stream
 from schemas.values import ChannelId, ShopId, Sku
 from tests.conftest import Database
+from tests.examples import NOON
 from tests.machine import JumpClock, Machine, machine
 from tests.simulation.engine import counted, created, moved, placed, recipe_set
 from tests.simulation.trade import ASOS, BOX, FAR, MADE_OF, MUG, NEAR, OTHER, SET, TWIN, Order, Trade
@@ -59,6 +60,9 @@ class TradeClock(JumpClock):
 
     def now(self) -> datetime:
         return self.trade.now
+
+    def monotonic(self) -> float:
+        return (self.trade.now - NOON).total_seconds()
 
 
 @dataclass
@@ -90,7 +94,16 @@ class Week:
         await self.tell(SETTINGS, RulesApplied(digest=digest, rules="{}", stock=text))
         for channel, of_channel in rules.items():
             self.publishers[channel] = Publisher(
-                self.engine.pool, self.engine.log, channel, of_channel, digest, self.engine.clock, self.engine.metrics, self._poll(channel)
+                self.engine.pool,
+                self.engine.log,
+                channel,
+                of_channel,
+                digest,
+                self.engine.clock,
+                self.engine.metrics,
+                self._poll(channel),
+                shop_source="shop",  # neither has a cursor here: the modes of the week are told
+                orders_source=channel,
             )
 
     def _poll(self, channel: ChannelId) -> Any:

@@ -1,41 +1,49 @@
 """What the engine thinks of stock, in memory: its own folds, policies, publisher and news, over a log that is a list.
 
 What is real: projections/, ops/publisher.py, engine/inbox.py's `news`, the adapters' translations of counts and files. What stands in for
-the database answers the publisher's statements, each by its name; what stands in for a dispatcher and its pollers is moved by hand.
+the database answers the publisher's statements, each by its name; what stands in for a dispatcher and its pollers is moved by hand. The
+publisher sees the trade's time, and when the shop and the orders were last read whole: in which mode a channel is, it says itself.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import anyio
 import msgspec
 
 from adapters.mirakl.translate.stock import stock_file
+from adapters.shopify.inbound.sweep import Progress
 from adapters.shopify.translate import stock as shop_stock
 from engine.adapter import Heard
 from engine.inbox import news
 from engine.metrics import Metrics
+from engine.outbox import issued_event
 from ops import publisher as publishing
 from ops.publisher import Publisher
 from projections.publications import publications, settle
 from projections.stock import inventory
-from schemas.commands import Command, PublishStock, SettleStockImport
+from projections.stock_rules import Window
+from schemas.commands import AnyCommand, Command, PublishStock, SettleStockImport
 from schemas.envelope import Envelope, Fact, command_id, event_id
-from schemas.events import Event, tag_of
-from schemas.events.commands import CommandIssued
-from schemas.events.inventory import OffersRead, StockImportFinished, StockImportStarted, StockModeSet
+from schemas.events import Event, Note, tag_of
+from schemas.events.commands import CommandIssued, CommandRefused
+from schemas.events.inventory import OffersRead, StockImportFinished, StockImportStarted
 from schemas.events.orders import LineStateChanged, OrderPlaced, ShopLine, ShopOrderCreated
 from schemas.events.people import MappingSet
 from schemas.streams import map_stream, offers_stream, order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine, ShopId, Sku, TenantId
-from tests.simulation.trade import RECIPES, RULES, Import, Order, Trade
+from tests.examples import NOON
+from tests.simulation.trade import BOX, GHOST, MUG, RECIPES, RULES, Import, Order, Trade
 
 TENANT = TenantId("acme")
+SHOP = "shop"  # the source whose cursor says when it was last read whole; of the orders it is the channel's name
+PACE = 3.0  # seconds between two files of a channel
 T = TypeVar("T")
 
 
@@ -91,8 +99,8 @@ def _of_order(order: Order, event: Event, what: str, at: Instant) -> Heard:
     return Heard(stream, Fact(event=event, event_id=identity, occurred_at=at))
 
 
-def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequence[Order] = ()) -> Heard:
-    """As the reader of items tells it."""
+def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequence[Order] = (), *, read_by: Instant | None = None) -> Heard:
+    """As the reader of items tells it; `read_by`: as a sweep does, which only knows between which moments it was."""
     nodes = [
         SimpleNamespace(is_active=True, location=SimpleNamespace(id=place), quantities=[SimpleNamespace(name="available", quantity=units)])
         for place, units in levels.items()
@@ -100,7 +108,8 @@ def counted(sku: Sku, levels: Mapping[ShopId, int], at: Instant, settled: Sequen
     item: Any = SimpleNamespace(
         id=f"gid://shopify/InventoryItem/{sku}", sku=sku, tracked=True, inventory_levels=SimpleNamespace(nodes=nodes)
     )
-    return shop_stock.counted(TENANT, item, at, sorted(order.key for order in settled), sorted({order.sku for order in settled}))
+    names = sorted(order.key for order in settled)
+    return shop_stock.counted(TENANT, item, at, names, sorted({order.sku for order in settled}), read_by=read_by)
 
 
 def recipe_set(channel: ChannelId, offer: Sku, value: str, at: Instant) -> Heard:
@@ -109,9 +118,10 @@ def recipe_set(channel: ChannelId, offer: Sku, value: str, at: Instant) -> Heard
     return Heard(map_stream(channel, "bundle"), Fact(event=event, event_id=identity, occurred_at=at))
 
 
-def of_channel(
-    event: StockModeSet | OffersRead | StockImportStarted | StockImportFinished | CommandIssued, channel: ChannelId, what: str, at: Instant
-) -> Heard:
+Told: TypeAlias = CommandRefused | OffersRead | StockImportStarted | StockImportFinished
+
+
+def of_channel(event: Told, channel: ChannelId, what: str, at: Instant) -> Heard:
     identity = event_id(TENANT, "test", f"{channel}:{what}", tag_of(event))
     return Heard(offers_stream(channel), Fact(event=event, event_id=identity, occurred_at=at))
 
@@ -190,6 +200,20 @@ class Fold:
         return changes
 
 
+@dataclass
+class TradeClock:
+    trade: Trade
+
+    def now(self) -> Instant:
+        return self.trade.now
+
+    def monotonic(self) -> float:
+        return (self.trade.now - NOON).total_seconds()
+
+    def loop_seconds(self, seconds: float) -> float:
+        return seconds
+
+
 class Database:
     """Answers what the publisher asks, as the tables would."""
 
@@ -217,12 +241,23 @@ class Database:
                 return [self._row(name) for name in sorted(arguments[1]) if name in stock.rows]
             case publishing.RECIPES:
                 return [self._row(name) for name in sorted(stock.rows) if stock.rows[name].recipes]
+            case publishing.READ_AT:
+                return [self._cursor(name, at) for name, at in sorted(self._engine.whole.items()) if name in arguments[1]]
+            case publishing.HEARD_AT:
+                told = [self._engine.book.envelopes[position - 1] for position in sorted(arguments[1])]
+                return [{"position": each.position, "type": tag_of(each.event), "recorded_at": each.recorded_at} for each in told]
         raise NotImplementedError(f"the publisher asks what this database does not know: {statement}")
 
     async def fetchval(self, statement: str, *arguments: Any) -> Any:
         assert statement == publishing.UNDER_WAY, f"the publisher asks what this database does not know: {statement}"
         row = self._engine.files.rows.get(arguments[1])
         return msgspec.json.encode(row) if row is not None else None
+
+    def _cursor(self, name: str, at: Instant) -> dict[str, Any]:
+        """The shop's has been committed since, as it is many times before it is whole once more."""
+        if name != SHOP:
+            return {"name": name, "cursor": "", "committed_at": at}
+        return {"name": name, "cursor": msgspec.json.encode(Progress(whole=at)).decode(), "committed_at": self._engine.trade.now}
 
     def _row(self, name: str, **more: Any) -> dict[str, Any]:
         return {"key": name, "document": msgspec.json.encode(self._engine.stock.rows[name]), **more}
@@ -233,9 +268,9 @@ class ByHand(Publisher):
 
     engine: "Engine"
 
-    async def _issue(self, command: PublishStock) -> None:
-        cause = self.engine.book.envelopes[command.as_of - 1].event_id
-        issued = self.engine.issue(command, cause)
+    async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
+        cause = self.engine.book.envelopes[as_of - 1].event_id
+        issued = [self.engine.issue(what, cause) for what in whats][-1]
         self._need = max(self._need, issued) or await self.log.head()
 
 
@@ -248,6 +283,11 @@ class Reading:
 
     heard: list[Heard]
     counts: dict[UUID, "Counted"] = field(default_factory=dict)  # by the id of the event
+    swept: list["Counted"] = field(default_factory=list)  # by a sweep that has not ended
+
+    def tell(self, heard: Heard, count: "Counted") -> None:
+        self.heard.append(heard)
+        self.counts[heard.fact.event_id] = count
 
 
 @dataclass(frozen=True)
@@ -258,7 +298,8 @@ class Counted:
 
     sku: Sku
     levels: Mapping[ShopId, int]
-    read_at: Instant
+    read_at: Instant  # as the engine knows it; of a sweep, when it began
+    taken_at: Instant  # in truth
     inside: frozenset[str]  # orders whose units are out of it: the world knows, the engine does not
     position: int = 0  # in the log
 
@@ -271,6 +312,8 @@ class Engine:
         self.todo: list[tuple[UUID, Command]] = []  # the outbox
         self.counts: list[Counted] = []
         self.created: list[Order] = []  # whose creation we have heard of, and whose items are to be counted
+        self.whole: dict[str, Instant] = {}  # the cursors: by source, when it was last read whole
+        self.blackouts: dict[ChannelId, Window] = {}
         self.loop = asyncio.new_event_loop()
         for channel, recipes in RECIPES.items():
             for offer, value in recipes.items():
@@ -279,15 +322,28 @@ class Engine:
 
     def start(self) -> None:
         """As a new process: the log, the rows and the outbox are what is left of the one before."""
+        self.began = self.trade.now
         self.readings: dict[str, Reading] = {}  # by who reads; one at a time each
         self.asked: dict[ChannelId, asyncio.Future[bool]] = {}
         self.polling: dict[ChannelId, asyncio.Task[None]] = {}
-        clock: Any = SimpleNamespace(now=lambda: self.trade.now)
+        clock: Any = TradeClock(self.trade)
         log: Any = self.book
         self.publishers: dict[ChannelId, ByHand] = {}
         for channel, rules in RULES.items():
-            made = ByHand(Database(self), log, channel, rules, "rules", clock, METRICS, lambda channel=channel: self._ask(channel))  # type: ignore[misc, arg-type]
-            made.engine, made._need = self, len(self.book.envelopes)
+            made = ByHand(
+                Database(self),  # type: ignore[arg-type]
+                log,
+                channel,
+                rules,
+                "rules",
+                clock,
+                METRICS,
+                lambda channel=channel: self._ask(channel),  # type: ignore[misc]
+                shop_source=SHOP,
+                orders_source=channel,
+            )
+            made.engine, made._need, made._began = self, len(self.book.envelopes), self.trade.now
+            self._obey(made)
             self.publishers[channel] = made
 
     def crash(self) -> None:
@@ -310,13 +366,16 @@ class Engine:
     def append(self, heard: Heard) -> bool:
         return self.book.append(heard, self.trade.now)
 
-    def issue(self, command: Command, cause: UUID) -> int:
+    def issue(self, what: Command | Note, cause: UUID) -> int:
         """Returns the position of its intent; 0 where it was issued before."""
-        key = command_id(TENANT, tag_of(command), command.subject, cause)
-        channel = command.channel
-        if not self.append(of_channel(CommandIssued(command_id=key, command=command), channel, str(key), self.trade.now)):  # type: ignore[arg-type]
+        place = what.stream if isinstance(what, Note) else what.subject
+        key = command_id(TENANT, tag_of(what), place, cause, what.part)
+        event: Event = what if isinstance(what, Note) else CommandIssued(command_id=key, command=cast(AnyCommand, what))
+        identity = key if isinstance(what, Note) else issued_event(TENANT, key)
+        if not self.append(Heard(place, Fact(event=event, event_id=identity, occurred_at=self.trade.now))):
             return 0
-        self.todo.append((key, command))
+        if isinstance(what, Command):
+            self.todo.append((key, what))
         return len(self.book.envelopes)
 
     # ------------------------------------------------------------ folding and publishing
@@ -335,7 +394,10 @@ class Engine:
 
     def publish(self, channel: ChannelId) -> bool:
         before = len(self.todo)
-        published = self.run(self.publishers[channel].publish())
+        publisher = self.publishers[channel]
+        published = self.run(publisher.publish())
+        if published:
+            publisher._next = publisher.clock.monotonic() + PACE
         for _, command in self.todo[before:]:
             if isinstance(command, PublishStock):
                 self.watch(command, self)
@@ -362,21 +424,37 @@ class Engine:
                 heard += [placed(order), *([moved(order, self.trade.now)] if order.state != "SHIPPING" else [])]
         self.readings[channel] = Reading(heard)
 
-    def count(self, *skus: Sku, who: str = "sweep") -> None:
-        """Begin to count; `hints` counts, too, the items of orders that are known to stand in Shopify."""
-        if who in self.readings:
+    def count(self, *skus: Sku) -> None:
+        """Begin to count, as a hint has it done; items of orders that are known to stand in Shopify are counted, too."""
+        if "hints" in self.readings:
             return
         self.trade.tick()
-        settled = self.created if who == "hints" else []
-        skus = tuple(dict.fromkeys((*skus, *(part for order in settled for part in order.needs))))
-        reading = Reading([])
+        skus = tuple(dict.fromkeys((*skus, *(part for order in self.created for part in order.needs))))
+        reading = self.readings["hints"] = Reading([])
         for sku in skus:
-            its = [order for order in settled if sku in order.needs]
-            heard = counted(sku, self.trade.levels[sku], self.trade.now, its)
-            reading.heard.append(heard)
-            inside = frozenset(key for key, order in self.trade.orders.items() if order.claimed)
-            reading.counts[heard.fact.event_id] = Counted(sku, dict(self.trade.levels[sku]), self.trade.now, inside)
-        self.readings[who] = reading
+            settled = [order for order in self.created if sku in order.needs]
+            reading.tell(counted(sku, self.trade.levels[sku], self.trade.now, settled), self._take(sku, self.trade.now))
+
+    def sweep(self) -> None:
+        """Have everything counted by a bulk operation: some of it is, at once."""
+        if "sweep" not in self.readings:
+            self.trade.tick()
+            self.readings["sweep"] = Reading([], swept=[self._take(MUG, self.trade.now)])
+
+    def end_sweep(self) -> None:
+        """The rest is counted; when what was, nobody can tell."""
+        reading = self.readings.get("sweep")
+        if reading is None or not reading.swept:
+            return
+        self.trade.tick()
+        began = reading.swept[0].read_at
+        for count in (*reading.swept, self._take(BOX, began), self._take(GHOST, began)):
+            reading.tell(counted(count.sku, count.levels, began, read_by=self.trade.now), count)
+        reading.swept = []
+
+    def _take(self, sku: Sku, read_at: Instant) -> Counted:
+        inside = frozenset(key for key, order in self.trade.orders.items() if order.claimed)
+        return Counted(sku, dict(self.trade.levels[sku]), read_at, self.trade.now, inside)
 
     def read_offers(self, channel: ChannelId) -> None:
         who = f"offers {channel}"
@@ -392,6 +470,8 @@ class Engine:
 
     def arrive(self, who: str) -> None:
         """What was read is committed."""
+        if who == "sweep":
+            self.end_sweep()
         reading = self.readings.pop(who, None)
         if reading is None:
             return
@@ -400,6 +480,8 @@ class Engine:
         for heard in self.run(news(log, reading.heard)):
             if self.append(heard) and (count := reading.counts.get(heard.fact.event_id)) is not None:
                 self.counts.append(replace(count, position=len(self.book.envelopes)))
+        if who in RULES or who == "sweep":
+            self.whole[SHOP if who == "sweep" else who] = self.trade.now
         if who == "hints":
             told = {order for heard in reading.heard for order in getattr(heard.fact.event, "settled", ())}
             self.created = [order for order in self.created if order.key not in told]
@@ -432,6 +514,19 @@ class Engine:
             event = StockImportStarted(channel=channel, import_id=import_id, quantities=command.quantities)
             self.append(of_channel(event, channel, import_id, self.trade.now))
 
+    def refuse(self, channel: ChannelId) -> bool:
+        """STO01 says no to the oldest file that waits, unless it had taken it before."""
+        found = next((each for each in self.todo if isinstance(each[1], PublishStock) and each[1].channel == channel), None)
+        if found is None or any(each.command == str(found[0]) for each in self.trade.imports[channel]):
+            return False
+        self.trade.tick()
+        self.todo.remove(found)
+        event = CommandRefused(
+            command_id=found[0], command=tag_of(found[1]), subject=found[1].subject, attempt=1, detail="no such file is wanted"
+        )
+        self.append(of_channel(event, channel, str(found[0]), self.trade.now))
+        return True
+
     def settle(self, channel: ChannelId, *, give_up: bool = False) -> None:
         """STO02 and STO03."""
         found = next((each for each in self.todo if isinstance(each[1], SettleStockImport) and each[1].channel == channel), None)
@@ -459,10 +554,15 @@ class Engine:
     def import_of(self, channel: ChannelId, import_id: str) -> Import:
         return next(each for each in self.trade.imports[channel] if each.import_id == import_id)
 
-    def set_mode(self, channel: ChannelId, mode: str, step: int = 0) -> None:
+    def black_out(self, channel: ChannelId, minutes: float) -> None:
+        """Nothing is to be on offer from now on for so long."""
         self.trade.tick()
-        event = StockModeSet(channel=channel, mode=mode, step=step, because="a test" if mode != "normal" else "")
-        self.append(of_channel(event, channel, f"mode@{self.trade.now.isoformat()}", self.trade.now))
+        self.blackouts[channel] = Window(name="stock-taking", starts=self.trade.now, ends=self.trade.now + timedelta(minutes=minutes))
+        self._obey(self.publishers[channel])
+
+    def _obey(self, publisher: Publisher) -> None:
+        if publisher.channel in self.blackouts:
+            publisher.rules = publisher.rules.without(blackouts=(self.blackouts[publisher.channel],))
 
 
 METRICS = Metrics()

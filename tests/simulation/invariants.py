@@ -1,16 +1,18 @@
 """What must hold of stock, whatever happens: seven invariants, judged by what the world and the log say, not by the engine's own rows."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from projections.stock import troubles
 from schemas.commands import PublishStock
 from schemas.events.inventory import OffersRead, StockImportFinished, StockModeSet
 from schemas.events.orders import LineStateChanged, OrderPlaced
 from schemas.values import ChannelId, Instant, ShopId, Sku
-from tests.simulation.engine import Counted, Engine
+from tests.simulation.engine import SHOP, Counted, Engine
 from tests.simulation.trade import GHOST, MADE_OF, RULES, Import, Order, Trade
 
 PRICE = "19.99"
+GRACE = timedelta(minutes=5)  # in which one that has just started need not be more careful than whoever went before
 
 
 class BrokenError(AssertionError):
@@ -65,6 +67,11 @@ class Watch:
         mode, step = log.mode(command.channel, engine.files.position)
         what = f"{units} of {offer} on {command.channel} in mode {mode} {step}"
         self._holds("I6", (command.mode, command.step) == (mode, step), f"{what}: the file says {command.mode} {command.step}")
+        called = called_for(command.channel, engine)
+        as_called = (mode, step) == called
+        if called[0] != "blackout" and engine.trade.now - engine.began < GRACE:
+            as_called = care((mode, step)) <= care(called)
+        self._holds("I6", as_called, f"{what}: {called} is called for")
         if mode != "normal":
             self.met.add(mode)
             self._holds("I6", units <= log.told(command.channel, offer), f"{what}: it had been told {log.told(command.channel, offer)}")
@@ -106,7 +113,7 @@ class Watch:
                 for drain in trade.drains
                 if drain.sku == part
                 and drain.offer != this  # what is bought of the number itself, it was there for
-                and (drain.at > counted.read_at or (drain.order and drain.order not in log.placed))
+                and (drain.at > counted.taken_at or (drain.order and drain.order not in log.placed))
             )
             buffer = RULES[order.channel].buffer or 0
             self.met |= {"an oversell beyond the buffer"} if short > 0 else set()
@@ -142,6 +149,30 @@ def at_places(channel: ChannelId, levels: Mapping[ShopId, int]) -> int:
     return sum(units for place, units in levels.items() if RULES[channel].counts(place))
 
 
+def care(mode: tuple[str, int]) -> tuple[int, int]:
+    return ("normal", "hold", "decay", "zero", "blackout").index(mode[0]), mode[1]
+
+
+def called_for(channel: ChannelId, engine: Engine) -> tuple[str, int]:
+    """The mode, by the time and by what was last read when."""
+    now, rules = engine.trade.now, RULES[channel]
+    if channel in engine.blackouts and engine.blackouts[channel].starts <= now < engine.blackouts[channel].ends:
+        return "blackout", 0
+    orders = _minutes(now, engine.whole.get(channel)) - rules.stale_orders_minutes
+    shop = _minutes(now, engine.whole.get(SHOP)) - rules.stale_shop_minutes
+    called = {policy: late for policy, late in ((rules.stale_orders, orders), (rules.stale_shop, shop)) if late >= 0}
+    if "zero" in called:
+        return "zero", 0
+    if "decay" in called:
+        return "decay", min(30, 1 + int(called["decay"] // rules.decay_minutes))
+    return ("hold", 0) if called else ("normal", 0)
+
+
+def _minutes(now: Instant, then: Instant | None) -> float:
+    """Since then; if that never was, nothing is late."""
+    return (now - then).total_seconds() / 60 if then is not None else 0.0
+
+
 class Known:
     """What the log says up to a position, read anew."""
 
@@ -175,7 +206,7 @@ class Known:
             return 0
         found, standing = [], 0
         for at, levels in trade.history[sku]:
-            if at <= newest.read_at:
+            if at <= newest.taken_at:
                 standing = at_places(channel, levels)
             else:
                 found.append(at_places(channel, levels))
@@ -187,7 +218,7 @@ class Known:
         for count in self.counts:
             if count.sku == sku and (before is None or count.read_at >= before.read_at):
                 if before is None or any(units > before.levels.get(place, 0) for place, units in count.levels.items()):
-                    raised = count.read_at
+                    raised = count.taken_at
                 before = count
         return raised
 

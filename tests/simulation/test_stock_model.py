@@ -5,7 +5,9 @@ CROSSDOCK_THOROUGH=20 tries twenty times as many.
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,13 +24,16 @@ from ops import publisher as publishing
 from projections import desired as arithmetic
 from projections import publications as files
 from projections import stock as rows
-from projections.desired import Mode
+from projections.desired import NORMAL, Mode
 from projections.publications import Publication
+from projections.stock_modes import mode_at
+from schemas.events.inventory import StockModeSet
 from schemas.values import Sku
+from tests.examples import NOON
 from tests.simulation import engine
-from tests.simulation.engine import Engine
+from tests.simulation.engine import PACE, Engine
 from tests.simulation.invariants import BrokenError, Watch
-from tests.simulation.trade import ASOS, BOX, GHOST, MUG, NEAR, OTHER, SET, TWIN, Trade
+from tests.simulation.trade import ASOS, BOX, MUG, NEAR, OTHER, SET, TWIN, Trade
 
 THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 CHANNELS = st.sampled_from([ASOS, OTHER])
@@ -39,10 +44,16 @@ PICK = st.integers(0, 5)
 UNITS = st.integers(1, 4)
 
 
+WHILE = st.sampled_from([4, 25, 50, 90])  # minutes: some of which are too many without the orders, the shop, or either
+LONG = st.sampled_from([50, 90])  # too many without any of them
+UNREAD = st.sampled_from(["the shop", "the orders", "neither"])
+MOVED = st.integers(-4, 4)
+
 MUST_BE_MET = {
     "a rise",
     "an oversell beyond the buffer",
     "a file that failed",
+    "a file that was refused",
     "a file that was given up",
     "a file sent twice",
     *("hold", "decay", "zero", "blackout"),
@@ -79,6 +90,14 @@ class StockModel(RuleBasedStateMachine):
     def buy(self, offer: Any, units: int) -> None:
         if (order := self.trade.buy(offer[0], offer[1], units)) is not None:
             self.watch.bought(order, self.engine)
+
+    @rule(offer=OFFERS, units=st.integers(0, 2))
+    def sell_out(self, offer: Any, units: int) -> None:
+        """All that is shown, and some in the shop."""
+        for sku in (MUG, BOX):
+            self.trade.move(sku, NEAR, -units)
+        if shown := self.trade.offers[offer[0]][offer[1]].quantity:
+            self.buy(offer, shown)
 
     @rule(pick=PICK, told=st.booleans())
     def create(self, pick: int, told: bool) -> None:
@@ -122,9 +141,17 @@ class StockModel(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ reading
 
-    @rule(sku=ITEM, who=st.sampled_from(["sweep", "hints"]))
-    def count(self, sku: Sku, who: str) -> None:
-        self.engine.count(*((MUG, BOX, GHOST) if who == "sweep" else (sku,)), who=who)
+    @rule(sku=ITEM)
+    def count(self, sku: Sku) -> None:
+        self.engine.count(sku)
+
+    @rule()
+    def sweep(self) -> None:
+        self.engine.sweep()
+
+    @rule()
+    def end_sweep(self) -> None:
+        self.engine.end_sweep()
 
     @rule(channel=CHANNELS)
     def poll(self, channel: Any) -> None:
@@ -141,12 +168,44 @@ class StockModel(RuleBasedStateMachine):
     @rule(sku=ITEM, units=st.integers(-4, 4))
     def overtake(self, sku: Sku, units: int) -> None:
         """What was read first arrives last, and is acted on."""
-        self.engine.count(sku, who="hints")
+        self.engine.count(sku)
         self.trade.move(sku, NEAR, units)
-        self.count(sku, "sweep")
+        self.engine.sweep()
         self.engine.arrive("sweep")
         self.engine.arrive("hints")
         self.turn(ASOS, "complete")
+
+    @rule(offer=OFFERS, units=UNITS, when=st.sampled_from(["before", "meanwhile", "after"]))
+    def rise(self, offer: Any, units: int, when: str) -> None:
+        """Somebody buys before the orders are polled, and what is found is in no row yet; or meanwhile; or after, while a sweep lasts."""
+        channel, _ = offer
+        self.deliver()
+        self.engine.fold_all()
+        self.trade.tick(PACE)
+        if when == "before":
+            self.buy(offer, units)
+            self.deliver()
+            self.engine.fold_all()
+        self.publish(channel)
+        if when == "after":
+            self.engine.sweep()
+        self.poll(channel)
+        if when == "meanwhile":
+            self.buy(offer, units)
+            self.deliver()
+        self.engine.arrive(channel)
+        if when == "after":
+            self.buy(offer, units)
+            self.deliver()
+        if when != "before":
+            self.engine.fold_all()
+        self.publish(channel)
+
+    def deliver(self) -> None:
+        for sku in (MUG, BOX):
+            self.trade.move(sku, NEAR, 3)
+        self.engine.sweep()
+        self.engine.arrive("sweep")
 
     # ------------------------------------------------------------ thinking and telling
 
@@ -173,6 +232,11 @@ class StockModel(RuleBasedStateMachine):
         if len(self.trade.imports[channel]) > before:
             self.watch.sent(channel, self.trade)
 
+    @rule(channel=CHANNELS)
+    def refuse(self, channel: Any) -> None:
+        if self.engine.refuse(channel):
+            self.watch.met.add("a file that was refused")
+
     @rule(channel=CHANNELS, fails=st.sampled_from([False, False, False, True]))
     def apply(self, channel: Any, fails: bool) -> None:
         """Files are worked on in the order in which they were taken; but for one that was given up, which may come at any time."""
@@ -186,30 +250,56 @@ class StockModel(RuleBasedStateMachine):
     def settle(self, channel: Any, give_up: bool) -> None:
         self.engine.settle(channel, give_up=give_up)
 
-    @rule(channel=CHANNELS, mode=st.sampled_from([("hold", 0), ("decay", 1), ("decay", 2), ("zero", 0), ("blackout", 0), ("normal", 0)]))
-    def degrade(self, channel: Any, mode: Any) -> None:
-        self.engine.set_mode(channel, *mode)
+    @rule(minutes=WHILE)
+    def wait(self, minutes: int) -> None:
+        """Nothing is read meanwhile."""
+        self.trade.tick(minutes * 60)
 
-    @rule(channel=CHANNELS, mode=st.sampled_from(["hold", "decay", "zero", "blackout"]), sku=ITEM, units=st.integers(-4, 4))
-    def go_on_degraded(self, channel: Any, mode: str, sku: Sku, units: int) -> None:
-        """Something changes meanwhile."""
-        self.engine.set_mode(channel, mode, 1 if mode == "decay" else 0)
+    @rule(channel=CHANNELS, minutes=WHILE)
+    def black_out(self, channel: Any, minutes: int) -> None:
+        self.engine.black_out(channel, minutes)
+
+    @rule(channel=CHANNELS, unread=UNREAD, minutes=LONG, sku=ITEM, units=MOVED)
+    def go_on_degraded(self, channel: Any, unread: str, minutes: int, sku: Sku, units: int) -> None:
+        """Something is not read, or nothing is to be on offer; something changes meanwhile."""
+        if unread == "neither":
+            self.engine.black_out(channel, minutes + 1)
+        self.trade.tick(minutes * 60)
+        if unread != "the shop":
+            self.engine.sweep()
+            self.engine.arrive("sweep")
+        if unread != "the orders":
+            self.poll(channel)
+            self.engine.arrive(channel)
         self.trade.move(sku, NEAR, units)
-        self.round()
+        self.engine.count(sku)
+        self.engine.arrive("hints")
+        self.engine.fold_all()
+        self.publish(channel)
+        self.tell(channel, "complete")
 
     @rule()
     def crash(self) -> None:
         self.engine.crash()
 
-    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "lost", "late"]))
+    @rule(channel=CHANNELS, fate=st.sampled_from(["complete", "complete", "failed", "given up", "refused", "lost", "late"]))
     def turn(self, channel: Any, fate: str) -> None:
         """Everything once that is one channel's, in the order in which it comes as a rule; and what may become of its file."""
         self.engine.fold_all()
         self.publish(channel)
         self.poll(channel)
-        self.arrive(channel)
+        self.engine.arrive(channel)
         self.engine.fold_all()
         self.publish(channel)
+        self.tell(channel, fate)
+
+    def tell(self, channel: Any, fate: str) -> None:
+        """What has changed, as soon as the channel takes another file."""
+        self.trade.tick(PACE)
+        self.engine.fold_all()
+        self.publish(channel)
+        if fate == "refused":
+            self.refuse(channel)
         if fate == "lost":
             self.send(channel, lost=True)
             self.engine.crash()
@@ -225,7 +315,7 @@ class StockModel(RuleBasedStateMachine):
     @rule()
     def round(self) -> None:
         """A sweep, and then a turn for each."""
-        self.engine.count(MUG, BOX, GHOST)
+        self.engine.sweep()
         self.engine.arrive("sweep")
         self.turn(ASOS, "complete")
         self.turn(OTHER, "complete")
@@ -239,6 +329,11 @@ class StockModel(RuleBasedStateMachine):
         try:
             self._settled()
             self.watch.quiet(self.engine)
+            self.deliver()  # and nobody reads back what is shown of it
+            self.turn(ASOS, "refused")
+            for _ in range(3):
+                self.round()
+            self.watch.quiet(self.engine)
         finally:
             type(self).met.update(self.watch.met)
             for name, times in self.watch.seen.items():
@@ -246,8 +341,7 @@ class StockModel(RuleBasedStateMachine):
             self.engine.close()
 
     def _settled(self) -> None:
-        for channel in (ASOS, OTHER):
-            self.engine.set_mode(channel, "normal")
+        self.trade.tick(2 * 3600)  # every blackout is over
         for _ in range(5):
             for channel in (ASOS, OTHER):
                 while any(each.status == "QUEUED" for each in self.trade.imports[channel]):
@@ -255,7 +349,7 @@ class StockModel(RuleBasedStateMachine):
             self.look_again()
             for who in ("sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"):
                 self.engine.arrive(who)
-            self.engine.count(who="hints")
+            self.engine.count()
             self.engine.arrive("hints")
             for channel in (ASOS, OTHER):
                 self.settle(channel, give_up=False)
@@ -324,12 +418,18 @@ def believe_what_we_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rows, "_seen", lambda stock, _: stock)
 
 
+def say_a_file_once(patch: pytest.MonkeyPatch) -> None:
+    """I4: one that was refused is not told anew."""
+    ended = files._ended
+    patch.setattr(files, "_ended", lambda row, _: ended(row, ""))
+
+
 def take_what_settles_for_stale(patch: pytest.MonkeyPatch) -> None:
     """I4: that an order is out of the shelf is dropped where a later count came first."""
     counted = shop_stock.counted
 
-    def told(*arguments: Any) -> Heard:
-        return dataclasses.replace(counted(*arguments), same=lambda last: False)
+    def told(*arguments: Any, **more: Any) -> Heard:
+        return dataclasses.replace(counted(*arguments, **more), same=lambda last: False)
 
     patch.setattr(shop_stock, "counted", told)
 
@@ -349,6 +449,27 @@ def go_on_as_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(arithmetic, "_moded", lambda units, *_: units)
 
 
+def overlook_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """I6: nobody notices that news is missing, or that nothing is to be on offer."""
+    patch.setattr(publishing, "mode_at", lambda *_, **__: (NORMAL, ""))
+
+
+def take_what_is_begun_for_whole(patch: pytest.MonkeyPatch) -> None:
+    """I6: the shop counts as read whenever some of it was, and its cursor committed."""
+    patch.setattr(publishing, "whole_at", lambda _: NOON + timedelta(days=365))
+
+
+def stay_careful(patch: pytest.MonkeyPatch) -> None:
+    """I6: once careful, always careful, though everything is read again."""
+    ever = [(NORMAL, "")]
+
+    def called(*arguments: Any, **more: Any) -> tuple[Mode, str]:
+        ever.append(mode_at(*arguments, **more))
+        return max(ever, key=lambda each: each[0] != NORMAL)
+
+    patch.setattr(publishing, "mode_at", called)
+
+
 def rise_without_news(patch: pytest.MonkeyPatch) -> None:
     """I6: in a mode in which nothing may rise, it does."""
     patch.setattr(Mode, "rises", True)
@@ -364,18 +485,58 @@ def rise_without_a_poll(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(files, "rests_on_less_than_polled", lambda *_: True)
 
 
+def take_what_is_found_for_folded(patch: pytest.MonkeyPatch) -> None:
+    """I7: a poll counts as soon as it is over, before what it found is in the rows."""
+    heard = publishing.Publisher._heard
+    patch.setattr(publishing.Publisher, "_heard", lambda self, _: heard(self, sys.maxsize))
+
+
+def take_a_poll_for_its_end(patch: pytest.MonkeyPatch) -> None:
+    """I7: what was sold while it lasted is taken for heard of."""
+
+    async def polled(self: Any) -> None:
+        if await self.ask_orders():
+            self._polls.append((self.clock.now(), await self.log.head()))
+
+    patch.setattr(publishing.Publisher, "poll_orders", polled)
+
+
+def take_a_sweep_for_its_beginning(patch: pytest.MonkeyPatch) -> None:
+    """I7: of what is counted by the time it ends, some may have been sold since it began."""
+    counted = rows._counted
+    patch.setattr(rows, "_counted", lambda stock, event: counted(stock, replace(event, read_by=None)))
+
+
+def forget_the_mode(patch: pytest.MonkeyPatch) -> None:
+    """I6: one that has just started does not ask in which mode it is."""
+    last = engine.Book.last
+
+    async def told(self: Any, places: Any, kind: Any, field: str = "") -> Any:
+        return {} if kind is StockModeSet else await last(self, places, kind, field)
+
+    patch.setattr(engine.Book, "last", told)
+
+
 PLANTED = [
     ("I1", forget_what_is_sold),
     ("I1", free_what_left_too_soon),
     ("I2", believe_the_last_to_arrive),
     ("I3", send_without_waiting),
     ("I4", believe_what_we_told),
+    ("I4", say_a_file_once),
     ("I4", take_what_settles_for_stale),
     ("I5", tell_prices),
     ("I6", go_on_as_ever),
+    ("I6", overlook_the_clock),
+    ("I6", take_what_is_begun_for_whole),
+    ("I6", stay_careful),
+    ("I6", forget_the_mode),
     ("I6", rise_without_news),
     ("I7", keep_nothing_back),
     ("I7", rise_without_a_poll),
+    ("I7", take_what_is_found_for_folded),
+    ("I7", take_a_poll_for_its_end),
+    ("I7", take_a_sweep_for_its_beginning),
 ]
 
 

@@ -13,7 +13,10 @@ MUG, BOX, SET, TWIN, GHOST = (Sku(name) for name in ("MUG", "BOX", "SET", "TWIN"
 NEAR, FAR = (ShopId(f"gid://shopify/Location/{number}") for number in (1, 2))
 ASOS, OTHER = ChannelId("asos"), ChannelId("other")
 
-RULES = {ASOS: Rules(buffer=2), OTHER: Rules(buffer=1, locations=(NEAR,))}
+RULES = {
+    ASOS: Rules(buffer=2, stale_shop="decay", stale_orders="hold"),
+    OTHER: Rules(buffer=1, locations=(NEAR,), stale_shop="hold", stale_orders="zero"),
+}
 RECIPES: dict[ChannelId, dict[Sku, str]] = {ASOS: {SET: "2 x MUG + 1 x BOX"}, OTHER: {TWIN: "2 x BOX"}}
 MADE_OF: dict[ChannelId, dict[Sku, dict[Sku, int]]] = {
     ASOS: {MUG: {MUG: 1}, BOX: {BOX: 1}, SET: {MUG: 2, BOX: 1}},
