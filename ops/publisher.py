@@ -38,7 +38,7 @@ ORDER BY position, key LIMIT $4
 """
 ROWS = "SELECT document FROM projections.inventory WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key"
 RECIPES = "SELECT document FROM projections.inventory WHERE tenant = $1 AND document->>'recipes' IS NOT NULL ORDER BY key"
-UNDER_WAY = "SELECT document FROM projections.publications WHERE tenant = $1 AND key = $2"
+UNDER_WAY = "SELECT document, position FROM projections.publications WHERE tenant = $1 AND key = $2"
 READ_AT = "SELECT name, cursor, committed_at FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[]) ORDER BY name"
 
 HEARD_AT = "SELECT position, type, recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2::bigint[]) ORDER BY position"
@@ -253,15 +253,15 @@ class Publisher:
             }
             if len(folded) < 2 or min(folded.values()) < self._need:
                 return None
-            current = await conn.fetchval(UNDER_WAY, self.log.tenant, self.channel)
-            standing = _publication.decode(current) if current is not None else Publication(channel=self.channel)
+            current = await conn.fetchrow(UNDER_WAY, self.log.tenant, self.channel)
+            if current is not None and current["position"] > folded[inventory.name]:
+                return None  # its last file came to an end, and the rows do not know yet
+            standing = _publication.decode(current["document"]) if current is not None else Publication(channel=self.channel)
             if standing.under_way and just:
                 return None
             self._looked = self.clock.monotonic()
             ended = self._files is not None and standing.files != self._files
             self._files = standing.files
-            if ended and standing.failed:  # no row says so
-                self._seen = 0
             as_of = folded[inventory.name]
             self._heard(as_of)
             mode = Mode(standing.mode, standing.step)

@@ -45,6 +45,7 @@ from schemas.events.inventory import (
     OffersRead,
     PaceMeasured,
     StockCounted,
+    StockFileLost,
     StockImportFinished,
     StockImportStarted,
     StockModeSet,
@@ -172,6 +173,9 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case StockImportFinished(import_id=number, channel=channel, status=status, refused=refused, quantities=quantities):
             verdict = f"refused: {refused[sku]}" if sku in refused else f"{quantities.get(sku, 0)} units"
             return f"{channel} finished import {number}: {status}, {verdict}"
+        case StockFileLost(channel=channel, quantities=quantities, why=why, applied=applied):
+            fate = "it may have been applied" if applied else "nothing of it was applied"
+            return f"the file for {channel} with {quantities.get(sku, 0)} units came to nothing ({why}): {fate}"
         case CommandIssued(command=command):
             return f"asked: {_wish(command, sku)}"
         case CommandConfirmed(command_id=key, command=tag, attempt=attempt, found=found):

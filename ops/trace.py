@@ -18,7 +18,7 @@ from schemas.commands import (
 from schemas.envelope import Envelope
 from schemas.events import Event, tag_of
 from schemas.events.commands import CommandIssued
-from schemas.events.inventory import OffersRead, PaceMeasured, StockImportFinished, StockImportStarted, StockModeSet
+from schemas.events.inventory import OffersRead, PaceMeasured, StockFileLost, StockImportFinished, StockImportStarted, StockModeSet
 from schemas.streams import offers_stream, order_stream, stock_stream
 from schemas.values import ChannelId, OrderId, Sku, TenantId
 
@@ -103,6 +103,8 @@ def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:
 def _concerns(event: Event, sku: Sku) -> bool:
     match event:
         case StockImportStarted(quantities=quantities) | StockImportFinished(quantities=quantities) | OffersRead(quantities=quantities):
+            return sku in quantities
+        case StockFileLost(quantities=quantities):
             return sku in quantities
         case PaceMeasured(hourly=hourly):
             return sku in hourly

@@ -14,7 +14,7 @@ from schemas.commands import Command, PublishStock, SettleStockImport
 from schemas.events import Event, Note
 from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
 from schemas.events.exceptions import ExceptionClosed
-from schemas.events.inventory import PaceMeasured, StockImportFinished, StockImportStarted, StockModeSet
+from schemas.events.inventory import PaceMeasured, StockFileLost, StockImportFinished, StockImportStarted, StockModeSet
 from schemas.streams import offers_stream
 from schemas.values import ChannelId, Instant, Sku
 
@@ -105,6 +105,8 @@ class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     under_way: bool = False
     import_id: str | None = None  # None while the file is being sent
     quantities: dict[Sku, int] = {}
+    lost: str = ""  # why nothing will be heard of the file under way
+    maybe: bool = False  # it may have been applied all the same
     failed: str = ""  # why the last file came to nothing; "": it did not
     files: int = 0  # that have come to an end
     mode: str = "normal"
@@ -119,6 +121,7 @@ def keys(event: Event) -> Iterable[str]:
             CommandIssued(command=PublishStock(channel=channel))
             | StockImportStarted(channel=channel)
             | StockImportFinished(channel=channel)
+            | StockFileLost(channel=channel)
             | StockModeSet(channel=channel)
             | PaceMeasured(channel=channel)
         ):
@@ -138,8 +141,10 @@ def evolve(row: Publication, event: Event) -> Publication:
             return replace(row, under_way=True, import_id=import_id, quantities=quantities)
         case StockImportFinished(status=status):
             return _ended(row, "" if status == "COMPLETE" else f"it ended as {status}")
-        case CommandRefused(detail=detail) | CommandBuried(detail=detail):
-            return _ended(row, detail)
+        case CommandRefused(command=tag, detail=detail) | CommandBuried(command=tag, detail=detail) if row.under_way:
+            return replace(row, lost=detail, maybe=isinstance(event, CommandBuried) or tag != "publish_stock")
+        case StockFileLost(why=why):
+            return _ended(row, why)
         case StockModeSet(mode=mode, step=step, because=because):
             return replace(row, mode=mode, step=step, because=because)
         case PaceMeasured(seconds=seconds):
@@ -148,13 +153,15 @@ def evolve(row: Publication, event: Event) -> Publication:
 
 
 def _ended(row: Publication, failed: str) -> Publication:
-    return replace(row, under_way=False, import_id=None, quantities={}, failed=failed, files=row.files + 1)
+    return replace(row, under_way=False, import_id=None, quantities={}, failed=failed, files=row.files + 1, lost="", maybe=False)
 
 
-def settle(was: Publication, now: Publication) -> Iterator[Command]:
-    """A file that was taken must be followed to its end."""
+def settle(was: Publication, now: Publication) -> Iterator[Command | Note]:
+    """A file that was taken must be followed to its end; of one that is lost, its SKUs must hear."""
     if now.import_id is not None and now.import_id != was.import_id:
         yield SettleStockImport(channel=now.channel, import_id=now.import_id, quantities=now.quantities)
+    if now.lost and not was.lost:
+        yield StockFileLost(channel=now.channel, quantities=now.quantities, why=now.lost, applied=now.maybe)
 
 
 def watch(was: Publication, now: Publication) -> Iterator[Note]:

@@ -16,7 +16,7 @@ from schemas.commands import PublishStock
 from schemas.events import Event, Note
 from schemas.events.commands import CommandIssued
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
-from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, StockImportFinished, VariantSeen
+from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, StockFileLost, StockImportFinished, VariantSeen
 from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged, ShopOrderCreated
 from schemas.events.people import MappingSet
 from schemas.streams import stock_stream
@@ -127,6 +127,8 @@ def keys(event: Event) -> Iterable[str]:
             return dict.fromkeys(line.sold_as or line.sku for line in lines)
         case StockImportFinished(quantities=quantities) | CommandIssued(command=PublishStock(quantities=quantities)):
             return quantities
+        case StockFileLost(quantities=quantities):
+            return quantities
         case OffersRead(quantities=quantities):
             return quantities
         case PaceMeasured(hourly=hourly):
@@ -178,6 +180,8 @@ def evolve(stock: Stock, event: Event) -> Stock:
             return replace(stock, sent=stock.sent | {channel: quantities[stock.sku]}, shown=without(stock.shown, channel))
         case StockImportFinished():
             return _finished(stock, event)
+        case StockFileLost():
+            return _lost(stock, event)
         case OffersRead():
             return _seen(stock, event)
     return stock
@@ -254,9 +258,8 @@ def _finished(stock: Stock, event: StockImportFinished) -> Stock:
         return replace(stock, sent=sent, refused=stock.refused | {channel: units}, why=why)
     if event.status == "FAILED":
         return replace(stock, sent=sent)
-    if event.status != "COMPLETE":  # it may have been applied, or may be yet
-        applied = stock.applied | {channel: max(units, stock.applied.get(channel, units))}
-        return replace(stock, sent=sent, shown=without(stock.shown, channel), applied=applied)
+    if event.status != "COMPLETE":
+        return _perhaps(stock, channel, units, sent)
     last = stock.applied.get(channel)
     taken = replace(
         stock,
@@ -268,6 +271,17 @@ def _finished(stock: Stock, event: StockImportFinished) -> Stock:
         why=without(stock.why, channel),
     )
     return replace(taken, shown=stock.shown | {channel: units}) if untouched else taken
+
+
+def _lost(stock: Stock, event: StockFileLost) -> Stock:
+    sent = without(stock.sent, event.channel)
+    return _perhaps(stock, event.channel, event.quantities[stock.sku], sent) if event.applied else replace(stock, sent=sent)
+
+
+def _perhaps(stock: Stock, channel: ChannelId, units: int, sent: dict[ChannelId, int]) -> Stock:
+    """It may have been applied, or may be yet."""
+    applied = stock.applied | {channel: max(units, stock.applied.get(channel, units))}
+    return replace(stock, sent=sent, shown=without(stock.shown, channel), applied=applied)
 
 
 def _seen(stock: Stock, event: OffersRead) -> Stock:

@@ -24,6 +24,7 @@ from schemas.events.inventory import (
     OffersRead,
     PaceMeasured,
     StockCounted,
+    StockFileLost,
     StockImportFinished,
     StockImportStarted,
     StockModeSet,
@@ -101,6 +102,7 @@ AnyEvent = (
     | PaceMeasured
     | StockImportStarted
     | StockImportFinished
+    | StockFileLost
     | ShopNotified
     | ShopOrderOrphaned
     | PlatformSeen

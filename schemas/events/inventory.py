@@ -72,6 +72,19 @@ class StockImportFinished(Event, tag="stock_import_finished"):
     told_at: Instant | None = None  # our clock, when we were told
 
 
+class StockFileLost(Note, tag="stock_file_lost"):
+    """Nothing will be heard any more of a file of quantities. Stream: offers-{channel}."""
+
+    channel: ChannelId
+    quantities: dict[Sku, int]  # what the file said
+    why: str
+    applied: bool  # it may have been, or may be yet; False: it was refused as a whole
+
+    @property
+    def stream(self) -> str:
+        return offers_stream(self.channel)
+
+
 class StockModeSet(Note, tag="stock_mode_set"):
     """From here on a channel is shown less than the arithmetic says, or again what it says: a decision, and why it was taken.
 

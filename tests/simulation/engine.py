@@ -248,10 +248,10 @@ class Database:
                 return [{"position": each.position, "type": tag_of(each.event), "recorded_at": each.recorded_at} for each in told]
         raise NotImplementedError(f"the publisher asks what this database does not know: {statement}")
 
-    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
         assert statement == publishing.UNDER_WAY, f"the publisher asks what this database does not know: {statement}"
-        row = self._engine.files.rows.get(arguments[1])
-        return msgspec.json.encode(row) if row is not None else None
+        files, key = self._engine.files, arguments[1]
+        return {"document": msgspec.json.encode(files.rows[key]), "position": files.changed[key]} if key in files.rows else None
 
     def _cursor(self, name: str, at: Instant) -> dict[str, Any]:
         """The shop's has been committed since, as it is many times before it is whole once more."""

@@ -18,8 +18,9 @@ from projections import publications as files
 from projections import stock as rows
 from projections.desired import NORMAL, Mode
 from projections.publications import Publication
+from projections.stock import Stock, without
 from projections.stock_modes import mode_at
-from schemas.events.inventory import StockModeSet
+from schemas.events.inventory import StockFileLost, StockModeSet
 from tests.examples import NOON
 from tests.simulation import engine
 from tests.simulation.trade import ASOS
@@ -57,9 +58,13 @@ def believe_what_we_told(patch: pytest.MonkeyPatch) -> None:
 
 
 def say_a_file_once(patch: pytest.MonkeyPatch) -> None:
-    """I4: one that was refused is not told anew."""
-    ended = files._ended
-    patch.setattr(files, "_ended", lambda row, _: ended(row, ""))
+    """I4: one that was refused is taken for applied, and not told anew."""
+
+    def lost(stock: Stock, event: StockFileLost) -> Stock:
+        told = {event.channel: event.quantities[stock.sku]}
+        return replace(stock, sent=without(stock.sent, event.channel), shown=stock.shown | told)
+
+    patch.setattr(rows, "_lost", lost)
 
 
 def take_what_settles_for_stale(patch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 """What goes into a channel's next file, and what has to wait (R22, R33, R85-R88; invariants I1, I3)."""
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from projections.desired import NORMAL, Mode
 from projections.publications import Difference, difference, publications, settle, watch
-from projections.stock import Shown, Stock
+from projections.stock import Shown, Stock, inventory
 from projections.stock_rules import Rules
 from schemas.commands import PublishStock, SettleStockImport
-from schemas.events.commands import CommandBuried, CommandIssued
-from schemas.events.inventory import StockImportStarted, StockModeSet
-from schemas.values import ChannelId, Instant, Sku
+from schemas.events import Event
+from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
+from schemas.events.inventory import StockFileLost, StockImportStarted, StockModeSet
+from schemas.values import Instant, Sku
 from tests.examples import CHANNEL, HERE, NOON, import_finished
 from tests.spec import spec
 
@@ -87,8 +91,34 @@ def test_one_file_is_under_way_until_it_is_finished_or_given_up() -> None:
     started = StockImportStarted(channel=CHANNEL, import_id="77", quantities={SKU: 5})
     story.when(started).then_asked(SettleStockImport(channel=CHANNEL, import_id="77", quantities={SKU: 5}))
     story.when(import_finished(5)).then_row(CHANNEL, under_way=False)
-    buried = CommandBuried(command_id=issued().command_id, command="publish_stock", subject="offers-asos", attempt=8, detail="x")
-    spec(publications).given(issued()).when(buried).then_row(ChannelId("asos"), under_way=False, failed="x")
+
+
+GIVEN_UP: dict[str, Any] = {"command_id": issued().command_id, "subject": "offers-asos", "attempt": 8, "detail": "x"}
+
+
+@pytest.mark.parametrize(
+    ("over", "applied"),
+    [
+        (CommandRefused(command="publish_stock", **GIVEN_UP), False),
+        (CommandBuried(command="publish_stock", **GIVEN_UP), True),
+        (CommandBuried(command="settle_stock_import", **GIVEN_UP), True),
+        (CommandRefused(command="settle_stock_import", **GIVEN_UP), True),
+    ],
+)
+def test_of_a_file_that_is_lost_its_skus_hear_before_the_next(over: Event, applied: bool) -> None:
+    lost = StockFileLost(channel=CHANNEL, quantities={SKU: 5}, why="x", applied=applied)
+    story = spec(publications, settle).given(issued()).when(over).then_told(lost).then_row(CHANNEL, under_way=True)
+    story.when(lost).then_told(lost).then_row(CHANNEL, under_way=False, failed="x", quantities={})
+
+
+def test_what_a_refused_file_said_is_not_what_is_shown() -> None:
+    """Else a rise would be taken for a fall, and go out in `hold`, and before the orders were polled."""
+    was = row(SKU, 5, sent={CHANNEL: 5}, applied={CHANNEL: 0})
+    for applied, news in ((False, ()), (True, (SKU,))):
+        lost = StockFileLost(channel=CHANNEL, quantities={SKU: 5}, why="x", applied=applied)
+        now = inventory.evolve(was, lost)
+        told = found(now, orders_at=None, mode=Mode("hold"))
+        assert (now.sent, tuple(line.sku for line in told.news)) == ({}, news)
 
 
 def test_each_file_that_comes_to_nothing_is_told_and_the_next_that_goes_through_ends_it() -> None:
