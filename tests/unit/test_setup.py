@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.checks import SHARES
 from ops.install import reason
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,3 +69,10 @@ def pytest_on_a_test_that_needs_promtool(folder: Path, **environment: str) -> su
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
     settings = os.environ | {"PATH": "/nowhere", "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"} | environment
     return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+
+
+def test_every_test_has_its_share() -> None:
+    """`crossdock test` runs two halves at once; a folder in neither would never run."""
+    tests = Path(__file__).parents[1]
+    folders = {f"tests/{path.relative_to(tests).parts[0]}" for path in tests.rglob("test_*.py")}
+    assert sorted(folders) == sorted(SHARES[0] + SHARES[1])
