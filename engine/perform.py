@@ -1,6 +1,7 @@
 """What may be asked for one command, as its class allows; and what the answer, or the want of one, means for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -224,7 +225,7 @@ class Performing:
         """A second asking is refused too, where the first took effect: so look before believing it."""
         if performer.look is not None:
             try:
-                found = await performer.look(self._client, held.task)
+                found = await performer.look(self._client, replace(held.task, called=True))
             except Exception as error:  # noqa: BLE001 - every failure has an outcome
                 return self._not_seen(held, performer, error)
             if isinstance(found, Done):

@@ -77,6 +77,7 @@ class World:
     script: deque[str] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)  # tag and order
     looks: int = 0
+    called_by_then: bool = False  # what the last look was told
     done: list[str] = field(default_factory=list)  # effects, each as often as it happened
     hidden: bool = False  # from looks: the index lags
     busy: str = ""  # what cannot be looked for now
@@ -117,6 +118,7 @@ class World:
 
     async def look(self, _client: Any, task: Task[Any]) -> Done | None:
         self.looks += 1
+        self.called_by_then = task.called
         if self.busy == named(task):
             raise RAISED["slow"]
         if self.hidden or named(task) not in self.done:
@@ -366,6 +368,7 @@ async def test_a_refusal_of_what_is_done_already_is_a_confirmation(engine: Machi
         await engine.until(told(engine, CommandConfirmed))
     assert (await all_of(engine, CommandConfirmed))[0].found
     assert await all_of(engine, CommandRefused) == []
+    assert world.called_by_then, "after a call, what is there may be ours"
 
 
 async def test_a_refusal_is_told_and_the_command_is_over(engine: Machine, world: World) -> None:
