@@ -9,7 +9,7 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-SHARES = (["tests/integration", "tests/simulation"], ["tests/contract", "tests/unit"])
+SHARES = (["tests/integration"], ["tests/contract", "tests/simulation", "tests/unit"])
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
 
