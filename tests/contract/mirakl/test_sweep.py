@@ -86,7 +86,7 @@ async def test_a_file_is_heard_in_helpings_and_downloaded_once(monkeypatch: pyte
             assert them.heard == list(range(upto))
         assert len(it.marketplace.of("OR15")) == 1 and len(it.marketplace.of("OR14")) == 1
         await them.poll(seconds=10)
-        assert "asked" not in them.at and them.source._file is None
+        assert "asked" not in them.at and them.source._export._file is None
 
 
 async def test_after_a_restart_it_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch):
