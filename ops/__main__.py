@@ -27,6 +27,14 @@ class Commands(click.Group):
             ctx.exit(3)
 
 
+class Listed(click.Group):
+    """Lists, where nothing else is said."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        plain = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if plain else args)
+
+
 def run(work: Coroutine[Any, Any, int]) -> None:
     """Run to the end and leave with its exit code; Ctrl-C is 130."""
     try:
@@ -181,7 +189,7 @@ def desk(config: Path | None, data: Path | None, database: str, actor: str, work
     run(at_the_desk(settings_file(config, data), database, os.environ, actor, work))
 
 
-@main.group()
+@main.group(cls=Listed)
 def exceptions() -> None:
     """What waits for somebody: what happened, whose it is, until when, what is at stake, what to do."""
 

@@ -143,7 +143,8 @@ def _owed(part: Sku, shelf: Shelf, terms: list[Term]) -> int:
             if each and part not in row.contained.get(order, ()):
                 units = each * sum(lines.values())
                 owed += units
-                terms.append(Term("reserved", -units, f"order {order}, sold as {sku}", part, f"reserved:{order}"))
+                name = "" if sku == part else f", sold as {sku}"
+                terms.append(Term("reserved", -units, f"order {order}{name}", part, f"reserved:{order}"))
     return owed
 
 
