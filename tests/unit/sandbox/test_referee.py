@@ -421,6 +421,7 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
     assert rules(refunded(whole, whole - part)) == []  # and the rest of the line was told
     assert rules(refunded(whole, whole - part - 1)) == ["R4"]
     assert rules(refunded(part + 1)) == ["R4"]
+    assert rules(refunded(part - 1)) == ["R4", "R3"], "less than the marketplace did, and of a line of which something is left"
 
 
 def test_what_is_taken_off_before_it_was_paid_is_a_refund_in_shopify() -> None:
