@@ -48,6 +48,17 @@ def is_told(found: Finding, waiting: list[str]) -> bool:
     return (found.rule in UNFINISHED or f"{found.rule} {found.level}" in UNFINISHED) and any(found.subject in key for key in waiting)
 
 
+# Refunds of ours that we asked Shopify to hold a record of: there and back again. Shopify may refuse it, so that the referee sees nothing.
+ECHOED = """
+SELECT asked.stream, asked.data->'command'->>'mirrors' AS mirrors
+FROM crossdock.events asked
+JOIN crossdock.events ours ON ours.tenant = asked.tenant AND ours.stream = asked.stream AND ours.type = 'refund_pushed'
+    AND ours.data::jsonb->'refunds' ? (asked.data->'command'->>'mirrors')
+WHERE asked.tenant = $1 AND asked.type = 'command_issued' AND asked.data->'command'->>'type' = 'record_shop_refund'
+ORDER BY asked.position
+"""
+
+
 async def wrong(built: House, hands: Mapping[str, Hands]) -> list[str]:
     """All that is neither right nor known to anybody."""
     rows = await built.pool.fetch(
@@ -56,6 +67,7 @@ async def wrong(built: House, hands: Mapping[str, Hands]) -> list[str]:
     truth = built.sandbox.truth()
     busy = await built.pool.fetchval("SELECT count(*) FROM crossdock.outbox WHERE tenant = $1 AND target <> 'clock'", built.tenant)
     found = [f"{busy} commands are not answered for"] if busy else []
+    found += [f"{row['stream']}: our own refund {row['mirrors']} came back" for row in await built.pool.fetch(ECHOED, built.tenant)]
     for one in judge(truth, Conventions(settled=True, buffer=BUFFER)):
         moved = one.rule == "O2" and any("move it" in did and "refused" not in did for did in hands[one.subject].done)
         if not moved and not is_told(one, [row["key"] for row in rows]):
