@@ -491,7 +491,7 @@ def referee(url: str, settled: bool, buffer: int, staleness: float, where: str, 
 @as_json
 def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Measure log, replay and dispatch as ratios to the raw limits of this machine, in the same run."""
-    from ops.bench import main as work  # noqa: PLC0415
+    from ops.bench import bench as work  # noqa: PLC0415
 
     run(work(database, quick=quick, only=only, as_json=as_json))
 

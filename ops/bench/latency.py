@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.ports import SystemClock, TcpNet
-from ops.bench import Row
+from ops.bench.row import Row
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.mirakl.state import Switches

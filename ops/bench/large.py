@@ -25,7 +25,6 @@ clock = SystemClock()
 MASTER_KEY = base64.b64encode(bytes(32)).decode()
 LONGEST_LINE = 1_000
 DOMAIN = "harbour-and-thread.myshopify.com"
-PLUS = {"bucket": 20_000.0, "restore_rate": 1_000.0}  # points: a shop on Shopify Plus, without which nobody sells so much
 
 
 @dataclass
@@ -121,12 +120,6 @@ operations = "127.0.0.1:0"
                     process.send_signal(signal.SIGKILL)
                 with anyio.CancelScope(shield=True):
                     await process.wait()
-
-    async def ask(self, path: str, body: Any = None, of: int = 0) -> Any:
-        """A lever of a sandbox."""
-        url = f"{self.sandboxes[of][0]}/sandbox/{path}"
-        async with self.session.post(url, json=body) if body is not None else self.session.get(url) as reply:
-            return await reply.json()
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,11 @@ import anyio
 import msgspec
 
 from adapters.shopify.inbound.sweep import StockSweep, whole_at
-from ops.bench_load import CURSOR, HEAD
-from ops.large import Large, clock, large
+from ops.bench.large import Large, clock, large
+from ops.bench.load import CURSOR, HEAD
+from ops.bench.place import Place, scratch
+from ops.bench.row import Row
+from ops.bench.size import Size
 from ops.sandbox.catalogue import sku_of
 
 SCENARIO = """
@@ -33,21 +36,36 @@ COUNTED = "SELECT count(*) FROM crossdock.events WHERE tenant = $1 AND type = 's
 SETTLE = 240.0  # seconds after the last change, in which the last files end
 TENANT = "large"
 
-Row = dict[str, Any]
+Found = dict[str, Any]
 
 
-async def publish(
-    pool: Any, where: tuple[Path, str], *, skus: int, channels: int, rate: int, seconds: int, told: Callable[[str], None]
-) -> Row:
-    """`where`: a directory, and the engine's database."""
-    directory, database = where
+async def rows(where: Place, size: Size, told: Callable[[str], None]) -> list[Row]:
+    """Fifty changes a second, for two minutes."""
+    with scratch() as directory:
+        found = await _publish(where, directory, skus=size.skus, channels=size.channels, rate=50, seconds=120, told=told)
+    heard, what = found["heard"], f"{size.skus:,} SKUs on {size.channels} channels: "
+    rows = [
+        Row(what=f"{what}changes a second", ours=found["rate"], unit="/s", note=f"{found['processor']:.0%} of a processor"),
+        Row(what="  from a change to the log, p99", ours=heard.get("p99"), unit="s", note=f"p50 {heard.get('p50', 0):.1f} s"),
+        Row(what="  until the readers had caught up, after the last", ours=found["caught_up_seconds"], unit="s"),
+        Row(what="  peak memory of serve", ours=found["memory"], unit="MiB"),
+    ]
+    for channel, waits in found["to_zero"].items():
+        note = f"{waits['n']} of {waits['of']}; p50 {waits.get('p50', 0):.0f} s, at most {waits.get('max', 0):.0f} s"
+        rows.append(Row(what=f"  {channel}: sold out until applied, p99", ours=waits.get("p99"), unit="s", note=note))
+    return rows
+
+
+async def _publish(
+    where: Place, directory: Path, *, skus: int, channels: int, rate: int, seconds: int, told: Callable[[str], None]
+) -> Found:
+    pool = where.pool
     told(f"building {channels} x {skus:,} offers")
     scenario = SCENARIO.format(skus=skus)
-    async with large(directory, database, scenario, channels=channels) as house, house.serving(house.configure(TENANT)) as engine:
+    async with large(directory, where.engine_url, scenario, channels=channels) as house, house.serving(house.configure(TENANT)) as engine:
         while whole_at(await pool.fetchval(CURSOR, TENANT, StockSweep.name)) is None:
             told(f"loading: {await pool.fetchval(HEAD, TENANT) or 0:,} events")
             await clock.sleep(1.0)
-        loaded = clock.monotonic() - engine.began
         head, cpu, began = await pool.fetchval(HEAD, TENANT), engine.cpu(), clock.monotonic()
         changes = await _change(house, skus, rate, seconds, told)
         elapsed = clock.monotonic() - began
@@ -64,10 +82,6 @@ async def publish(
             shown = await _shown(pool, head, zeros)
         heard = await _heard(pool, head, changes)
         return {
-            "skus": skus,
-            "channels": channels,
-            "loaded_seconds": loaded,
-            "changes": len(changes),
             "rate": len(changes) / elapsed,
             "processor": busy,
             "caught_up_seconds": caught_up,
@@ -101,11 +115,7 @@ async def _change(house: Large, skus: int, rate: int, seconds: int, told: Callab
 
 
 async def _counted(pool: Any, head: int) -> int:
-    return int(
-        await pool.fetchval(
-            "SELECT count(*) FROM crossdock.events WHERE tenant = $1 AND type = 'stock_counted' AND position > $2", TENANT, head
-        )
-    )
+    return int(await pool.fetchval(COUNTED, TENANT, head))
 
 
 async def _heard(pool: Any, head: int, changes: list[tuple[str, int, float]]) -> list[float]:
