@@ -36,7 +36,7 @@ async def bench(url: str, *, quick: bool, only: Collection[str], as_json: bool) 
     console = Console(stderr=as_json, highlight=False)
     spread: Callable[[Console], None] | None = None
     with console.status("starting") as status:
-        parts = [part for name, part in PARTS.items() if name in (only or PARTS)]
+        parts = [part for name, part in (PARTS | AT_SIZE).items() if name in (only or PARTS)]
         found = await _measure(url, QUICK if quick else FULL, parts, status.update) if parts else []
         if "latency" in only:  # takes the better part of an hour: only where it is asked for
             from ops.bench import latency  # noqa: PLC0415 - brings the sandbox along
