@@ -37,7 +37,7 @@ from schemas.values import ChannelId, ShopId, Sku
 from tests.conftest import Database
 from tests.examples import NOON
 from tests.machine import JumpClock, Machine, machine
-from tests.simulation.engine import counted, created, moved, placed, recipe_set
+from tests.simulation.heard import counted, created, moved, placed, recipe_set
 from tests.simulation.trade import ASOS, BOX, FAR, MADE_OF, MUG, NEAR, OTHER, SET, TWIN, Order, Trade
 
 pytestmark = pytest.mark.anyio

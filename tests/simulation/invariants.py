@@ -8,7 +8,8 @@ from schemas.commands import PublishStock
 from schemas.events.inventory import OffersRead, StockImportFinished, StockModeSet
 from schemas.events.orders import LineStateChanged, OrderPlaced
 from schemas.values import ChannelId, Instant, ShopId, Sku
-from tests.simulation.engine import SHOP, Counted, Engine
+from tests.simulation.engine import Engine
+from tests.simulation.readers import SHOP, Counted
 from tests.simulation.trade import GHOST, MADE_OF, RULES, Import, Order, Trade
 
 PRICE = "19.99"
@@ -158,8 +159,8 @@ def called_for(channel: ChannelId, engine: Engine) -> tuple[str, int]:
     now, rules = engine.trade.now, RULES[channel]
     if channel in engine.blackouts and engine.blackouts[channel].starts <= now < engine.blackouts[channel].ends:
         return "blackout", 0
-    orders = _minutes(now, engine.whole.get(channel)) - rules.stale_orders_minutes
-    shop = _minutes(now, engine.whole.get(SHOP)) - rules.stale_shop_minutes
+    orders = _minutes(now, engine.readers.whole.get(channel)) - rules.stale_orders_minutes
+    shop = _minutes(now, engine.readers.whole.get(SHOP)) - rules.stale_shop_minutes
     called = {policy: late for policy, late in ((rules.stale_orders, orders), (rules.stale_shop, shop)) if late >= 0}
     if "zero" in called:
         return "zero", 0
@@ -180,7 +181,7 @@ class Known:
         self._events = [(envelope.event, envelope.event_id, envelope.position) for envelope in engine.book.envelopes]
         self._as_of, self._engine = as_of, engine
         upto = self._events[:as_of]
-        self.counts = [each for each in engine.counts if each.position <= as_of]
+        self.counts = [each for each in engine.readers.counts if each.position <= as_of]
         self.placed = {f"{event.channel}:{event.order_id}": event for event, _, _ in upto if isinstance(event, OrderPlaced)}
         self.gone = {f"{e.channel}:{e.order_id}" for e, _, _ in upto if isinstance(e, LineStateChanged) and e.state == "CANCELED"}
 

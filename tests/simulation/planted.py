@@ -22,7 +22,8 @@ from projections.stock import Stock, without
 from projections.stock_modes import mode_at
 from schemas.events.inventory import StockFileLost, StockModeSet
 from tests.examples import NOON
-from tests.simulation import engine
+from tests.simulation import dispatcher, readers
+from tests.simulation.book import Book
 from tests.simulation.trade import ASOS
 
 
@@ -43,7 +44,7 @@ def believe_the_last_to_arrive(patch: pytest.MonkeyPatch) -> None:
         return heard
 
     counted = rows._counted
-    patch.setattr(engine, "news", all_of_them)
+    patch.setattr(readers, "news", all_of_them)
     patch.setattr(rows, "_counted", lambda stock, event: counted(replace(stock, read_at=None), event))
 
 
@@ -84,7 +85,7 @@ def tell_prices(patch: pytest.MonkeyPatch) -> None:
         head, *lines = stock_file(quantities).decode().splitlines()
         return "\r\n".join([f'{head};"price"', *(f'{line};"0.01"' for line in lines)]).encode()
 
-    patch.setattr(engine, "stock_file", file)
+    patch.setattr(dispatcher, "stock_file", file)
 
 
 def go_on_as_ever(patch: pytest.MonkeyPatch) -> None:
@@ -152,12 +153,12 @@ def take_a_sweep_for_its_beginning(patch: pytest.MonkeyPatch) -> None:
 
 def forget_the_mode(patch: pytest.MonkeyPatch) -> None:
     """I6: one that has just started does not ask in which mode it is."""
-    last = engine.Book.last
+    last = Book.last
 
     async def told(self: Any, places: Any, kind: Any, field: str = "") -> Any:
         return {} if kind is StockModeSet else await last(self, places, kind, field)
 
-    patch.setattr(engine.Book, "last", told)
+    patch.setattr(Book, "last", told)
 
 
 PLANTED = [

@@ -25,8 +25,6 @@ OFFERS = st.sampled_from([(ASOS, MUG), (ASOS, BOX), (ASOS, SET), (OTHER, MUG), (
 WHO = st.sampled_from(["sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"])
 PICK = st.integers(0, 5)
 UNITS = st.integers(1, 4)
-
-
 WHILE = st.sampled_from([4, 25, 50, 90])  # minutes: some of which are too many without the orders, the shop, or either
 LONG = st.sampled_from([50, 90])  # too many without any of them
 UNREAD = st.sampled_from(["the shop", "the orders", "neither"])
@@ -90,7 +88,7 @@ class StockModel(RuleBasedStateMachine):
             order = waiting[pick % len(waiting)]
             self.trade.claim(order)
             if told:
-                self.engine.hear_created(order)
+                self.engine.readers.hear_created(order)
 
     @rule(pick=PICK)
     def dispatch(self, pick: int) -> None:
@@ -103,12 +101,12 @@ class StockModel(RuleBasedStateMachine):
     def look_again(self) -> None:
         for order in self.trade.orders.values():
             if order.claimed:
-                self.engine.hear_created(order)
+                self.engine.readers.hear_created(order)
 
     @rule(pick=PICK)
     def ship(self, pick: int) -> None:
         """The engine tells the marketplace of a parcel that it has read in Shopify: it knows that the order stands there."""
-        ready = [order for order in self.trade.orders.values() if self.engine.knows(order) and order.state == "SHIPPING"]
+        ready = [order for order in self.trade.orders.values() if self.engine.readers.knows(order) and order.state == "SHIPPING"]
         if ready:
             self.trade.ship(ready[pick % len(ready)])
 
@@ -126,15 +124,15 @@ class StockModel(RuleBasedStateMachine):
 
     @rule(sku=ITEM)
     def count(self, sku: Sku) -> None:
-        self.engine.count(sku)
+        self.engine.readers.count(sku)
 
     @rule()
     def sweep(self) -> None:
-        self.engine.sweep()
+        self.engine.readers.sweep()
 
     @rule()
     def end_sweep(self) -> None:
-        self.engine.end_sweep()
+        self.engine.readers.end_sweep()
 
     @rule(channel=CHANNELS)
     def poll(self, channel: Any) -> None:
@@ -142,7 +140,7 @@ class StockModel(RuleBasedStateMachine):
 
     @rule(channel=CHANNELS)
     def read_offers(self, channel: Any) -> None:
-        self.engine.read_offers(channel)
+        self.engine.readers.read_offers(channel)
 
     @rule(who=WHO)
     def arrive(self, who: str) -> None:
@@ -151,9 +149,9 @@ class StockModel(RuleBasedStateMachine):
     @rule(sku=ITEM, units=st.integers(-4, 4))
     def overtake(self, sku: Sku, units: int) -> None:
         """What was read first arrives last, and is acted on."""
-        self.engine.count(sku)
+        self.engine.readers.count(sku)
         self.trade.move(sku, NEAR, units)
-        self.engine.sweep()
+        self.engine.readers.sweep()
         self.engine.arrive("sweep")
         self.engine.arrive("hints")
         self.turn(ASOS, "complete")
@@ -171,7 +169,7 @@ class StockModel(RuleBasedStateMachine):
             self.engine.fold_all()
         self.publish(channel)
         if when == "after":
-            self.engine.sweep()
+            self.engine.readers.sweep()
         self.poll(channel)
         if when == "meanwhile":
             self.buy(offer, units)
@@ -187,7 +185,7 @@ class StockModel(RuleBasedStateMachine):
     def deliver(self) -> None:
         for sku in (MUG, BOX):
             self.trade.move(sku, NEAR, 3)
-        self.engine.sweep()
+        self.engine.readers.sweep()
         self.engine.arrive("sweep")
 
     # ------------------------------------------------------------ thinking and telling
@@ -211,13 +209,13 @@ class StockModel(RuleBasedStateMachine):
     @rule(channel=CHANNELS, lost=st.booleans())
     def send(self, channel: Any, lost: bool) -> None:
         before = len(self.trade.imports[channel])
-        self.engine.send(channel, lost=lost)
+        self.engine.dispatcher.send(channel, lost=lost)
         if len(self.trade.imports[channel]) > before:
             self.watch.sent(channel, self.trade)
 
     @rule(channel=CHANNELS)
     def refuse(self, channel: Any) -> None:
-        if self.engine.refuse(channel):
+        if self.engine.dispatcher.refuse(channel):
             self.watch.met.add("a file that was refused")
 
     @rule(channel=CHANNELS, fails=st.sampled_from([False, False, False, True]))
@@ -231,7 +229,7 @@ class StockModel(RuleBasedStateMachine):
 
     @rule(channel=CHANNELS, give_up=st.sampled_from([False, False, True]))
     def settle(self, channel: Any, give_up: bool) -> None:
-        self.engine.settle(channel, give_up=give_up)
+        self.engine.dispatcher.settle(channel, give_up=give_up)
 
     @rule(minutes=WHILE)
     def wait(self, minutes: int) -> None:
@@ -249,13 +247,13 @@ class StockModel(RuleBasedStateMachine):
             self.engine.black_out(channel, minutes + 1)
         self.trade.tick(minutes * 60)
         if unread != "the shop":
-            self.engine.sweep()
+            self.engine.readers.sweep()
             self.engine.arrive("sweep")
         if unread != "the orders":
             self.poll(channel)
             self.engine.arrive(channel)
         self.trade.move(sku, NEAR, units)
-        self.engine.count(sku)
+        self.engine.readers.count(sku)
         self.engine.arrive("hints")
         self.engine.fold_all()
         self.publish(channel)
@@ -298,7 +296,7 @@ class StockModel(RuleBasedStateMachine):
     @rule()
     def round(self) -> None:
         """A sweep, and then a turn for each."""
-        self.engine.sweep()
+        self.engine.readers.sweep()
         self.engine.arrive("sweep")
         self.turn(ASOS, "complete")
         self.turn(OTHER, "complete")
@@ -332,12 +330,12 @@ class StockModel(RuleBasedStateMachine):
             self.look_again()
             for who in ("sweep", "hints", ASOS, OTHER, f"offers {ASOS}", f"offers {OTHER}"):
                 self.engine.arrive(who)
-            self.engine.count()
+            self.engine.readers.count()
             self.engine.arrive("hints")
             for channel in (ASOS, OTHER):
                 self.settle(channel, give_up=False)
                 self.engine.fold_all()
-                self.engine.read_offers(channel)
+                self.engine.readers.read_offers(channel)
                 self.engine.arrive(f"offers {channel}")
             self.round()
 
