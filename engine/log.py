@@ -129,6 +129,12 @@ WHERE tenant = $1 AND position > $2 AND position <= $3
 ORDER BY position
 """
 
+READ_SEALED = """
+SELECT position, stream, version, event_id, type, schema_version, data, subject, sealed, occurred_at, recorded_at,
+    correlation_id, causation_id, actor, hash
+FROM crossdock.events WHERE tenant = $1 AND position > $2 AND position <= $3 AND sealed IS NOT NULL ORDER BY position
+"""
+
 LAST = """
 SELECT s.part, e.position, e.stream, e.version, e.event_id, e.type, e.schema_version, e.data, e.subject, e.sealed, e.occurred_at,
     e.recorded_at, e.correlation_id, e.causation_id, e.actor, e.hash
@@ -245,13 +251,13 @@ class Log:
         keys = await self._vault.keys_for(subjects, self._clock.now(), conn) if subjects else {}
         return [self._packed(append, keys) for append in appends]
 
-    def _packed(self, append: Append, keys: Mapping[str, Key]) -> _Parcel:
+    def _packed(self, append: Append, keys: Mapping[str, Key | None]) -> _Parcel:
         if not append.facts:
             raise ValueError("an append brings at least one fact")
         stream = codec.clean(append.stream)
         return _Parcel(append, stream, [self._row(stream, fact, keys) for fact in append.facts])
 
-    def _row(self, stream: str, fact: Fact, keys: Mapping[str, Key]) -> tuple[Any, ...]:
+    def _row(self, stream: str, fact: Fact, keys: Mapping[str, Key | None]) -> tuple[Any, ...]:
         tag, schema_version, data = codec.encode(fact.event)
         subject, sealed = codec.clean(fact.subject), None
         if fact.personal is not None:
@@ -331,6 +337,12 @@ class Log:
         sought = [codec.to_json(name).decode() for name in names]
         for after in range(0, upto, SOUGHT_AT_ONCE):
             for envelope in await self._envelopes(READ_NAMING, after, min(after + SOUGHT_AT_ONCE, upto), sought):
+                yield envelope
+
+    async def sealed(self, upto: int) -> AsyncGenerator[Envelope, None]:
+        """Every event up to a position beside which something is sealed. Looks through the whole log."""
+        for after in range(0, upto, PAGE_EVENTS):
+            for envelope in await self._envelopes(READ_SEALED, after, min(after + PAGE_EVENTS, upto)):
                 yield envelope
 
     async def last(self, places: Sequence[tuple[str, str]], kind: type[Event], field: str = "") -> dict[tuple[str, str], Envelope]:
@@ -414,6 +426,12 @@ class Log:
     async def opened(self, envelopes: Sequence[Envelope]) -> list[Personal | None]:
         """What is sealed beside each of these; None: nothing, or its key is gone."""
         return await self._vault.open_all(envelopes)
+
+    async def erased(self, envelopes: Sequence[Envelope]) -> set[UUID]:
+        """Those of these events beside which something was sealed that nobody can read any more."""
+        sealed = [envelope for envelope in envelopes if envelope.sealed is not None]
+        gone = await self._vault.erased({envelope.subject for envelope in sealed}) if sealed else set()
+        return {envelope.event_id for envelope in sealed if envelope.subject in gone}
 
     def listen(self) -> AbstractAsyncContextManager[Wake]:
         """`async with log.listen() as wake:`, then `await wake(seconds)` returns at the next commit, or after so many seconds."""

@@ -81,6 +81,10 @@ class Metrics:
             "exception_oldest_seconds", "How long the oldest exception has stood as it stands.", "tenant", "kind", "severity"
         )
 
+        self.erasure_oldest_seconds = gauge(
+            "erasure_oldest_seconds", "How long the oldest request about personal data has waited; 0: none does.", "tenant"
+        )
+
         # the engine itself
         self.lease_epoch = gauge("lease_epoch", "Which election of a dispatcher this is.", "tenant", "target")
         self.leader = gauge("leader", "1 where this engine holds the lease.", "tenant", "target")

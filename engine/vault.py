@@ -1,7 +1,8 @@
 """Seals what is said of people, and forgets them by destroying a key.
 
 Each subject (one buyer in one order) has a key of its own; the master key, which is never in the database, wraps it. Sealing is
-deterministic, so that the same fact is stored as the same bytes however often it is heard.
+deterministic, so that the same fact is stored as the same bytes however often it is heard. Of an erased subject the row stays, without
+the key: what is heard of it later is stored without what would be sealed.
 """
 
 import base64
@@ -28,6 +29,7 @@ from schemas.events import AnyPersonal, Personal
 from schemas.values import Instant, TenantId
 
 FIND_KEYS = "SELECT subject, wrapped FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) ORDER BY subject"
+FIND_ERASED = "SELECT subject FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) AND wrapped IS NULL ORDER BY subject"
 
 # The keys that are there, and those of $3 for subjects that have none; one that somebody else adds at this moment is in neither. With $5
 # the commit is not waited for: what is sealed with a key is committed after it, and no commit outlives a crash that an earlier one did not.
@@ -45,10 +47,17 @@ WITH found AS (
 )
 SELECT subject, wrapped FROM found UNION ALL SELECT subject, wrapped FROM added ORDER BY subject
 """
-ERASE = "DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = $2"
+# The rows are locked in the order of their names, before the log is: whoever seals takes them the same way.
+ERASE = """
+INSERT INTO crossdock.keys AS k (tenant, subject, wrapped, created_at, erased_at)
+SELECT $1, subject, NULL, $3, $3 FROM unnest($2::text[]) AS subject ORDER BY subject
+ON CONFLICT (tenant, subject) DO UPDATE SET wrapped = NULL, erased_at = $3 WHERE k.wrapped IS NOT NULL
+RETURNING subject
+"""
 
 MASTER_BYTES = 32
 NAME_BYTES = 8  # of a key, in front of what it sealed
+NOTHING = bytes(NAME_BYTES)  # what stands for something that was withheld, its subject being erased: the name of no key, and no more
 _personal = msgspec.json.Decoder(AnyPersonal)
 
 
@@ -68,8 +77,8 @@ class Vault:
             raise StartupError(f"the master key must be {MASTER_BYTES} bytes")
         self._pool, self._tenant, self._master = pool, tenant, master
 
-    async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key]:
-        """The key of each subject, made where there is none; two processes at once agree on one.
+    async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key | None]:
+        """The key of each subject, made where there is none, None where the subject is erased; two processes at once agree on one.
 
         Durable no later than what is sealed with it; inside a transaction of the caller's (`conn`), with that transaction.
         """
@@ -79,7 +88,7 @@ class Vault:
         async with self._pool.acquire() as own:
             return await self._keys_for(wanted, now, own, alone=True)
 
-    async def _keys_for(self, wanted: Sequence[str], now: Instant, conn: Any, *, alone: bool) -> dict[str, Key]:
+    async def _keys_for(self, wanted: Sequence[str], now: Instant, conn: Any, *, alone: bool) -> dict[str, Key | None]:
         fresh = [aes_key_wrap(self._master, AESSIV.generate_key(512)) for _ in wanted]  # noqa: TID251 - a key is the library's affair
         rows = await conn.fetch(FIND_OR_ADD_KEYS, self._tenant, wanted, fresh, now, alone)
         wrapped = {row["subject"]: row["wrapped"] for row in rows}
@@ -87,7 +96,10 @@ class Vault:
             wrapped |= await self._find(conn, missing)  # somebody else was quicker
         return {subject: self._unwrap(wrapped[subject]) for subject in wanted}
 
-    def seal(self, key: Key, stream: str, event_id: UUID, personal: Personal) -> bytes:
+    def seal(self, key: Key | None, stream: str, event_id: UUID, personal: Personal) -> bytes:
+        """Under nothing where there is no key: the same fact heard before the erasure and after it stays one."""
+        if key is None:
+            return NOTHING
         return key.name + key.cipher.encrypt(to_json(personal), self._about(stream, event_id))
 
     async def open(self, envelope: Envelope) -> Personal | None:
@@ -107,15 +119,23 @@ class Vault:
         keys = {subject: self._unwrap(key) for subject, key in wrapped.items()}
         return [self._open(envelope, keys) for envelope in envelopes]
 
-    async def erase(self, subject: str) -> bool:
-        """Destroy a subject's key: nothing that was sealed under it can ever be read again. False if there was none."""
-        async with self._pool.acquire() as conn:
-            return bool(await conn.execute(ERASE, self._tenant, subject) != "DELETE 0")
+    async def erased(self, subjects: Iterable[str]) -> set[str]:
+        """Those of them that are erased."""
+        rows = await self._pool.fetch(FIND_ERASED, self._tenant, sorted(set(subjects)))
+        return {row["subject"] for row in rows}
 
-    async def _find(self, conn: Any, subjects: Sequence[str]) -> dict[str, bytes]:
+    async def erase(self, conn: Any, subjects: Iterable[str], now: Instant) -> set[str]:
+        """Destroy the subjects' keys in the caller's transaction: nothing that was sealed under them can be read again once it is
+        committed, and nothing is sealed for them any more. Append what tells of it after this, never before. Returns those that were not
+        erased already.
+        """
+        rows = await conn.fetch(ERASE, self._tenant, sorted(set(subjects)), now)
+        return {row["subject"] for row in rows}
+
+    async def _find(self, conn: Any, subjects: Sequence[str]) -> dict[str, bytes | None]:
         return {row["subject"]: row["wrapped"] for row in await conn.fetch(FIND_KEYS, self._tenant, subjects)}
 
-    def _open(self, envelope: Envelope, keys: Mapping[str, Key]) -> Personal | None:
+    def _open(self, envelope: Envelope, keys: Mapping[str, Key | None]) -> Personal | None:
         key = keys.get(envelope.subject)
         if envelope.sealed is None or key is None or envelope.sealed[:NAME_BYTES] != key.name:
             return None
@@ -128,7 +148,9 @@ class Vault:
             raise SchemaError(f"what is sealed beside event {envelope.event_id} fits no schema") from None
         return personal
 
-    def _unwrap(self, wrapped: bytes) -> Key:
+    def _unwrap(self, wrapped: bytes | None) -> Key | None:
+        if wrapped is None:
+            return None
         try:
             return Key(aes_key_unwrap(self._master, wrapped))
         except InvalidUnwrap:

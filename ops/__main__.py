@@ -349,6 +349,59 @@ def refuse(order: str, reason: str, actor: str, config: Path | None, data: Path 
     desk(config, data, database, actor, work)
 
 
+# ---------------------------------------------------------------- people who want to be forgotten, or to know
+
+
+def _from_stdin(name: str) -> str:
+    """`-`: the name is read from standard input, so that nobody sees it in the list of processes."""
+    return sys.stdin.readline().strip() if name == "-" else name
+
+
+@main.command()
+@click.argument("name", metavar="ORDER|EMAIL|-", required=False)
+@click.option("--unfinished", is_flag=True, help="Also orders that are not in Shopify yet, and now never will be.")
+@click.option("--list", "listing", is_flag=True, help="Instead: the receipts of all that was ever erased.")
+@click.option("--reason", default="", help="Why, without naming anybody; it is kept in the log for ever.")
+@click.option("--as", "actor", default="", metavar="NAME", help="Who; else the login.")
+@of_a_log
+@as_json
+def erase(
+    name: str | None,
+    unfinished: bool,
+    listing: bool,
+    reason: str,
+    actor: str,
+    config: Path | None,
+    data: Path | None,
+    database: str,
+    as_json: bool,
+) -> None:
+    """Forget the buyer of ORDER, by either side's number, or of every order with EMAIL; print a receipt. Cannot be undone.
+
+    The order, its amounts and its whole story stay; who bought it, nobody can read any more, here or in any backup of the log.
+    """
+    from ops.erase import erase_named, show_receipts  # noqa: PLC0415
+
+    path = settings_file(config, data)
+    if listing:
+        run(show_receipts(path, database, os.environ, as_json=as_json))
+    if not name or not reason:
+        raise click.UsageError("give ORDER, EMAIL or -, and --reason; or --list")
+    name = _from_stdin(name)
+    run(erase_named(name, path, database, os.environ, reason=reason, actor=actor, unfinished=unfinished, as_json=as_json))
+
+
+@main.command()
+@click.argument("name", metavar="ORDER|EMAIL|REQUEST|-")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A file that is not there yet.")
+@by_a_person
+def disclose(name: str, out: Path, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Write down all that is held of the buyer of ORDER, of EMAIL, or of whoever made REQUEST, which is answered by it."""
+    from ops.erase import disclose as work  # noqa: PLC0415
+
+    run(work(_from_stdin(name), settings_file(config, data), database, os.environ, reason=reason, actor=actor, out=out))
+
+
 @main.command()
 @click.option("--projection", "only", default="", metavar="P", help="Only this one.")
 @click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")

@@ -77,6 +77,7 @@ from schemas.events.orders import (
     TrackingShown,
 )
 from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
+from schemas.events.privacy import PrivacyAnswered, PrivacyAsked, SubjectDisclosed, SubjectErased
 from schemas.values import Money, Sku
 
 
@@ -197,6 +198,14 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
             return f"{key.partition(':')[0]} is tried again: {reason}"
         case ExceptionResolved(key=key, reason=reason):
             return f"{key.partition(':')[0]} is settled by a person: {reason}"
+        case SubjectErased(reason=reason, sealed=sealed):
+            return f"the buyer was erased, with {sealed} sealed parts: {reason}"
+        case SubjectDisclosed(reason=reason):
+            return f"all that is held of the buyer was written down: {reason}"
+        case PrivacyAsked(kind=kind, request=request):
+            return f"{request} asks to {kind.replace('_', ' ')}"
+        case PrivacyAnswered(request=request, subjects=subjects):
+            return f"{request} is answered: {subjects} subjects"
     return tag_of(event).replace("_", " ")
 
 

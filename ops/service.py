@@ -33,6 +33,7 @@ from engine.runner import Runner, ensure_tables
 from engine.vault import Vault
 from ops.book import Book, apply_settings, rules_of
 from ops.oversells import Oversells
+from ops.privacy import Privacy
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
 from ops.watch import watch
@@ -249,6 +250,7 @@ class Service:
                 group.start_soon(self._pulse, pool)
                 group.start_soon(self._keep, "platforms", partial(book.follow, ports.clock))
                 group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
+                group.start_soon(self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics).run)
                 for projection, following in policies(book).items():
                     runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
                     work = partial(book.known, runner.run) if projection in BY_RULES else runner.run

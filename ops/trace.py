@@ -1,6 +1,7 @@
 """The whole story of one order or one SKU: what was heard, decided, asked and answered, by whom and why, on both clocks."""
 
 from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -42,6 +43,7 @@ class Step(Struct, frozen=True, kw_only=True):
     type: str
     event: object
     event_id: UUID
+    personal: Literal["", "sealed", "erased"] = ""  # what stands beside it of a person
 
 
 async def story(
@@ -56,6 +58,7 @@ async def story(
         for channel in channels:
             found += [envelope for envelope in await log.read_stream(offers_stream(channel)) if _concerns(envelope.event, Sku(name))]
     found.sort(key=lambda envelope: envelope.position)
+    erased = await log.erased(found)
     places = {envelope.event_id: envelope.position for envelope in found}
     issued = {envelope.event.command_id: envelope.event.command for envelope in found if isinstance(envelope.event, CommandIssued)}
     return [
@@ -64,11 +67,12 @@ async def story(
             recorded_at=_time(envelope.recorded_at.isoformat(timespec="milliseconds")),
             occurred_at=_time(envelope.occurred_at.isoformat(timespec="milliseconds")),
             who=envelope.actor,
-            what=describe(envelope.event, issued, Sku(name)),
+            what=describe(envelope.event, issued, Sku(name)) + (" [erased]" if envelope.event_id in erased else ""),
             why=places.get(envelope.causation_id) if envelope.causation_id else None,
             type=tag_of(envelope.event),
             event=msgspec.to_builtins(envelope.event),
             event_id=envelope.event_id,
+            personal="" if envelope.sealed is None else "erased" if envelope.event_id in erased else "sealed",
         )
         for envelope in found
     ]

@@ -75,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "X79": Kind("payload cannot be read", "ENG", 2, "see the field; what was sent is kept sealed"),
     "X80": Kind("state unknown to us", "ENG", 2, "tell us what it means; everything about the order is held"),
     "X84": Kind("given up after many attempts", "ENG", 1, "see the last answer, then: crossdock exceptions retry"),
+    "X90": Kind("somebody asks about their personal data", "CX", 2, "do what the summary says before the deadline, which is the law's"),
     "X94": Kind("order edited in Shopify", "OPS", 2, "undo the edit, or settle the difference on the marketplace and release the order"),
     "X95": Kind("order held", "OPS", 3, "crossdock release or crossdock refuse"),
 }

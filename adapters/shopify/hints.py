@@ -1,6 +1,5 @@
 """Webhooks into hints: what Shopify tells unasked, and what to read again because of it. Pure."""
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ class Ignored:
 
 def _own(kind: str) -> Callable[[wire.webhooks.Notice], Iterator[str]]:
     def about(notice: wire.webhooks.Notice) -> Iterator[str]:
-        yield from _gids(kind, notice)
+        yield from gids(kind, notice)
 
     return about
 
@@ -34,19 +33,19 @@ def _of_order(kind: str) -> Callable[[wire.webhooks.Notice], Iterator[str]]:
     """A part of an order: the order first, however it is spelled, then the part."""
 
     def about(notice: wire.webhooks.Notice) -> Iterator[str]:
-        yield from _gids("Order", notice.order_id, notice.order)
-        yield from _gids(kind, notice)
+        yield from gids("Order", notice.order_id, notice.order)
+        yield from gids(kind, notice)
 
     return about
 
 
 def _edited_order(notice: wire.webhooks.Notice) -> Iterator[str]:
-    yield from _gids("Order", notice.order_edit.order_id if notice.order_edit else None)
+    yield from gids("Order", notice.order_edit.order_id if notice.order_edit else None)
 
 
 def _fulfilment_orders(notice: wire.webhooks.Notice) -> Iterator[str]:
     merges = notice.fulfillment_order_merges
-    yield from _gids(
+    yield from gids(
         "FulfillmentOrder",
         notice.fulfillment_order,
         notice.original_fulfillment_order,
@@ -59,20 +58,16 @@ def _fulfilment_orders(notice: wire.webhooks.Notice) -> Iterator[str]:
 
 
 def _stocked_item(notice: wire.webhooks.Notice) -> Iterator[str]:
-    yield from _gids("InventoryItem", notice.inventory_item_id)
+    yield from gids("InventoryItem", notice.inventory_item_id)
 
 
 def _items_of_product(notice: wire.webhooks.Notice) -> Iterator[str]:
     """Of its first hundred variants; a sweep reads the others."""
-    yield from _gids("InventoryItem", *(variant.inventory_item_id for variant in notice.variants or ()))
+    yield from gids("InventoryItem", *(variant.inventory_item_id for variant in notice.variants or ()))
 
 
 def _return(notice: wire.webhooks.Notice) -> Iterator[str]:
-    yield from _gids("Return", notice.return_)
-
-
-def _orders_of_a_person(notice: wire.webhooks.Notice) -> Iterator[str]:
-    yield from _gids("Order", *(notice.orders_requested or ()), *(notice.orders_to_redact or ()))
+    yield from gids("Return", notice.return_)
 
 
 def _nothing(_notice: wire.webhooks.Notice) -> Iterator[str]:
@@ -97,9 +92,8 @@ _ABOUT: Mapping[str, Callable[[wire.webhooks.Notice], Iterator[str]]] = {
     "locations": _own("Location"),
     "app": _nothing,  # the topic alone says it
     "shop": _nothing,
-    "customers": _orders_of_a_person,
 }
-_MAY_NAME_NOTHING = ("app", "shop", "customers", "returns/process", "products")
+_MAY_NAME_NOTHING = ("app", "shop", "returns/process", "products")
 
 # Topics that tell us nothing we act on: each with the reason, which is a metric's label.
 _NOT_FOR_US = {
@@ -142,10 +136,11 @@ _CHANGES = {
 KNOWN = frozenset(f"{family}/{change}" for family, changes in _CHANGES.items() for change in changes.split())
 
 
-def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant) -> Heard | Ignored:
+def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant, mark: Callable[[bytes], str]) -> Heard | Ignored:
     """What a webhook says to read again. The body is signed; the topic and all other headers are not, hence a hint and never a fact.
 
-    The event is made of the shop, the topic and the body's bytes alone, so that a redelivery, under whatever headers, is the same event.
+    The event is made of the shop, the topic and the body's bytes alone, so that a redelivery, under whatever headers, is the same event;
+    `mark` is a keyed digest, for there is a person in most bodies.
     Of people nothing is kept, save, sealed, a body that cannot be read: then the fact is an exception that names the field.
     """
     family = topic.partition("/")[0]
@@ -155,20 +150,20 @@ def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: I
         return Ignored(reason)
     # The published body of returns/process is {}: each is the same as every other, so those of one minute are one.
     moment = f"@{received_at:%Y-%m-%dT%H:%M}" if topic == "returns/process" else ""
-    identity = f"{shop}:{topic}{moment}:{hashlib.sha256(body).hexdigest()}"
+    identity = f"{shop}:{topic}{moment}:{mark(body)}"
     try:
         notice = msgspec.json.decode(body, type=wire.webhooks.Notice)
         about = tuple(dict.fromkeys(ShopId(gid) for gid in (_ABOUT.get(topic) or _ABOUT[family])(notice)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=_place(error))
+        return unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field=place(error))
     if family == "products":
-        identity = f"{shop}:{topic}@{_quarter(received_at)}:{hashlib.sha256(_for_sale(notice)).hexdigest()}"
+        identity = f"{shop}:{topic}@{_quarter(received_at)}:{mark(_for_sale(notice))}"
     if any(named and named.lower() != shop.lower() for named in (notice.shop_domain, notice.myshopify_domain)):
         return Ignored("another shop")
     if not about and family not in _MAY_NAME_NOTHING and topic not in _MAY_NAME_NOTHING:
         if notice.admin_graphql_api_id:
             return Ignored("body of another topic")
-        return _unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field="id")
+        return unreadable(topic, body, tenant=tenant, identity=identity, at=received_at, field="id")
     if family == "orders" and _is_plainly_not_ours(notice):
         return Ignored("not a marketplace order")
     stream = f"hint-{topic}:{about[0].rpartition('/')[2] if about else shop}"
@@ -186,7 +181,7 @@ def _quarter(moment: Instant) -> str:
     return f"{moment:%Y-%m-%dT%H}:{moment.minute // 15}"
 
 
-def _gids(kind: str, *named: wire.webhooks.Body | int | str | None) -> Iterator[str]:
+def gids(kind: str, *named: wire.webhooks.Body | int | str | None) -> Iterator[str]:
     """Global ids of that kind. Where a thing has both spellings the GID counts: numbers above 2^53 have been seen rounded."""
     for one in named:
         for spelled in (one.admin_graphql_api_id, one.id) if isinstance(one, wire.webhooks.Body) else (one,):
@@ -210,7 +205,10 @@ def _is_plainly_not_ours(notice: wire.webhooks.Notice) -> bool:
     return TAG not in {tag.strip().lower() for tag in tags} and not names & {CHANNEL, ORDER}
 
 
-def _unreadable(topic: str, body: bytes, *, tenant: TenantId, identity: str, at: Instant, field: str) -> Heard:
+def unreadable(
+    topic: str, body: bytes, *, tenant: TenantId, identity: str, at: Instant, field: str, deadline: Instant | None = None
+) -> Heard:
+    """An exception that names the topic and the field, with the body sealed beside it."""
     digest = identity.rpartition(":")[2]
     stream = f"hint-{topic}:{digest[:16]}"
     trouble = ExceptionOpened(
@@ -219,12 +217,13 @@ def _unreadable(topic: str, body: bytes, *, tenant: TenantId, identity: str, at:
         subject=stream,
         summary=f"a signed webhook of topic {topic} cannot be read",
         field=field,
+        deadline=deadline,
     )
     raw = RawPayload(body=body.decode("utf-8", "replace"))
     return Heard(stream, fact(tenant, trouble, identity, at, personal=raw, subject=f"webhook-{digest}"))
 
 
-def _place(error: Exception) -> str:
+def place(error: Exception) -> str:
     """Where in a body the trouble is: msgspec's path; "" for a body that is no JSON object at all. Its words may quote the body."""
     found = re.search(r" - at `\$\.?([\w.\[\]]{0,100})`$", str(error)) if isinstance(error, msgspec.ValidationError) else None
     return found[1] if found else ""

@@ -57,6 +57,7 @@ from schemas.events.orders import (
     TrackingShown,
 )
 from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
+from schemas.events.privacy import PrivacyAnswered, PrivacyAsked, PrivacyAsker, SubjectDisclosed, SubjectErased
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
 
 AnyEvent = (
@@ -124,8 +125,12 @@ AnyEvent = (
     | MappingSet
     | Redriven
     | ReminderDue
+    | SubjectErased
+    | SubjectDisclosed
+    | PrivacyAsked
+    | PrivacyAnswered
 )
-AnyPersonal = DeliveryAddress | RawPayload
+AnyPersonal = DeliveryAddress | RawPayload | PrivacyAsker
 
 
 def tag_of(kind: Any) -> str:

@@ -97,12 +97,13 @@ def unreadable(raw: bytes | Raw, place: Place, seen_at: Instant, error: Unreadab
         owner="ENG",
     )
     external_id = SEPARATOR.join(("unreadable", error.field, digest(body)))
+    identity = event_id(place.tenant, place.source, external_id, tag_of(opened))
     fact = Fact(
         event=opened,
-        event_id=event_id(place.tenant, place.source, external_id, tag_of(opened)),
+        event_id=identity,
         occurred_at=seen_at,
         personal=RawPayload(body=body.decode(errors="replace").replace("\0", "")),
-        subject=stream,
+        subject=stream if stream != channel_stream(place.channel) else f"payload-{identity}",  # whoever it is has it to himself
         actor=place.source,
     )
     return Heard(stream, fact)

@@ -48,10 +48,22 @@ class Notice(Body, frozen=True, rename={"return_": "return"}):
     status: str | None = None  # of a product
     product_type: str | None = None
     variants: list[Variant] | None = None
-    orders_requested: list[Id] | None = None
-    orders_to_redact: list[Id] | None = None
     tags: str | list[str] | None = None
     note_attributes: list[NoteAttribute] | dict[str, Raw] | None = None  # {} has been seen for none
     updated_at: str | None = None
     shop_domain: str | None = None
     myshopify_domain: str | None = None
+
+
+class PrivateCustomer(Struct, frozen=True):
+    email: str | None = None
+
+
+class PrivacyNotice(Body, frozen=True):
+    """The body of a privacy topic: who it is about, and which orders."""
+
+    shop_domain: str | None = None
+    customer: PrivateCustomer | None = None
+    orders_requested: list[Id] | None = None
+    orders_to_redact: list[Id] | None = None
+    data_request: Body | None = None

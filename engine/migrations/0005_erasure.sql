@@ -1,0 +1,19 @@
+-- An erased subject stays known as erased: the row of its key outlives the key, so that nothing is ever sealed for it again.
+
+set local role crossdock_owner;
+
+-- Null: the key is destroyed. Who it was nobody can tell from the row, and everybody that it was.
+alter table crossdock.keys
+    alter column wrapped drop not null,
+    add column erased_at timestamptz,
+    add constraint keys_erased check ((wrapped is null) = (erased_at is not null));
+
+-- A destroyed key is on its page until that is vacuumed: one is enough to make it worth while. Nothing else is changed in this table.
+alter table crossdock.keys set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 0);
+
+-- An erasure cannot be taken back: that takes a row away.
+revoke delete on crossdock.keys from crossdock_engine;
+
+-- What was asked and done for the sake of privacy, in a log that may be long.
+create index events_privacy on crossdock.events (tenant, type, position)
+where type in ('subject_erased', 'privacy_asked', 'privacy_answered');
