@@ -64,11 +64,9 @@ async def erase_named(
     async with open_log(settings, environment, url) as it:
         subjects = await _named(it, settings, name)
         rows = {subject: _order.decode(row) for subject in subjects if (row := await it.pool.fetchval(ROW, it.log.tenant, subject))}
-        if under_way := [subject for subject, order in rows.items() if is_under_way(order)]:
-            if not unfinished:
-                raise DeskError(
-                    f"{', '.join(under_way)}: not in Shopify yet, and without an address it never will be. Wait, or add --unfinished"
-                )
+        under_way = ", ".join(subject for subject, order in rows.items() if is_under_way(order))
+        if under_way and not unfinished:
+            raise DeskError(f"{under_way}: not in Shopify yet, and without an address it never will be. Wait, or add --unfinished")
         await _refuse_names_in(reason, it, subjects)
         by = f"person:{actor or getpass.getuser()}"
         erased = await erase(it.pool, it.log, it.vault, it.clock, subjects, by=by, reason=reason)

@@ -90,6 +90,11 @@ class Machine:
         rows = await self.pool.fetch("SELECT command_id FROM crossdock.outbox WHERE issued_after = $1 ORDER BY nth", cause.position)
         return [row["command_id"] for row in rows]
 
+    async def erase(self, *subjects: str) -> set[str]:
+        """Destroy their keys, and tell nobody. Returns those that had not been erased."""
+        async with self.pool.acquire() as conn:
+            return await self.vault.erase(conn, subjects, self.clock.now())
+
     async def row(self, command_id: UUID) -> Any:
         return await self.pool.fetchrow("SELECT * FROM crossdock.outbox WHERE tenant = $1 AND command_id = $2", TENANT, command_id)
 

@@ -322,7 +322,7 @@ async def test_a_performer_opens_the_last_address_sealed_in_the_stream(engine: M
         assert len(world.found) == 2
         assert DeliveryAddress(city="York") in world.found
         assert None in world.found
-        await engine.vault.erase("order-asos:1")
+        await engine.erase("order-asos:1")
         world.script.append("address")
         await ask(engine, reference("1"))
         await engine.until(told(engine, CommandRefused))

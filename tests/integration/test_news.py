@@ -127,9 +127,13 @@ async def test_an_address_is_told_when_it_is_another_and_only_then(ear: Ear) -> 
 
 async def test_an_address_that_was_erased_is_not_told_again(ear: Ear) -> None:
     await ear.hear(at(9))
-    assert await ear.engine.vault.erase("order-asos:00012345-A")
+    assert await ear.engine.erase("order-asos:00012345-A")
     assert await ear.tags(at(10)) == []
-    assert not await ear.engine.pool.fetchval("SELECT count(*) FROM crossdock.keys WHERE subject = $1", "order-asos:00012345-A")
+    moved = having("customer.shipping_address", address(street_1="2 Elsewhere", country_iso_code="FRA", country="France"), at(11))
+    assert await ear.tags(moved) == ["delivery_address_given"], "that it goes elsewhere now is nobody's name"
+    told = [envelope for envelope in await ear.engine.log.read(0, 1_000) if envelope.sealed is not None]
+    assert await ear.engine.log.opened(told) == [None, None]
+    assert await ear.engine.pool.fetchval("SELECT count(wrapped) FROM crossdock.keys WHERE subject = $1", "order-asos:00012345-A") == 0
 
 
 async def test_signals_and_tracking_come_and_go(ear: Ear) -> None:

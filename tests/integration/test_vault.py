@@ -5,12 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import asyncpg
 import pytest
 from msgspec.structs import replace
 
 from engine.errors import ErasedError, SchemaError, StartupError
 from engine.log import Append
-from engine.vault import Vault
+from engine.vault import NOTHING, Vault
 from schemas.envelope import Envelope, Fact
 from schemas.events import Personal
 from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven
@@ -81,7 +82,7 @@ async def test_two_processes_agree_on_one_key(engine: Machine, database: Databas
 
         async def ask(vault: Vault) -> None:
             keys = await vault.keys_for({f"asos:{number}" for number in range(30)}, NOON)
-            found.append(b"".join(keys[subject].name for subject in sorted(keys)))
+            found.append(b"".join(key.name for _, key in sorted(keys.items()) if key))
 
         async with anyio.create_task_group() as group:
             for vault in (engine.vault, other.vault) * 4:
@@ -103,18 +104,47 @@ async def test_an_erasure_holds_at_once_everywhere_and_for_ever(engine: Machine,
     mine, other_subject = await append(engine, heard(1), heard(2, subject="asos:b"))
     async with machine(database) as elsewhere:
         assert await elsewhere.vault.open(mine) == ADDRESS
-        assert await engine.vault.erase("asos:a") is True
-        assert await engine.vault.erase("asos:a") is False
+        assert await engine.erase("asos:a") == {"asos:a"}
+        assert await engine.erase("asos:a") == set()
         for vault in (engine.vault, elsewhere.vault):
             with pytest.raises(ErasedError):
                 await vault.open(mine)
             assert await vault.open(other_subject) == ADDRESS
             assert await vault.open_all([mine, other_subject]) == [None, ADDRESS]
         [later] = await append(elsewhere, heard(3))
-        assert await engine.vault.open(later) == ADDRESS, "what is heard of them afterwards has a key of its own"
-        with pytest.raises(ErasedError):
-            await engine.vault.open(mine)
+        assert later.sealed == NOTHING, "what is heard of them afterwards is stored without it"
+        for envelope in (mine, later):
+            with pytest.raises(ErasedError):
+                await engine.vault.open(envelope)
+        assert await append(elsewhere, heard(1), heard(3)) == [], "and heard again it is the same"
+        assert await engine.vault.erased(["asos:a", "asos:b"]) == {"asos:a"}
     assert (await engine.log.read(0))[0] == mine, "the log itself is as it was"
+
+
+async def test_who_is_erased_before_anything_is_heard_of_them_never_has_a_key(engine: Machine, database: Database) -> None:
+    """And whoever seals at that moment waits for what becomes of it."""
+    async with machine(database) as elsewhere, anyio.create_task_group() as group:
+        heard_of: list[Envelope] = []
+
+        async def hear() -> None:
+            heard_of.extend(await append(elsewhere, heard(1)))
+
+        async with engine.pool.acquire() as conn, conn.transaction():
+            await engine.vault.erase(conn, ["asos:a"], NOON)
+            group.start_soon(hear)
+            await anyio.sleep(0.2)
+            assert heard_of == []
+        with anyio.fail_after(5):
+            while not heard_of:
+                await anyio.sleep(0.01)
+    assert heard_of[0].sealed == NOTHING
+    assert await engine.pool.fetchval("SELECT count(wrapped) FROM crossdock.keys") == 0
+
+
+async def test_the_engine_cannot_take_an_erasure_back(engine: Machine) -> None:
+    await engine.erase("asos:a")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await engine.pool.execute("DELETE FROM crossdock.keys")
 
 
 async def test_the_keys_are_of_no_use_without_the_master_key(engine: Machine) -> None:
@@ -124,7 +154,8 @@ async def test_the_keys_are_of_no_use_without_the_master_key(engine: Machine) ->
         await stolen.open(envelope)
     key = await engine.vault.keys_for({"asos:a"}, NOON)
     stored: Any = await engine.pool.fetchval("SELECT wrapped FROM crossdock.keys")
-    assert key["asos:a"].name not in stored and len(stored) == 72
+    named = key["asos:a"]
+    assert named is not None and named.name not in stored and len(stored) == 72
 
 
 async def test_an_address_of_a_newer_version_is_an_error_and_not_a_guess(engine: Machine) -> None:

@@ -26,10 +26,11 @@ from ops.web import webhooks
 from ops.web.webhooks import webhook_routes
 from schemas.envelope import Envelope
 from schemas.events.exceptions import ExceptionOpened, RawPayload
+from schemas.events.privacy import PrivacyAsked
 from schemas.events.shop import ShopNotified
 from schemas.values import ShopId, TenantId
 from tests.conftest import Database
-from tests.contract.shopify.payloads import BIG, READ, UNREADABLE, body
+from tests.contract.shopify.payloads import BIG, PRIVATE, READ, UNREADABLE, body
 
 pytestmark = pytest.mark.anyio
 
@@ -233,7 +234,7 @@ async def test_what_cannot_be_read_is_kept_sealed_beside_an_exception(receiver: 
 
 
 async def test_every_body_ends_as_a_fact_or_is_left_on_purpose_and_no_person_is_in_the_log(receiver: Receiver):
-    for topic, content, _ in READ:
+    for topic, content, _ in [*READ, *PRIVATE]:
         if topic.isprintable():
             assert await receiver.post(body(content), topic=topic) == 200
     heard = await receiver.heard()
@@ -253,7 +254,7 @@ if PUBLISHED:
         heard = await receiver.heard()
         ignored = receiver.counted("webhook_requests_total", tenant="t1", topic=topic, outcome="ignored")
         assert bool(heard) != bool(ignored), topic
-        assert all(isinstance(envelope.event, ShopNotified) for envelope in heard), topic
+        assert all(isinstance(envelope.event, ShopNotified | PrivacyAsked) for envelope in heard), topic
 
 
 # ---------------------------------------------------------------- when something is in the way

@@ -141,24 +141,6 @@ READ: list[tuple[str, Any, tuple[str, ...] | str | None]] = [
         {"admin_graphql_api_id": "gid://shopify/BulkOperation/1", "status": "completed"},
         "asked after until they are over",
     ),
-    # people who want to know, or to be forgotten
-    (
-        "customers/data_request",
-        {
-            "shop_id": 1,
-            "shop_domain": "harbour-and-thread.myshopify.com",
-            "customer": {"email": "pii-canary@x.org"},
-            "orders_requested": [1, BIG],
-        },
-        (gid("Order", 1), gid("Order")),
-    ),
-    (
-        "customers/redact",
-        {"shop_id": 1, "shop_domain": "Harbour-and-Thread.myshopify.com", "customer": {"id": 2}, "orders_to_redact": []},
-        (),
-    ),
-    ("customers/redact", {"shop_id": 1, "shop_domain": "other.myshopify.com", "orders_to_redact": [1]}, "another shop"),
-    ("shop/redact", {"shop_id": 1, "shop_domain": "harbour-and-thread.myshopify.com"}, ()),
     # what nobody told us about
     ("carts/create", {"id": "abc"}, "topic unknown"),
     ("", {"id": 1}, "topic unknown"),
@@ -175,7 +157,37 @@ READ: list[tuple[str, Any, tuple[str, ...] | str | None]] = [
     ("fulfillment_orders/moved", {"moved_fulfillment_order": None}, None),
     ("inventory_levels/update", {"inventory_item_id": None}, None),
     ("inventory_levels/update", {"inventory_item_id": "gid://shopify/InventoryItem/1 OR 1=1"}, None),
+    ("shop/update", {"id": 1, "myshopify_domain": ["x"]}, None),
+]
+
+HERE = {"shop_id": 1, "shop_domain": "Harbour-and-Thread.myshopify.com"}
+ASKER = {"id": 2, "email": "pii-canary@x.org", "phone": "555-625-1199"}
+
+# Topic, body, and the orders that are named; a text says why it is left; None: it cannot be read.
+PRIVATE: list[tuple[str, Any, tuple[str, ...] | str | None]] = [
+    (
+        "customers/data_request",
+        {**HERE, "customer": ASKER, "orders_requested": [1, BIG], "data_request": {"id": 9}},
+        (gid("Order", 1), gid("Order")),
+    ),
+    ("customers/data_request", {**HERE, "customer": ASKER, "data_request": {"id": 9}}, ()),
+    ("customers/redact", {**HERE, "customer": ASKER, "orders_to_redact": [1]}, (gid("Order", 1),)),
+    ("customers/redact", {**HERE, "customer": {"id": 2}, "orders_to_redact": []}, ()),
+    ("customers/redact", {**HERE, "customer": {"email": None}}, ()),
+    ("shop/redact", HERE, ()),
+    ("customers/redact", {"shop_id": 1, "shop_domain": "other.myshopify.com", "orders_to_redact": [1]}, "another shop"),
+    # a signed body under a topic that nobody signed
+    ("shop/redact", {**HERE, "customer": ASKER, "orders_to_redact": [1]}, "body of another topic"),
+    ("shop/redact", {**HERE, "customer": ASKER}, "body of another topic"),
+    ("shop/redact", {**HERE, "data_request": {"id": 9}}, "body of another topic"),
+    ("shop/redact", {"id": 1, "domain": "harbour-and-thread.example"}, "body of another topic"),
+    ("shop/redact", {}, "body of another topic"),
+    ("customers/redact", {**HERE, "customer": ASKER, "orders_requested": [1], "data_request": {"id": 9}}, "body of another topic"),
+    ("customers/redact", {"id": 1, "customer": ASKER}, "body of another topic"),
+    ("customers/redact", HERE, "body of another topic"),
+    ("customers/data_request", {**HERE, "customer": ASKER, "orders_to_redact": [1]}, "body of another topic"),
     ("customers/redact", {"shop_domain": ["x"]}, None),
+    ("customers/redact", {**HERE, "customer": "pii-canary@x.org"}, None),
 ]
 
 UNREADABLE: list[tuple[str, bytes]] = [

@@ -1,5 +1,7 @@
 """Webhooks become hints: what to read again, and nothing of anybody."""
 
+import hashlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -16,8 +18,12 @@ from tests.loopback import NOW
 SHOP = "harbour-and-thread.myshopify.com"
 
 
+def digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
 def heard(topic: str, raw: bytes, tenant: str = "t1", shop: str = SHOP) -> Heard | Ignored:
-    return hint(topic, raw, tenant=TenantId(tenant), shop=shop, received_at=NOW)
+    return hint(topic, raw, tenant=TenantId(tenant), shop=shop, received_at=NOW, mark=digest)
 
 
 @pytest.mark.parametrize(("topic", "content", "expected"), READ, ids=[f"{n}-{row[0]}" for n, row in enumerate(READ)])
@@ -54,7 +60,7 @@ def test_the_same_bytes_are_the_same_fact_whoever_brings_them_and_whenever():
     raw = body({"id": 1, "updated_at": "2026-08-13T10:00:00+01:00"})
     once, again = (
         heard("orders/updated", raw),
-        hint("orders/updated", raw, tenant=TenantId("t1"), shop=SHOP, received_at=NOW.replace(year=2027)),
+        hint("orders/updated", raw, tenant=TenantId("t1"), shop=SHOP, received_at=NOW.replace(year=2027), mark=digest),
     )
     assert isinstance(once, Heard) and isinstance(again, Heard)
     assert once.fact.event_id == again.fact.event_id and once.fact.event == again.fact.event
