@@ -9,6 +9,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import hmac
 import os
 import stat
 import tempfile
@@ -173,6 +174,11 @@ def master_key(text: str) -> bytes:
     if len(key) != MASTER_BYTES:
         raise StartupError(f"the master key must be {MASTER_BYTES} bytes in base64, as `openssl rand -base64 {MASTER_BYTES}` writes them")
     return key
+
+
+def blocklist_key(master: bytes) -> bytes:
+    """The key by which buyers are known again of whom nothing is kept: whoever reads the settings cannot try names out on them."""
+    return hmac.digest(master, b"crossdock blocklist", hashlib.sha256)
 
 
 def read_master_key(path: Path) -> bytes:

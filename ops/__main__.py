@@ -392,6 +392,16 @@ def erase(
 
 
 @main.command()
+@click.argument("value", metavar="VALUE|-")
+@of_a_log
+def mark(value: str, config: Path | None, data: Path | None, database: str) -> None:
+    """By what a buyer of that customer id, relay e-mail or "last name|zip" stands in the settings' blocklist."""
+    from ops.erase import mark_of  # noqa: PLC0415
+
+    click.echo(mark_of(_from_stdin(value), settings_file(config, data), os.environ))
+
+
+@main.command()
 @click.argument("name", metavar="ORDER|EMAIL|REQUEST|-")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A file that is not there yet.")
 @by_a_person

@@ -14,10 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 from rich.table import Table
 
+from adapters.mirakl.translate.buyers import buyer_mark
 from engine.erasure import Erased, all_erased, erase, subjects_of
 from engine.log import Append
 from engine.ports import RandomIds
-from ops.database import Opened, open_log
+from engine.vault import blocklist_key
+from ops.database import Opened, master_key_of, open_log
 from ops.desk import DeskError
 from ops.privacy import SEALED, Request, answer, concerned, unanswered
 from ops.report import Environment, paper, print_json
@@ -121,6 +123,11 @@ def print_erased(found: Sequence[Erased]) -> None:
         when = f"{each.erased_at:%Y-%m-%d %H:%M:%S}" + (" (before)" if each.before else "")
         table.add_row(each.subject, str(each.position), when, each.by, each.reason, str(each.sealed), each.digest)
     paper().print(table)
+
+
+def mark_of(value: str, path: Path, environment: Environment) -> str:
+    """What stands for a buyer in the settings' blocklist."""
+    return buyer_mark(blocklist_key(master_key_of(read_settings(path), environment)), value)
 
 
 # ---------------------------------------------------------------- what is held

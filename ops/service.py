@@ -30,7 +30,7 @@ from engine.ports import DATABASE_AWAY, Clock, Db, Ids, Net, Rng
 from engine.projection import Policy, Projection
 from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
-from engine.vault import Vault
+from engine.vault import Vault, blocklist_key
 from ops.book import Book, apply_settings, rules_of
 from ops.oversells import Oversells
 from ops.privacy import Privacy
@@ -117,7 +117,7 @@ class Unmetered:
         """Nobody asks twice."""
 
 
-def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> MiraklSettings:
+def mirakl_of(channel: ChannelSection, environment: Mapping[str, str], blocklist_key: bytes = b"") -> MiraklSettings:
     return MiraklSettings(
         channel=ChannelId(channel.id),
         base_url=channel.base_url,
@@ -125,7 +125,8 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         shop_id=channel.shop_id,
         carriers=channel.carriers,
         reasons=channel.reasons,
-        blocklist=[Blocked(name=buyer.name, sha256=buyer.sha256) for buyer in channel.blocklist],
+        blocklist=[Blocked(name=buyer.name, mark=buyer.mark) for buyer in channel.blocklist],
+        blocklist_key=blocklist_key,
         orders_every=channel.orders_every,
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
         first_look_days=channel.first_look_days,
@@ -170,6 +171,7 @@ class Wiring:
     metrics: Metrics
     admission: Callable[[str], Admission]  # for an outside system
     book: Book | None = None  # None: only what the settings say
+    blocklist_key: bytes = b""  # engine.vault.blocklist_key, where orders are heard
 
 
 def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiring, here: str = "") -> list[Adapter]:
@@ -187,7 +189,12 @@ def adapters_of(settings: Settings, environment: Mapping[str, str], wiring: Wiri
         shop.lines.waiting, shop.lines.spoken_for, shop.lines.recipes = wiring.book.waiting, wiring.book.spoken_for, wiring.book.recipe
         shop.counts.known = wiring.book
     channels = [
-        Mirakl(mirakl_of(channel, environment), admission=wiring.admission(f"mirakl:{channel.id}"), maps=wiring.book, **shared)
+        Mirakl(
+            mirakl_of(channel, environment, wiring.blocklist_key),
+            admission=wiring.admission(f"mirakl:{channel.id}"),
+            maps=wiring.book,
+            **shared,
+        )
         for channel in settings.channel
     ]
     if wiring.book is not None:
@@ -242,7 +249,7 @@ class Service:
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
             book = Book(pool, log, self.settings)
             await apply_settings(pool, log, self.settings, ports.clock)
-            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__, book)
+            wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__, book, blocklist_key(self.master_key))
             adapters = adapters_of(self.settings, self.environment, wiring, self.webhooks_url)
             for adapter in adapters:
                 stack.push_async_callback(adapter.aclose)

@@ -79,7 +79,7 @@ class BlockedBuyer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Somebody at whose orders a person wants to look first. Whoever it is does not stand here, only a digest."""
 
     name: str  # ours to choose; it is shown
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # of the customer id, the relay e-mail or "last name|zip", in lower case
+    mark: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # of the customer id, the relay e-mail or "last name|zip": crossdock mark
 
 
 class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

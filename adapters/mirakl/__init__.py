@@ -31,7 +31,7 @@ class Blocked:
     """Somebody whose orders a person wants to see first."""
 
     name: str  # of the entry, for people; names nobody
-    sha256: str  # in hexadecimal, of what translate.buyers.buyer_hash takes
+    mark: str  # translate.buyers.buyer_mark, with the key below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class MiraklSettings:
     # cancel, refund or a Shopify return reason -> code of a refund in RE01; cancelation -> code of a cancelation; likewise.
     reasons: Mapping[str, str] = field(default_factory=dict)
     blocklist: Sequence[Blocked] = ()
+    blocklist_key: bytes = field(default=b"", repr=False)
     test_field: str = "test-order"  # code of the additional field by which the operator marks test orders; "": there is none
     tax_mode: Literal["TAX_INCLUDED", "TAX_EXCLUDED", ""] = "TAX_INCLUDED"  # "": the platform's own
     orders_every: float = 300.0  # seconds between two polls; the recommended rate
@@ -104,11 +105,11 @@ class Mirakl:
             metrics=metrics,
             headers=lambda: {"Authorization": settings.api_key.reveal()},
         )
-        blocklist = {blocked.sha256.lower(): blocked.name for blocked in settings.blocklist}
+        blocklist = {blocked.mark.lower(): blocked.name for blocked in settings.blocklist}
         self.client = Client(
             http=http,
             metrics=metrics,
-            place=Place(tenant, settings.channel, settings.tax_mode, settings.test_field, blocklist),
+            place=Place(tenant, settings.channel, settings.tax_mode, settings.test_field, blocklist, settings.blocklist_key),
             maps=maps or SettingsMaps(settings),
             shop_id=settings.shop_id,
             list_orders=msgspec.structs.replace(LIST_ORDERS, per=max(LIST_ORDERS.per, settings.orders_ceiling)),

@@ -27,7 +27,8 @@ class Place(Struct, frozen=True):
     channel: ChannelId
     tax_mode: str = ""  # TAX_INCLUDED, TAX_EXCLUDED; "": the platform's own
     test_field: str = ""  # code of the additional field that marks a test order; "": none does
-    blocklist: Mapping[str, str] = {}  # SHA-256 in hexadecimal -> the entry's name; see translate.buyers
+    blocklist: Mapping[str, str] = {}  # translate.buyers.buyer_mark -> the entry's name
+    blocklist_key: bytes = b""
 
     @property
     def source(self) -> str:

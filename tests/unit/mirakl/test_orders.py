@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.mirakl.translate.buyers import buyer_hash
+from adapters.mirakl.translate.buyers import buyer_mark
 from adapters.mirakl.translate.story import Place
 from schemas.envelope import event_id
 from schemas.events.orders import (
@@ -107,7 +107,8 @@ def test_what_stands_on_the_order_itself_is_told():
 
 def test_a_blocked_buyer_is_told_by_the_name_of_the_entry_alone():
     def flagged(*said: str, **more: Any) -> list[str]:
-        place = msgspec.structs.replace(PLACE, blocklist={buyer_hash(text): f"entry {n}" for n, text in enumerate(said)})
+        place = msgspec.structs.replace(PLACE, blocklist={buyer_mark(b"k", text): f"entry {n}" for n, text in enumerate(said)})
+        place = msgspec.structs.replace(place, blocklist_key=b"k")
         return [each.fact.event.entry for each in told(order(**more), place) if isinstance(each.fact.event, BuyerFlagged)]
 
     assert flagged("ROBIN@example.com") == ["entry 0"]
