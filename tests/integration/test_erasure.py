@@ -18,7 +18,7 @@ from engine.vault import NOTHING
 from ops.privacy import Privacy
 from ops.service import PROJECTIONS
 from projections.orders import orders
-from schemas.envelope import Envelope, Fact
+from schemas.envelope import Envelope, Fact, event_id
 from schemas.events import Personal, tag_of
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, RawPayload
 from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven
@@ -48,7 +48,7 @@ async def given(engine: Machine, order: str, personal: Personal = ANN, number: i
     known = len(await engine.log.read_stream(stream))
     fact = Fact(
         event=event,
-        event_id=UUID(int=hash((order, number or known)) % 2**63),
+        event_id=event_id(TENANT, "test", f"{order}:{number or known}", tag_of(event)),
         occurred_at=NOON,
         personal=personal,
         subject=subject or stream,
