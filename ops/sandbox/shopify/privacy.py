@@ -29,6 +29,7 @@ def redact_customer(shop: Shop, order: int, at: datetime) -> None:
     put_private(shop, "customers/redact", _of_buyer(shop, found, "orders_to_redact"), at)
     found.email = found.phone = None
     found.shipping_address = found.billing_address = None
+    found.redacted = True
 
 
 def _of_buyer(shop: Shop, order: Order, orders: str) -> dict[str, Any]:

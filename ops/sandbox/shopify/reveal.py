@@ -59,6 +59,7 @@ def one_order(shop: Shop, order: Order) -> dict[str, Any]:
         "email": order.email,
         "metafields": {f"{field.namespace}.{field.key}": field.value for field in order.metafields},
         "shipping_address": order.shipping_address,
+        "redacted": order.redacted,
         "lines": [
             {
                 "id": gid("LineItem", line.id),

@@ -139,6 +139,7 @@ class Order(Struct, kw_only=True):
     attributes: list[tuple[str, str]] = []
     shipping_address: dict[str, str | None] | None = None
     billing_address: dict[str, str | None] | None = None
+    redacted: bool = False  # the shop has erased whose it was
     discount_code: str | None = None
     taxes: list[TaxLine] = []  # of the whole order; then its lines have none
     lines: list[Line] = []
