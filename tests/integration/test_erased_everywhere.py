@@ -116,8 +116,8 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
         known = await opened(built.log)
         assert {type(personal) for _, personal in known} == {DeliveryAddress, RawPayload}
         for order in (by_order, by_email, by_shopify, stays):
-            fields = [personal for envelope, personal in known if envelope.subject == f"order-asos:{order}"]
-            assert fields and all(CANARY in each for each in (fields[-1].last_name, fields[-1].street_1, fields[-1].email))
+            [*_, address] = [each for about, each in known if about.subject == f"order-asos:{order}" and isinstance(each, DeliveryAddress)]
+            assert all(CANARY in text for text in (address.last_name, address.street_1, address.email))
         email = {each.subject.rpartition(":")[2]: address.email for each, address in known if isinstance(address, DeliveryAddress)}
         back_up(database.admin_url, tmp_path / "log")
         back_up_keys(database.admin_url, tmp_path / "keys")
@@ -170,7 +170,7 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
             await Vault(built.pool, built.settings.tenant_id, MASTER).open(sealed[0][0])
         said = capsys.readouterr()
         assert '"personal": "erased"' in said.out and "[erased]" in said.out and "the buyer was erased" in said.out
-        everything = {
+        everything: dict[str, bytes | str] = {
             "dump": dumped(database.admin_url),
             "metrics": generate_latest(built.engines[0].metrics.registry),
             "logs": lines.getvalue(),
@@ -178,8 +178,9 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
             "errors": repr(raised.value),
         }
         assert {name: found for name, text in everything.items() if (found := found_in(text))} == {}
-        assert "privacy" in everything["logs"] or lines.getvalue().count("\n") > 3, "they were captured"
-        assert b"crossdock_erasure_oldest_seconds" in everything["metrics"]
+        assert lines.getvalue().count("\n") > 0 and b"crossdock_erasure_oldest_seconds" in generate_latest(
+            built.engines[0].metrics.registry
+        )
 
         # A backup of before, with the keys of today.
         back_up_keys(database.admin_url, tmp_path / "keys today")
