@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engine.errors import EngineError
@@ -189,7 +190,7 @@ def print_troubles(console: Console, found: Sequence[Trouble]) -> None:
         stake = f"{trouble.at_stake} {trouble.at_stake.currency}" if trouble.at_stake else ""
         owner = f"{trouble.owner}, {trouble.assigned_to}" if trouble.assigned_to else trouble.owner
         mark = "" if trouble.open else "[dim]closed[/] "
-        table.add_row(trouble.code, owner, deadline, stake, f"{mark}{trouble.summary}", trouble.next_step, trouble.key)
+        table.add_row(trouble.code, owner, deadline, stake, f"{mark}{escape(trouble.summary)}", trouble.next_step, trouble.key)
     console.print(table)
 
 
@@ -216,7 +217,7 @@ async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:
     }
     for name, value in facts.items():
         if value not in ("", None):
-            console.print(f"  {name:<12}{value}")
+            console.print(f"  {name:<12}{escape(str(value))}")
     return 0
 
 

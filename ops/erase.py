@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from rich.markup import escape
 from rich.table import Table
 
 from adapters.mirakl.translate.buyers import buyer_mark
@@ -121,7 +122,7 @@ def print_erased(found: Sequence[Erased]) -> None:
         table.add_column(heading, overflow="fold")
     for each in found:
         when = f"{each.erased_at:%Y-%m-%d %H:%M:%S}" + (" (before)" if each.before else "")
-        table.add_row(each.subject, str(each.position), when, each.by, each.reason, str(each.sealed), each.digest)
+        table.add_row(each.subject, str(each.position), when, each.by, escape(each.reason), str(each.sealed), each.digest)
     paper().print(table)
 
 

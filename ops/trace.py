@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engine.log import Log
@@ -67,7 +68,7 @@ async def story(
             recorded_at=_time(envelope.recorded_at.isoformat(timespec="milliseconds")),
             occurred_at=_time(envelope.occurred_at.isoformat(timespec="milliseconds")),
             who=envelope.actor,
-            what=describe(envelope.event, issued, Sku(name)) + (" [erased]" if envelope.event_id in erased else ""),
+            what=describe(envelope.event, issued, Sku(name)) + (", erased" if envelope.event_id in erased else ""),
             why=places.get(envelope.causation_id) if envelope.causation_id else None,
             type=tag_of(envelope.event),
             event=msgspec.to_builtins(envelope.event),
@@ -100,7 +101,7 @@ def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:
         table.add_column(heading, style=style, no_wrap=heading != "what", justify="right" if heading.endswith("#") else "left")
     for step in steps:
         ours, theirs = step.recorded_at[:19].replace("T", " "), step.occurred_at[11:19]
-        table.add_row(str(step.position), ours, theirs, step.who, step.what, str(step.why or ""))
+        table.add_row(str(step.position), ours, theirs, step.who, escape(step.what), str(step.why or ""))
     console.print(table)
 
 
