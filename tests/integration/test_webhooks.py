@@ -24,19 +24,21 @@ from engine.ports import PostgresDb, SystemClock
 from engine.vault import Vault
 from ops.web import webhooks
 from ops.web.webhooks import webhook_routes
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, event_id
+from schemas.events import tag_of
 from schemas.events.exceptions import ExceptionOpened, RawPayload
 from schemas.events.privacy import PrivacyAsked
 from schemas.events.shop import ShopNotified
 from schemas.values import ShopId, TenantId
 from tests.conftest import Database
-from tests.contract.shopify.payloads import BIG, PRIVATE, READ, UNREADABLE, body
+from tests.contract.shopify.payloads import ASKER, BIG, HERE, PRIVATE, READ, UNREADABLE, body
 
 pytestmark = pytest.mark.anyio
 
 TENANT, SHOP, TOKEN = TenantId("t1"), "harbour-and-thread.myshopify.com", "an-unguessable-piece-of-32-signs"
 CURRENT = "hush"
 ORDER = body({"id": BIG, "updated_at": "2026-08-13T10:00:00+01:00"})
+ASKED = {"customer": ASKER, "orders_to_redact": []}
 SAMPLES = os.environ.get("CROSSDOCK_SAMPLES")  # a folder with bodies that Shopify published, which are not part of the project
 
 
@@ -231,6 +233,17 @@ async def test_what_cannot_be_read_is_kept_sealed_beside_an_exception(receiver: 
     assert isinstance(envelope.event, ExceptionOpened) and envelope.event.code == "X79", why
     assert await receiver.vault.open(envelope) == RawPayload(body=raw.decode("utf-8", "replace").replace("\0", ""))
     assert "canary" not in envelope.data
+
+
+@pytest.mark.parametrize(("topic", "raw"), [("orders/updated", ORDER), ("orders/updated", b"{"), ("customers/redact", body(HERE | ASKED))])
+async def test_nobody_without_our_secret_can_try_out_whose_body_it_was(receiver: Receiver, topic: str, raw: bytes):
+    """Neither by the event's id nor by the names of its stream and subject."""
+    assert await receiver.post(raw, topic=topic) == 200
+    [envelope] = await receiver.heard()
+    plain, day = hashlib.sha256(raw).hexdigest(), envelope.recorded_at.date()
+    for identity in (f"{SHOP}:{topic}:{plain}", f"{SHOP}:{topic}@{day}:{plain}"):
+        assert envelope.event_id != event_id(TENANT, "shopify", identity, tag_of(envelope.event))
+    assert plain[:12] not in f"{envelope.stream} {envelope.subject} {envelope.data}"
 
 
 async def test_every_body_ends_as_a_fact_or_is_left_on_purpose_and_no_person_is_in_the_log(receiver: Receiver):
