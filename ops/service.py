@@ -129,6 +129,7 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str], blocklist
         blocklist_key=blocklist_key,
         orders_every=channel.orders_every,
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
+        pages_count=channel.pages_count,
         first_look_days=channel.first_look_days,
         settle_every=channel.settle_every,
         settle_within=channel.stock.import_minutes * 60,
