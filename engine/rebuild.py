@@ -6,7 +6,7 @@ Nothing is decided here and nothing sent: policies are not even handed in.
 import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -359,21 +359,23 @@ async def first_difference(conn: Connection, live: str, rebuilt: str, tenant: Te
         return None
     if row["mine"] is None or row["theirs"] is None:
         return Difference(row["key"], "", *(text and msgspec.json.decode(text) for text in (row["mine"], row["theirs"])))
-    for path, mine, theirs in differences(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"])):
-        return Difference(row["key"], path, mine, theirs)
-    return Difference(row["key"], "position", row["my_position"], row["their_position"])  # the same document, last changed by another event
+    found = differing_at(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
+    if found is None:  # the same document, last changed by another event
+        return Difference(row["key"], "position", row["my_position"], row["their_position"])
+    path, mine, theirs = found
+    return Difference(row["key"], ".".join(path), mine, theirs)
 
 
-def differences(mine: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two documents disagree: the path to each place, as in lines.2.quantity, and both values; None where there is none."""
+def differing_at(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+    """The path to the first place where two decoded documents differ, and what stands there; None: nowhere."""
     match mine, theirs:
         case dict(), dict():
             pairs = [(str(key), mine.get(key), theirs.get(key)) for key in sorted(mine.keys() | theirs.keys())]
         case list(), list() if len(mine) == len(theirs):
             pairs = [(str(place), *both) for place, both in enumerate(zip(mine, theirs, strict=True))]
         case _:
-            if mine != theirs:
-                yield path, mine, theirs
-            return
+            return None if mine == theirs else ([], mine, theirs)
     for step, one, other in pairs:
-        yield from differences(one, other, f"{path}.{step}" if path else step)
+        if (found := differing_at(one, other)) is not None:
+            return ([step, *found[0]], *found[1:])
+    return None

@@ -20,7 +20,6 @@ from rich.console import Console
 
 from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
-from engine.rebuild import differences
 from ops.database import Opened, open_log, position_at
 from ops.refold import OURS, frames, write_frame
 from ops.replay import Told, progress_bar
@@ -216,6 +215,21 @@ def _changes(projection: str, key: str, mine: bytes | None, other: bytes | None)
         yield Change(projection, key, "", now, then)
         return
     yield from (Change(projection, key, field, one, another) for field, one, another in differences(now, then))
+
+
+def differences(mine: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two documents disagree: the path to each place, as in lines.2.quantity, and both values; None where there is none."""
+    match mine, theirs:
+        case dict(), dict():
+            pairs = [(str(key), mine.get(key), theirs.get(key)) for key in sorted(mine.keys() | theirs.keys())]
+        case list(), list() if len(mine) == len(theirs):
+            pairs = [(str(place), *both) for place, both in enumerate(zip(mine, theirs, strict=True))]
+        case _:
+            if mine != theirs:
+                yield path, mine, theirs
+            return
+    for step, one, other in pairs:
+        yield from differences(one, other, f"{path}.{step}" if path else step)
 
 
 # ---------------------------------------------------------------- for a person
