@@ -51,13 +51,13 @@ WHERE c.relnamespace = 'crossdock'::regnamespace AND c.relkind = 'r' AND c.relna
 ORDER BY c.relname COLLATE "C"
 """
 ROLES = """
-SELECT DISTINCT pg_get_userbyid(role) AS name
+SELECT DISTINCT pg_get_userbyid(named.role) AS name
 FROM (
-    SELECT nspowner AS role, nspacl AS acl, oid AS namespace FROM pg_namespace
+    SELECT nspowner AS owner, nspacl AS acl, oid AS namespace FROM pg_namespace
     UNION ALL SELECT relowner, relacl, relnamespace FROM pg_class
     UNION ALL SELECT proowner, proacl, pronamespace FROM pg_proc
-) here, LATERAL (SELECT here.role UNION SELECT grantee FROM aclexplode(here.acl)) each (role)
-WHERE namespace IN ('crossdock'::regnamespace, 'projections'::regnamespace) AND each.role <> 0
+) things, LATERAL (SELECT things.owner UNION SELECT grantee FROM aclexplode(things.acl)) named (role)
+WHERE things.namespace IN ('crossdock'::regnamespace, 'projections'::regnamespace) AND named.role <> 0
 ORDER BY 1
 """
 EXISTS = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)"

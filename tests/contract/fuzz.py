@@ -3,7 +3,6 @@
 `CASES` are those that read one body. Calls of whole adapters, with one answer broken, are in tests/recorded/calls.py.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import process_time
@@ -253,23 +252,29 @@ def break_bodies(inputs: int, seed: int, chosen: Sequence[Case]) -> Tried:
     tried, mutator = Tried(), Mutator(seed)
     parts = sum(case.share for case in chosen)
     for case in chosen:
-        with contextlib.suppress(*case.ours):
-            case.take(case.bodies[0])  # the first of a kind makes its decoder, which takes longer than to use it
         name = case.name.split()[0]
         wanted = max(1, inputs * case.share // parts)
         for number in range(wanted):
             body = case.bodies[number % len(case.bodies)]
             broken = mutator.text(body) if case.text else mutator.json(body)
-            began = process_time()
-            try:
-                case.take(broken)
-            except case.ours:
-                tried.refused += 1
-            except Exception as error:  # noqa: BLE001 - any other is what is looked for
-                tried.found.append(Found(case.name, f"{type(error).__name__}: {str(error)[:200]}", broken))
-            _clock(tried, case.name, process_time() - began, broken)
+            seconds = _taken(case, broken, tried)
+            if seconds > MOST_SECONDS:  # the first of a kind makes its decoder, or it was the garbage collector's turn
+                seconds = min(seconds, _taken(case, broken, Tried()))
+            _clock(tried, case.name, seconds, broken)
         tried.inputs[name] = tried.inputs.get(name, 0) + wanted
     return tried
+
+
+def _taken(case: Case, body: bytes, tried: Tried) -> float:
+    """Seconds of a processor."""
+    began = process_time()
+    try:
+        case.take(body)
+    except case.ours:
+        tried.refused += 1
+    except Exception as error:  # noqa: BLE001 - any other is what is looked for
+        tried.found.append(Found(case.name, f"{type(error).__name__}: {str(error)[:200]}", body))
+    return process_time() - began
 
 
 def _clock(tried: Tried, what: str, seconds: float, body: bytes) -> None:
@@ -293,18 +298,26 @@ async def break_answers(inputs: int, seed: int, calls: Sequence[Call] | None = N
             at = mutator.one_of(range(len(bodies)))
             bodies[at] = broken = _broken(mutator, call, at)
             name = f"{call.adapter} {call.kind} {call.name} {call.answers[at].code}"
-            began = process_time()
-            try:
-                _look_at(await stage.play(call, bodies))
-            except AdapterError:
-                tried.refused += 1
-            except EndlessError:
-                tried.found.append(Found(name, "asks for ever", broken))
-            except Exception as error:  # noqa: BLE001 - any other is what is looked for
-                tried.found.append(Found(name, f"{type(error).__name__}: {str(error)[:200]}", broken))
-            _clock(tried, name, process_time() - began, broken)
+            seconds = await _played(stage, call, bodies, tried, Found(name, "", broken))
+            if seconds > MOST_SECONDS:
+                seconds = min(seconds, await _played(stage, call, bodies, Tried(), Found(name, "", broken)))
+            _clock(tried, name, seconds, broken)
             tried.inputs[f"{call.adapter} {call.kind}"] = tried.inputs.get(f"{call.adapter} {call.kind}", 0) + 1
     return tried
+
+
+async def _played(stage: Stage, call: Call, bodies: Sequence[bytes], tried: Tried, about: Found) -> float:
+    """Seconds of a processor."""
+    began = process_time()
+    try:
+        _look_at(await stage.play(call, bodies))
+    except AdapterError:
+        tried.refused += 1
+    except EndlessError:
+        tried.found.append(Found(about.what, "asks for ever", about.body))
+    except Exception as error:  # noqa: BLE001 - any other is what is looked for
+        tried.found.append(Found(about.what, f"{type(error).__name__}: {str(error)[:200]}", about.body))
+    return process_time() - began
 
 
 def _broken(mutator: Mutator, call: Call, at: int) -> bytes:
