@@ -1,6 +1,8 @@
-"""Calls of both adapters as they were made in a day's trade, with what was answered; and how they are made again, to answers of our own.
+"""Calls of both adapters as they were made in a day's trade and in tests, with what was answered; and the same calls made again, to
+answers of our own.
 
-    python -m tests.recorded.calls      plays those days against the sandbox, and adds calls of a kind that calls.jsonl has not got yet
+    python -m tests.recorded.calls      plays those days against the sandbox, runs the contract tests, listens to both, and adds calls of a
+                                        kind that calls.jsonl has not got yet
 
 A call here is what the engine makes of an adapter: a poll, a reading after hints, a command performed, a look whether it was done.
 """
@@ -17,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from multidict import CIMultiDict
 
 from adapters import download, http
@@ -34,7 +37,7 @@ from tests.loopback import NOW, OpenDoor, StillClock
 
 CALLS = Path(__file__).parent / "calls.jsonl"
 FILE = "file"  # the code of what is downloaded from elsewhere
-LONGEST = 60_000  # bytes of answers in a call that is kept
+LONGEST, BEARABLE = 60_000, 9_000  # bytes of answers in a call that is kept, at most and where there is a choice
 KEPT_HEADERS = ("Content-Type", "Date")
 MOST_ASKED = 60  # answers to one call; more, and it asks for ever
 HOME = "http://127.0.0.1:9"
@@ -69,6 +72,10 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     cursor: str | None = None
     hints: list[AnyEvent] = []
     tasks: list[Asked] = []
+
+    @property
+    def size(self) -> int:
+        return sum(len(answer.body) for answer in self.answers)
 
     @property
     def shape(self) -> tuple[str, ...]:
@@ -271,8 +278,8 @@ class Tap:
             return await work()
         finally:
             _under_way.reset(token)
-            if answers and sum(len(answer.body) for answer in answers) <= LONGEST:
-                self.calls.append(of(answers))
+            if answers and (call := of(answers)).size <= LONGEST:
+                self.calls.append(call)
 
     def _poll(self, adapter: str, name: str, poll: Any) -> Any:
         async def tapped(cursor: str | None) -> Any:
@@ -379,21 +386,42 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def chosen(calls: Sequence[Call], known: Sequence[Call]) -> list[Call]:
-    """One of each shape that is not known yet: the shortest that has something in it."""
+    """One of each shape that is not known yet: the longest of bearable length, for there is something in it."""
     shapes = {call.shape for call in known}
     best: dict[tuple[str, ...], Call] = {}
-    for call in sorted(calls, key=lambda call: -sum(len(answer.body) for answer in call.answers)):
+    for call in calls:
         if call.shape not in shapes:
-            best[call.shape] = call
+            before = best.setdefault(call.shape, call)
+            best[call.shape] = max(before, call, key=lambda each: size if (size := each.size) <= BEARABLE else -size)
     return [best[shape] for shape in sorted(best)]
+
+
+class Listening:
+    """A plugin for pytest: taps every adapter that a test makes."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    def pytest_sessionstart(self) -> None:
+        for kind in (Shopify, Mirakl):
+            made = kind.__init__
+
+            def make(adapter: Any, *arguments: Any, made: Any = made, **more: Any) -> None:
+                made(adapter, *arguments, **more)
+                self._tap.on(adapter)
+
+            kind.__init__ = make  # type: ignore[assignment,method-assign]
 
 
 def main() -> None:
     from tests.recorded.record import HERE  # noqa: PLC0415
 
-    tap, histories, known = Tap(), dict[str, list[dict[str, Any]]](), kept_calls()
+    tap, histories = Tap(), dict[str, list[dict[str, Any]]]()
+    quietly = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
     with listening():
         asyncio.run(days(tap, histories))
+        pytest.main([*quietly, "tests/contract/shopify", "tests/contract/mirakl"], plugins=[Listening(tap)])
+    known = kept_calls()
     new = chosen(tap.calls, known)
     with CALLS.open("ab") as file:
         file.writelines(msgspec.json.encode(call) + b"\n" for call in new)
