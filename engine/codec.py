@@ -66,7 +66,7 @@ def decode(tag: str, schema_version: int, text: str, metrics: Metrics | None = N
         if schema_version == known:
             return _decoders[tag].decode(text)  # type: ignore[no-any-return]
         return msgspec.convert(_upcast(tag, schema_version, known, msgspec.json.decode(text)), EVENTS[tag])
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:  # the last: brackets in brackets, without end
         raise SchemaError(f"a stored {tag} (schema version {schema_version}) does not fit: {error}") from None
 
 
@@ -76,7 +76,7 @@ def decode_page(text: str) -> Sequence[Event] | None:
     gc.disable()  # what is made here holds no cycles; looking for them takes longer than decoding
     try:
         return _page.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     finally:
         if collecting:

@@ -153,7 +153,7 @@ async def fold_part(
     gc.disable()  # events and documents hold no cycles, and looking for some takes a third of a rebuild
     try:
         async with pool.acquire() as conn:
-            anew = _Anew(conn, Table(table), log.tenant, Rows(projection), most_bytes)
+            anew = _Anew(Rows(projection), conn, Table(table), log.tenant, most_bytes)
             try:
                 async with aclosing(log.pages(0, upto, AT_ONCE, shards=shards)) as pages:
                     async for page in pages:
@@ -170,21 +170,42 @@ async def fold_part(
 
 
 @dataclass
-class _Anew(Generic[S]):
-    """The rows of a rebuild: those touched lately as documents, the others packed as JSON, and when these are too many, in the table."""
+class Packed(Generic[S]):
+    """The rows of a fold from nothing: those touched lately as documents, the others packed as JSON, which takes a third of the room."""
+
+    rows: Rows[S]
+    packed: dict[str, bytes] = field(default_factory=dict, kw_only=True)  # key -> JSON
+    size: int = field(default=0, kw_only=True)  # of these, in bytes
+
+    def __post_init__(self) -> None:
+        self.rows.missing = self._unpack
+
+    def pack(self) -> None:
+        documents, changed, packed = self.rows.documents, self.rows.changed, self.packed
+        for key, document in documents.items():
+            if key in changed:  # else it was only read
+                packed[key] = text = encode(document)
+                self.size += len(text)
+        documents.clear()
+
+    def _unpack(self, key: str) -> S:
+        text = self.packed.pop(key, None)
+        if text is None:
+            return self.rows.projection.initial(key)
+        self.size -= len(text)
+        return self.rows.decode(text)
+
+
+@dataclass
+class _Anew(Packed[S]):
+    """The same, and when what is packed is too much, in the table."""
 
     conn: Connection
     shadow: Table
     tenant: TenantId
-    rows: Rows[S]
     most: int  # bytes packed
-    packed: dict[str, bytes] = field(default_factory=dict)  # key -> JSON
-    size: int = 0  # of these, in bytes
     written: set[str] = field(default_factory=set)  # keys in the table, or on their way there
     writing: asyncio.Task[None] | None = None  # beside the fold, one at a time
-
-    def __post_init__(self) -> None:
-        self.rows.missing = self._unpack
 
     async def fold(self, page: Page) -> None:
         touched = None
@@ -197,13 +218,13 @@ class _Anew(Generic[S]):
                 await self.rows.load(self.conn, self.shadow, self.tenant, [back])
         self.rows.fold(page, (), touched)
         if len(self.rows.documents) > UNPACKED:
-            self._pack()
+            self.pack()
             if self.size > self.most:
                 await self._write()
 
     async def finish(self) -> int:
         """Write what is left; how many rows there are."""
-        self._pack()
+        self.pack()
         await self._write()
         await self._has_written()
         return len(self.written)
@@ -214,21 +235,6 @@ class _Anew(Generic[S]):
             self.writing.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(self.writing, return_exceptions=True)
-
-    def _unpack(self, key: str) -> S:
-        text = self.packed.pop(key, None)
-        if text is None:
-            return self.rows.projection.initial(key)
-        self.size -= len(text)
-        return self.rows.decode(text)
-
-    def _pack(self) -> None:
-        documents, changed, packed = self.rows.documents, self.rows.changed, self.packed
-        for key, document in documents.items():
-            if key in changed:  # else it was only read
-                packed[key] = text = encode(document)
-                self.size += len(text)
-        documents.clear()
 
     async def _write(self) -> None:
         """All that is packed goes into the table and out of memory, while the fold goes on."""
@@ -353,14 +359,15 @@ async def first_difference(conn: Connection, live: str, rebuilt: str, tenant: Te
         return None
     if row["mine"] is None or row["theirs"] is None:
         return Difference(row["key"], "", *(text and msgspec.json.decode(text) for text in (row["mine"], row["theirs"])))
-    found = _first_difference(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
+    found = differing_at(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
     if found is None:  # the same document, last changed by another event
         return Difference(row["key"], "position", row["my_position"], row["their_position"])
     path, mine, theirs = found
     return Difference(row["key"], ".".join(path), mine, theirs)
 
 
-def _first_difference(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+def differing_at(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+    """The path to the first place where two decoded documents differ, and what stands there; None: nowhere."""
     match mine, theirs:
         case dict(), dict():
             pairs = [(str(key), mine.get(key), theirs.get(key)) for key in sorted(mine.keys() | theirs.keys())]
@@ -369,6 +376,6 @@ def _first_difference(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | No
         case _:
             return None if mine == theirs else ([], mine, theirs)
     for step, one, other in pairs:
-        if (found := _first_difference(one, other)) is not None:
+        if (found := differing_at(one, other)) is not None:
             return ([step, *found[0]], *found[1:])
     return None

@@ -51,6 +51,7 @@ class Table:
         self.index = sql(f"CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {{table}} (tenant, key)")
         self.drop = sql("DROP TABLE IF EXISTS {table}")
         self.read = sql("SELECT key, document FROM {table} WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key")
+        self.named = sql("SELECT key, document, position FROM {table} WHERE tenant = $1 AND strpos(key, $2) > 0 ORDER BY key")
         # Rows and checkpoint at once. The row lock is the lease: held by one worker, given up by commit, crash or disconnection alike.
         # Where no command depends on it ($9), nobody waits for the disk: rows and checkpoint that a crash takes are folded again.
         self.move = sql("""

@@ -415,21 +415,44 @@ def disclose(name: str, out: Path, reason: str, actor: str, config: Path | None,
 @main.command()
 @click.option("--projection", "only", default="", metavar="P", help="Only this one.")
 @click.option("--until", default="", metavar="POSITION|TIME", help="Fold up to there: a position, or a time such as 2026-11-20T12:00:00Z.")
+@click.option("--show", default="", metavar="KEY", help="Show the rows with this key, or in whose key it stands: an order number, a SKU.")
+@click.option(
+    "--with",
+    "changed",
+    type=click.Path(path_type=Path, exists=True),
+    help="Fold with the projections of this checkout, package or file as well, and show what would be otherwise. Exit code 1 if anything.",
+)
 @click.option("--verify", "verifying", is_flag=True, help="Compare with the live rows, and show the first difference.")
 @click.option("--swap", is_flag=True, help="Put the rebuilt rows in the place of the live ones.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 16), help="Processes that share the streams, where they can.")
 @of_a_log
 @as_json
 def replay(
-    only: str, until: str, verifying: bool, swap: bool, jobs: int, config: Path | None, data: Path | None, database: str, as_json: bool
+    only: str,
+    until: str,
+    show: str,
+    changed: Path | None,
+    verifying: bool,
+    swap: bool,
+    jobs: int,
+    config: Path | None,
+    data: Path | None,
+    database: str,
+    as_json: bool,
 ) -> None:
     """Fold the log again from nothing. Sends nothing: it has no way out."""
-    from ops.replay import replay as work  # noqa: PLC0415
-
     if swap and until:
         raise click.UsageError("--swap needs the whole log: leave out --until")
     path = settings_file(config, data)
-    run(work(path, database, os.environ, only=only, until=until, verifying=verifying, swapping=swap, jobs=jobs, as_json=as_json))
+    if changed:
+        from ops.replay_with import replay_with  # noqa: PLC0415
+
+        if show or verifying or swap or jobs > 1:
+            raise click.UsageError("with --with, only --projection, --until and --json")
+        run(replay_with(changed, path, database, os.environ, only=only, until=until, as_json=as_json))
+    from ops.replay import replay as work  # noqa: PLC0415
+
+    run(work(path, database, os.environ, only=only, until=until, show=show, verifying=verifying, swapping=swap, jobs=jobs, as_json=as_json))
 
 
 @main.command(hidden=True)
@@ -455,6 +478,26 @@ def verify(config: Path | None, data: Path | None, database: str, as_json: bool)
     from ops.replay import verify as work  # noqa: PLC0415
 
     run(work(settings_file(config, data), database, os.environ, as_json=as_json))
+
+
+@main.command()
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Leave the backup in this directory.")
+@click.option("--from", "backup", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Restore this one, made earlier.")
+@click.option("--keys", type=click.Path(path_type=Path, file_okay=False, exists=True), help="With these keys, not those beside it.")
+@of_a_log
+@as_json
+def drill(
+    keep: Path | None, backup: Path | None, keys: Path | None, config: Path | None, data: Path | None, database: str, as_json: bool
+) -> None:
+    """Back up, restore into an empty server, verify and rebuild everything there, and compare it with what is live.
+
+    The engine may run meanwhile; nothing of the live database is changed. Exit code 1 if anything differs.
+    """
+    from ops.drill import drill as work  # noqa: PLC0415
+
+    if keep and backup:
+        raise click.UsageError("--keep is for a new backup, --from for an old one")
+    run(work(settings_file(config, data), database, os.environ, keep=keep, backup=backup, keys=keys, as_json=as_json))
 
 
 @main.command()

@@ -141,7 +141,7 @@ class Book:
         for envelope in seen.values():
             event = envelope.event
             if isinstance(event, PlatformSeen) and event.channel in self._channels:
-                self._channels[event.channel] = replace(self._channels[event.channel], platform=_platform(event))
+                self._channels[event.channel] = replace(self._channels[event.channel], platform=platform_of(event))
         return len(seen) == len(self._channels)
 
     async def known(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -169,7 +169,7 @@ def _is_before(other: Order, this: Order | None, key: str, mine: str) -> bool:
     return (other.terms.placed_at, key) < (this.terms.placed_at, mine)
 
 
-def _platform(seen: PlatformSeen) -> Platform:
+def platform_of(seen: PlatformSeen) -> Platform:
     return Platform(
         multi_shipment=seen.multi_shipment,
         automatic=seen.acceptance == "AUTOMATIC",

@@ -84,6 +84,12 @@ def as_engine(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("role", ENGINE)])))
 
 
+def reading_only(url: str) -> str:
+    """The same address, for a session in which the server writes nothing."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), ("default_transaction_read_only", "on")])))
+
+
 # ---------------------------------------------------------------- the log in it
 
 
@@ -98,11 +104,14 @@ class Opened:
 
 
 @asynccontextmanager
-async def open_log(settings: Settings, environment: Mapping[str, str], url: str, clock: Clock | None = None) -> AsyncIterator[Opened]:
+async def open_log(
+    settings: Settings, environment: Mapping[str, str], url: str, clock: Clock | None = None, *, read_only: bool = False
+) -> AsyncIterator[Opened]:
     """The log of the settings, as the engine's role sees it. StartupError if the database is not at this version."""
     clock = clock or SystemClock()
     with share_database(settings, environment, url=url) as database:
-        pool = await PostgresDb(database.engine_url, size=4, command_timeout=120.0).pool()  # a long read may take a while
+        address = reading_only(database.engine_url) if read_only else database.engine_url
+        pool = await PostgresDb(address, size=4, command_timeout=120.0).pool()  # a long read may take a while
         try:
             async with pool.acquire() as conn:
                 await check_schema(conn)

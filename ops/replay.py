@@ -10,16 +10,19 @@ from typing import Any
 import anyio
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.chain import verify as verify_chain
 from engine.errors import EngineError, StartupError
-from engine.rebuild import Elsewhere, Part, compare, digest, discard, fold_part, rebuild, swap
-from engine.runner import ensure_tables
+from engine.rebuild import Elsewhere, Part, Rebuilt, compare, digest, discard, fold_part, rebuild, swap
+from engine.runner import Table, ensure_tables
 from ops.database import Opened, open_log, position_at
 from ops.report import out, print_json
 from ops.service import PROJECTIONS
 from ops.settings import read_settings
+
+MOST_SHOWN = 20  # rows on a screen
 
 Told = Callable[[int, int], None]
 
@@ -44,16 +47,19 @@ async def replay(
     *,
     only: str,
     until: str,
-    verifying: bool,
-    swapping: bool,
-    jobs: int,
-    as_json: bool,
+    show: str = "",
+    verifying: bool = False,
+    swapping: bool = False,
+    jobs: int = 1,
+    as_json: bool = False,
 ) -> int:
+    """Exit code 1 if a projection differs from the live one, or nothing has the key that is to be shown."""
     settings = read_settings(path)
     chosen = [projection for projection in PROJECTIONS if only in ("", projection.name)]
     if not chosen:
         raise StartupError(f"no projection is called {only}: there are {', '.join(projection.name for projection in PROJECTIONS)}")
     results: dict[str, Any] = {}
+    shown: list[Shown] = []
     console = out(as_json)
     async with open_log(settings, environment, url) as opened:
         async with opened.pool.acquire() as conn:
@@ -62,15 +68,18 @@ async def replay(
         with progress_bar(Console(stderr=True)) as bar:
             for projection in chosen:
                 others = [_another_process(path, url, environment, projection.name)] * (jobs - 1 if projection.by_stream else 0)
-                results[projection.name] = await _replay_one(
-                    opened, projection, upto, others, verifying=verifying, swapping=swapping, told=bar(projection.name)
-                )
+                rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=bar(projection.name), elsewhere=others)
+                if show:
+                    shown += await _rows_of(opened, projection.name, rebuilt, show)
+                results[projection.name] = await _result(opened, projection, rebuilt, verifying=verifying, swapping=swapping)
     same = all(result.get("equal", True) for result in results.values())
     if as_json:
-        print_json({"equal": same if verifying else None, "projections": results})
+        print_json({"equal": same if verifying else None, "projections": results} | ({"rows": shown} if show else {}))
     else:
+        if show:
+            _print_rows(console, show, shown)
         _print(console, results)
-    return 0 if same else 1
+    return 0 if same and (shown or not show) else 1
 
 
 def _another_process(path: Path, url: str, environment: Mapping[str, str], projection: str) -> Elsewhere:
@@ -98,10 +107,23 @@ async def replay_part(
     return 0
 
 
-async def _replay_one(
-    opened: Opened, projection: Any, upto: int | None, others: Sequence[Elsewhere], *, verifying: bool, swapping: bool, told: Told
-) -> dict[str, Any]:
-    rebuilt = await rebuild(opened.pool, opened.log, projection, upto=upto, progress=told, elsewhere=others)
+class Shown(msgspec.Struct, frozen=True):
+    """A row as of a position."""
+
+    projection: str
+    key: str
+    changed_at: int  # position of the event that changed it last
+    document: msgspec.Raw
+
+
+async def _rows_of(opened: Opened, name: str, rebuilt: Rebuilt, named: str) -> list[Shown]:
+    """The rows with that key; where none has it, those in whose key it stands."""
+    rows = await opened.pool.fetch(Table(rebuilt.table).named, opened.log.tenant, named)
+    exact = [row for row in rows if row["key"] == named]
+    return [Shown(name, row["key"], row["position"], msgspec.Raw(row["document"].encode())) for row in exact or rows]
+
+
+async def _result(opened: Opened, projection: Any, rebuilt: Rebuilt, *, verifying: bool, swapping: bool) -> dict[str, Any]:
     async with opened.pool.acquire() as conn:
         told_apart_by = await digest(conn, rebuilt.table, opened.log.tenant)
     result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": told_apart_by}
@@ -115,6 +137,16 @@ async def _replay_one(
     else:
         await discard(opened.pool, rebuilt)
     return result
+
+
+def _print_rows(console: Console, named: str, rows: Sequence[Shown]) -> None:
+    for row in rows[:MOST_SHOWN]:
+        console.print(f"[bold]{row.projection}[/] [bold]{escape(row.key)}[/], last changed at position {row.changed_at:,}")
+        console.print_json(bytes(row.document).decode(), indent=2)
+    if len(rows) > MOST_SHOWN:
+        console.print(f"and {len(rows) - MOST_SHOWN:,} more: say more of the key, or --json")
+    if not rows:
+        console.print(f"Nothing has a key like {named} there.", markup=False)
 
 
 def _print(console: Console, results: Mapping[str, Any]) -> None:

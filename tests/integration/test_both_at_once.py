@@ -5,6 +5,7 @@ The referee is the oracle, in the sandbox, from outside. CROSSDOCK_THOROUGH=20 p
 
 import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,9 @@ async def wrong(built: House, hands: Mapping[str, Hands]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("day", range(THOROUGH))
-async def test_both_sides_come_to_agree_whatever_their_people_do(database: Database, tmp_path: Path, kind: str, day: int) -> None:
+@asynccontextmanager
+async def day_of(engine_url: str, directory: Path, kind: str, seed: int, number: int) -> AsyncIterator[House]:
+    """A day on a marketplace of that kind, in which people work on so many orders; as it is when nothing is wrong any more."""
     switches = Switches(**KINDS[kind])
     plan = Plan(
         skus=12,
@@ -89,15 +90,23 @@ async def test_both_sides_come_to_agree_whatever_their_people_do(database: Datab
         warehouse=Warehouse(pick_seconds=1e8),
     )
     rules = {"rules": OrderRules(accept_hours=48.0, partial_cancelation=switches.partial_cancelation == "open")}
-    async with house(database.engine_url, tmp_path, plan=plan, seed=day, channel=rules) as built:
+    async with house(engine_url, directory, plan=plan, seed=seed, channel=rules) as built:
         await built.until_on_offer()
-        orders = [built.buy() for _ in range(ORDERS)]
-        hands = await all_at_once(built, orders, day)
+        orders = [built.buy() for _ in range(number)]
+        hands = await all_at_once(built, orders, seed)
         left: list[str] = []
         with anyio.move_on_after(PATIENCE):
             while left := await wrong(built, hands):
                 await anyio.sleep(0.5)
-        assert not left, "\n".join([f"seed {day}", *left, *[line async for line in _stories(built, hands, left)]])
+        assert not left, "\n".join([f"seed {seed}", *left, *[line async for line in _stories(built, hands, left)]])
+        yield built
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("day", range(THOROUGH))
+async def test_both_sides_come_to_agree_whatever_their_people_do(database: Database, tmp_path: Path, kind: str, day: int) -> None:
+    async with day_of(database.engine_url, tmp_path, kind, day, ORDERS):
+        pass
 
 
 async def _stories(built: House, hands: Mapping[str, Hands], left: list[str]) -> AsyncIterator[str]:
