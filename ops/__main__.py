@@ -427,12 +427,13 @@ def evidence(
 
 
 @main.command()
+@click.option("--anyway", is_flag=True, help="Though not everything has been read again since.")
 @by_a_person
-def resume(reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+def resume(anyway: bool, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
     """Let work go on in a log that was restored to an earlier state: until then everything is read and nothing is sent."""
     from ops.evidence.commands import resume as work  # noqa: PLC0415
 
-    run(work(reason, actor, settings_file(config, data), database, os.environ))
+    run(work(reason, actor, settings_file(config, data), database, os.environ, anyway=anyway))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 keys.py     who signs                                   folder.py   where checkpoints are kept
 sealer.py   makes them, while an engine runs            guard.py    stops all sending where the log does not continue the last one
+resume.py   a person's word that work may go on there
 audit.py    the whole log against all of them           bundle.py   an order's events, or that one checkpoint continues another, as a file
 verify.py   the only file that an auditor needs: it imports nothing of this
 """

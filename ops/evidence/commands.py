@@ -3,23 +3,23 @@
 import getpass
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from engine.errors import EngineError
-from engine.log import Append
 from engine.metrics import Metrics
-from engine.ports import RandomIds, SystemRng
+from engine.ports import SystemRng
 from ops.database import Opened, open_log
 from ops.evidence import folder_of
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
 from ops.evidence.folder import Folder, Kept, write
-from ops.evidence.guard import ROLLED_BACK, Guard, Rollback, rolled_back
+from ops.evidence.guard import Guard, Rollback, rolled_back
 from ops.evidence.keys import is_signed
+from ops.evidence.resume import Waiting, say_resumed, unread, waiting
 from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
 from ops.replay import progress_bar
@@ -27,17 +27,8 @@ from ops.report import paper, print_json
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
-from schemas.envelope import Fact, event_id
-from schemas.events import Event, tag_of
-from schemas.events.exceptions import ExceptionResolved
-from schemas.events.people import LogResumed
-from schemas.streams import LOG
 
 Environment = Mapping[str, str]
-
-WAITING = """
-SELECT tag, count(*) AS number FROM crossdock.outbox WHERE tenant = $1 AND state = 'waiting' AND target <> 'clock' GROUP BY tag ORDER BY tag
-"""
 
 
 class EvidenceError(EngineError):
@@ -155,46 +146,32 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
 # ---------------------------------------------------------------- resume
 
 
-async def resume(reason: str, actor: str, path: Path, url: str, environment: Environment) -> int:
-    """Exit code 1 where there is nothing to resume."""
+async def resume(reason: str, actor: str, path: Path, url: str, environment: Environment, *, anyway: bool) -> int:
+    """Exit code 1 where there is nothing to resume, or where not all has been read again."""
     settings = read_settings(path)
     async with open_log(settings, environment, url) as opened:
-        folder = _folder(settings, environment)
+        pool, log, folder = opened.pool, opened.log, _folder(settings, environment)
         try:
-            found = await rolled_back(opened.pool, opened.log, folder)
+            found = await rolled_back(pool, log, folder)
         except (ForgedError, OSError) as error:
             raise EvidenceError(f"the checkpoints cannot be read: {error}") from None
         console = paper()
         if found is None:
             console.print("The log continues the newest checkpoint: nothing is held back because of it.")
             return 1
-        await _print_rollback(console, opened, found)
-        await say_resumed(opened, found, f"person:{actor or getpass.getuser()}", reason)
-    console.print("Work goes on. A new checkpoint follows within minutes.")
+        _print_rollback(console, found, await waiting(pool, log))
+        if (missing := await unread(pool, log, settings)) and not anyway:
+            console.print(f"[red]Not resumed[/]: {', '.join(missing)} not yet read again by `crossdock serve`. Wait, or say --anyway.")
+            return 1
+        await say_resumed(pool, log, settings, found, now=opened.clock.now(), actor=f"person:{actor or getpass.getuser()}", reason=reason)
+    console.print("[green]Work goes on.[/] What waits is looked for before it is asked for again.")
     return 0
 
 
-async def _print_rollback(console: Console, opened: Opened, found: Rollback) -> None:
+def _print_rollback(console: Console, found: Rollback, waits: Sequence[Waiting]) -> None:
     """What is known of what is gone, and what would be sent."""
     lost, kept = found.lost.checkpoint, found.kept.checkpoint if found.kept else None
     console.print(f"Signed at {lost.time.isoformat(timespec='seconds')}: {lost.size:,} events. This log ends at {found.head:,}.")
     if kept is not None:
         console.print(f"It continues what was signed at {kept.time.isoformat(timespec='seconds')}: {kept.size:,} events.")
-    rows = await opened.pool.fetch(WAITING, opened.log.tenant)
-    waiting = ", ".join(f"{row['number']} {row['tag']}" for row in rows)
-    console.print(f"What waits to be sent: {waiting or 'nothing'}.")
-
-
-async def say_resumed(opened: Opened, found: Rollback, actor: str, reason: str) -> None:
-    """A person's word: commands may leave again. Those that wait may have been asked for in what is gone, so each is looked for first."""
-    log, now, lost = opened.log, opened.clock.now(), found.lost.checkpoint
-    kept = found.kept.checkpoint.size if found.kept else 0
-    resumed = LogResumed(kept=kept, lost_size=lost.size, lost_root=lost.root.hex(), lost_at=lost.time, reason=reason)
-    settled = ExceptionResolved(key=ROLLED_BACK, subject=LOG, reason=reason)
-    facts = tuple(_fact(log.tenant, event, now, actor) for event in (resumed, settled))
-    await log.append(Append(stream=LOG, facts=facts))
-
-
-def _fact(tenant: Any, event: Event, now: Any, actor: str) -> Fact:
-    identity = event_id(tenant, "desk", str(RandomIds().new()), tag_of(event))
-    return Fact(event=event, event_id=identity, occurred_at=now, actor=actor)
+    console.print(f"What waits to be sent: {', '.join(f'{each.number} {each.tag}' for each in waits) or 'nothing'}.")

@@ -130,6 +130,7 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
     kept, stream = await notary.sealer.seal(), order_stream(ASOS, OrderId("é4"))
     await notary.hear(9)
     await notary.sealer.seal()
+    file = tmp_path / "evidence.json"
     for opened in (False, True):
         bundle = await order_bundle(
             notary.engine.pool,
@@ -141,7 +142,6 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
             now=notary.engine.clock.now(),
             opened=opened,
         )
-        file = tmp_path / "evidence.json"
         file.write_text(json.dumps(bundle))
         code, said = verified(tmp_path, notary.folder.keys[0].text, file, kept.path)
         assert code == 0 and f"holds: {len(bundle['events'])} events of é4" in said and "had 40 events" in said, said
