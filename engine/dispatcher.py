@@ -5,7 +5,7 @@ lease without noticing can neither claim nor record any more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -62,14 +62,16 @@ class Dispatcher:
         clock: Clock,
         metrics: Metrics,
         width: int = WIDTH,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        """While it `may_send` nothing, nothing is claimed."""
         for kind, performer in performs.items():
             if issubclass(kind, LookFirst | StateGuarded) and performer.look is None:
                 raise TypeError(f"{tag_of(kind)} cannot be looked for, but its class demands it")
         self._pool, self._log, self._vault, self._target, self._limits = pool, log, vault, target, limits
         self._clock, self._metrics, self._width = clock, metrics, width
         self._performs = {tag_of(kind): performer for kind, performer in performs.items()}
-        self._standing = standing
+        self._standing, self._may_send = standing, may_send
         self._performing = Performing(client, limits, standing, clock)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
@@ -131,7 +133,7 @@ class Dispatcher:
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:
         """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, the quick ones share."""
-        if self._stopping or self._standing.pause > 0 or (self._standing.probing and self._in_hand):
+        if self._stopping or not self._may_send() or self._standing.pause > 0 or (self._standing.probing and self._in_hand):
             return
         if self._standing.probing:
             if tags := [tag for tag, performer in self._performs.items() if self._limits.wait(performer.endpoint) < SLOW]:

@@ -73,6 +73,11 @@ class Metrics:
         self.log_append_seconds = histogram("log_append_seconds", "One group commit to the log.")
         self.log_verified_position = gauge("log_verified_position", "Up to where the chain was last verified.", "tenant")
         self.log_verify_failures = counter("log_verify_failures_total", "Verifications of the chain that failed.", "tenant")
+        self.log_rollback_detected = gauge(
+            "log_rollback_detected", "1 while the log does not continue the last checkpoint kept outside; nothing is sent.", "tenant"
+        )
+        self.checkpoint_age_seconds = gauge("checkpoint_age_seconds", "Age of the last signed checkpoint kept outside.", "tenant")
+        self.checkpoint_failures = counter("checkpoint_failures_total", "Checkpoints not kept where they should be.", "tenant", "place")
         self.event_id_conflict = counter("event_id_conflict_total", "Facts heard again with another body.", "tenant")
         self.projection_position = gauge("projection_position", "How far a projection has folded.", "tenant", "projection")
         self.projection_lag_seconds = gauge("projection_lag_seconds", "Age of the oldest event not yet folded.", "tenant", "projection")

@@ -474,8 +474,8 @@ def replay_part(
 @of_a_log
 @as_json
 def verify(config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
-    """Recompute the log's hash chain. Exit code 1 and the first bad position if it was altered."""
-    from ops.replay import verify as work  # noqa: PLC0415
+    """Recompute the log's hash chain, compare it with every signed checkpoint, and name the first position that is not as it was."""
+    from ops.evidence.commands import verify as work  # noqa: PLC0415
 
     run(work(settings_file(config, data), database, os.environ, as_json=as_json))
 
@@ -498,6 +498,48 @@ def drill(
     if keep and backup:
         raise click.UsageError("--keep is for a new backup, --from for an old one")
     run(work(settings_file(config, data), database, os.environ, keep=keep, backup=backup, keys=keys, as_json=as_json))
+
+
+@main.command()
+@click.argument("order", required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to be written.")
+@click.option("--opened", is_flag=True, help="With what is said of people, which stays sealed otherwise.")
+@click.option(
+    "--consistency",
+    nargs=2,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="OLD NEW",
+    help="Instead of an order: that the checkpoint in the file NEW continues the one in OLD.",
+)
+@of_a_log
+def evidence(
+    order: str | None,
+    out: Path | None,
+    opened: bool,
+    consistency: tuple[Path, Path] | None,
+    config: Path | None,
+    data: Path | None,
+    database: str,
+) -> None:
+    """All events of ORDER, by either side's number, as proof that needs neither us nor our database: ops/evidence/verify.py reads it."""
+    from ops.evidence import commands  # noqa: PLC0415
+
+    path = settings_file(config, data)
+    if consistency is not None and order is None:
+        run(commands.consistency_evidence(*consistency, path, database, os.environ, out=out))
+    if order is None or consistency is not None or out is None:
+        raise click.UsageError("give an ORDER and --out FILE, or --consistency OLD NEW")
+    run(commands.order_evidence(order, out, path, database, os.environ, opened=opened))
+
+
+@main.command()
+@click.option("--anyway", is_flag=True, help="Though not everything has been read again since.")
+@by_a_person
+def resume(anyway: bool, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
+    """Let work go on in a log that was restored to an earlier state: until then everything is read and nothing is sent."""
+    from ops.evidence.commands import resume as work  # noqa: PLC0415
+
+    run(work(reason, actor, settings_file(config, data), database, os.environ, anyway=anyway))
 
 
 @main.command()

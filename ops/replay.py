@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine.chain import verify as verify_chain
 from engine.errors import EngineError, StartupError
 from engine.rebuild import Elsewhere, Part, Rebuilt, compare, digest, discard, fold_part, rebuild, swap
 from engine.runner import Table, ensure_tables
@@ -159,16 +158,3 @@ def _print(console: Console, results: Mapping[str, Any]) -> None:
             console.print(f"  first at {difference.key}, {place}: live {difference.live!r}, rebuilt {difference.rebuilt!r}")
         if "swapped_at" in result:
             console.print(f"  swapped in at position {result['swapped_at']:,}")
-
-
-async def verify(path: Path, url: str, environment: Mapping[str, str], *, as_json: bool) -> int:
-    settings = read_settings(path)
-    async with open_log(settings, environment, url) as opened:
-        with progress_bar(Console(stderr=True)) as bar:
-            found = await verify_chain(opened.pool, settings.tenant_id, progress=bar("verifying"))
-    sys.stdout.flush()
-    if as_json:
-        print_json({"verified": True, "position": found.position, "events": found.events, "hash": found.hash.hex()})
-    else:
-        Console(highlight=False).print(f"[green]The chain holds[/]: {found.events:,} events, the last hash is {found.hash.hex()}")
-    return 0

@@ -76,7 +76,7 @@ from schemas.events.orders import (
     TrackingCorrected,
     TrackingShown,
 )
-from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
+from schemas.events.people import LogResumed, MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
 from schemas.events.privacy import PrivacyAnswered, PrivacyAsked, SubjectDisclosed, SubjectErased
 from schemas.values import Money, Sku
 
@@ -154,6 +154,8 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
             return f"the moment has come: {at.isoformat(timespec='minutes')}"
         case OrderShipped(carrier_code=carrier, tracking_number=number):
             return f"the marketplace was told it left: {carrier} {number}".rstrip()
+        case LogResumed(lost_size=lost, kept=kept, reason=reason):
+            return f"work goes on though the log was restored from {lost} events to about {kept}: {reason}"
         case MappingSet(channel=channel, name=name, value=value):
             return f"{name} is {value or 'nothing else'} on {channel}"
         case RulesApplied():

@@ -32,6 +32,10 @@ from engine.reminders import Reminders
 from engine.runner import Runner, ensure_tables
 from engine.vault import Vault, blocklist_key
 from ops.book import Book, apply_settings, rules_of
+from ops.evidence import folder_of
+from ops.evidence.guard import Guard
+from ops.evidence.sealer import LEASE as EVIDENCE
+from ops.evidence.sealer import Sealer
 from ops.oversells import Oversells
 from ops.privacy import Privacy
 from ops.publisher import Publisher
@@ -222,6 +226,7 @@ class Service:
         self._stop = anyio.Event()
         self._missing: dict[str, str] = {"start": "not finished"}
         self._dispatchers: list[Dispatcher] = []
+        self._guard: Guard | None = None  # where checkpoints are kept
 
     def stop(self) -> None:
         """Take on nothing more, let calls under way end, give leases back."""
@@ -245,9 +250,10 @@ class Service:
             limits = {target: Limits(pool, tenant, target, ports.clock, self.metrics) for target in self._targets()}
             shop = shopify_of(self.settings.shopify, self.environment)
             hooks = webhook_routes(log, shop, self.metrics, ports.clock, tenant)
-            operations = operations_routes(self.metrics, lambda: self._missing)
+            operations = operations_routes(self.metrics, lambda: self._missing | (self._guard.missing if self._guard else {}))
             self.webhooks_url = await stack.enter_async_context(_listening(hooks, self.settings.web.webhooks))
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
+            evidence = await self._evidence(pool, log)
             book = Book(pool, log, self.settings)
             await apply_settings(pool, log, self.settings, ports.clock)
             wiring = Wiring(tenant, ports, self.metrics, limits.__getitem__, book, blocklist_key(self.master_key))
@@ -257,6 +263,8 @@ class Service:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._pulse, pool)
                 group.start_soon(self._keep, "platforms", partial(book.follow, ports.clock))
+                for name, work in evidence:
+                    group.start_soon(self._keep, name, work)
                 group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
                 group.start_soon(self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics).run)
                 for projection, following in policies(book).items():
@@ -277,6 +285,22 @@ class Service:
         self.metrics.db_privilege_violation.set(1)
         await prove_privileges(conn)
         self.metrics.db_privilege_violation.set(0)
+
+    async def _evidence(self, pool: Any, log: Log) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What keeps checkpoints and looks after them; on return, whether anything may be sent is known."""
+        ports, folder = self.ports, folder_of(self.settings, self.environment, self.ports.rng)
+        if folder is None:
+            logger.warning("no checkpoints are kept", mend="[evidence] directory and signing_key")
+            return []
+        self._guard = guard = Guard(pool, log, folder, ports.clock, self.metrics)
+        await guard.begin()
+        sealer = Sealer(pool, log, folder, guard, self.settings.evidence, PROJECTIONS, ports.clock, self.metrics)
+        holder, ttl = ports.ids.new(), self.lease_seconds
+        lease = Lease(pool, log.tenant, EVIDENCE, holder=holder, clock=ports.clock, metrics=self.metrics, ttl=ttl)
+        return [("guard", guard.run), (EVIDENCE, partial(lease.lead, sealer.run))]
+
+    def _may_send(self) -> bool:
+        return self._guard is None or self._guard.allows
 
     # ------------------------------------------------------------ each outside system, under its lease
 
@@ -309,6 +333,7 @@ class Service:
             standing=standing,
             clock=ports.clock,
             metrics=metrics,
+            may_send=(lambda: True) if adapter.target == Reminders.target else self._may_send,
         )
         self._dispatchers.append(dispatcher)
         shared: dict[str, Any] = {

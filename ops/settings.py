@@ -25,6 +25,8 @@ Listen = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\[\]-]*:[0-9]{1,5}$")]
 Quarter = Annotated[str, Meta(pattern=r"^[0-9]{4}-(01|04|07|10)$")]
 Units = Annotated[int, Meta(ge=0)]
 Each = Annotated[int, Meta(ge=1)]
+Origin = Annotated[str, Meta(pattern=r"^[^\s+]{1,100}$")]
+CheckpointSeconds = Annotated[float, Meta(ge=10, le=600)]
 _WORDS = {
     "id": "lower-case letters, digits, - and _, at most 40",
     "base_url": "https://… (http:// only for a sandbox on this machine)",
@@ -37,6 +39,10 @@ _WORDS = {
     "publish_every": "at least 60 s: the marketplace's published ceiling is one file a minute",
     "settle_every": "at least 15 s: the marketplace's published ceiling",
     "sweep_every": "at least 60 s",
+    "origin": "a name without blanks and +, such as crossdock.example.com/asos",
+    "every": "from 10 to 600 s: a checkpoint is promised every ten minutes",
+    "events": "1 or more",
+    "hook": 'the command and its words, as in ["/usr/local/bin/keep", "--bucket", "evidence"]',
     "channel": "one [[channel]] table, with double brackets, for each seller account",
 }
 
@@ -129,6 +135,18 @@ class VaultSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     master_key: SecretRef | None = None  # None: CROSSDOCK_MASTER_KEY, or, with the embedded database, a file beside it
 
 
+class EvidenceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Signed checkpoints of the log, kept outside the database."""
+
+    directory: str = ""  # "": with the embedded database, one beside it; else none are made
+    signing_key: SecretRef | None = None  # 32 bytes in base64; None: with the embedded database, a file beside it
+    previous_signing_key: SecretRef | None = None  # while the key is being changed: the new one is then signed by it
+    origin: Origin | None = None  # what the log is called in its checkpoints; None: crossdock/ and the tenant's id
+    every: CheckpointSeconds = 300.0  # at the latest
+    events: Each = 1_000  # or after so many
+    hook: list[Annotated[str, Meta(min_length=1)]] = []  # a command that is run with each checkpoint's file, to put it elsewhere too
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenant: TenantSettings
     shopify: ShopifySection
@@ -136,6 +154,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     vault: VaultSettings = VaultSettings()
     web: WebSettings = WebSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
 
     @property
     def tenant_id(self) -> TenantId:
@@ -177,7 +196,18 @@ def reveal(reference: SecretRef, name: str, environment: Mapping[str, str]) -> S
     return Secret(text)
 
 
-_SECRETS = ("access_token", "webhook_secret", "webhook_path", "previous_webhook_secret", "api_key", "master_key", "url", "owner_url")
+_SECRETS = (
+    "access_token",
+    "webhook_secret",
+    "webhook_path",
+    "previous_webhook_secret",
+    "api_key",
+    "master_key",
+    "url",
+    "owner_url",
+    "signing_key",
+    "previous_signing_key",
+)
 
 
 def _wording(steps: Steps, sentence: str) -> str | None:

@@ -179,15 +179,34 @@ def _with_taxes(row: Aftercare, amount: Money, taxes: Any) -> Money:
 
 
 def matches(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
-    """Shopify refunds that the marketplace's own people made too, neither told across: by the same sum, of the same line if of any."""
+    """Shopify refunds that the marketplace's own people made too, neither told across: by the same sum, of the same line if of any; or by
+    the same sums of several lines.
+    """
     free = to_record(row) if not row.under_way else {}
     found: dict[ShopId, tuple[str, ...]] = {}
     for refund in to_push(row):
         twin = next((name for name, gone in free.items() if _same(row, refund.seen, gone)), None)
-        if twin is not None:
-            found[refund.seen.refund] = (twin,)
-            del free[twin]
+        if twins := (twin,) if twin is not None else _line_by_line(refund.seen, free):
+            found[refund.seen.refund] = twins
+            free = {name: gone for name, gone in free.items() if name not in twins}
     return found
+
+
+def _line_by_line(seen: ShopRefundSeen, free: Mapping[str, Gone]) -> tuple[str, ...]:
+    """One of these for each line of a Shopify refund, or several that come to the same; none unless all of it is there."""
+    asked: dict[LineId, int] = {}
+    for unit in seen.lines:
+        asked[unit.line_id] = asked.get(unit.line_id, 0) + unit.amount.minor
+    twins: list[str] = []
+    for line, minor in asked.items():
+        names = [name for name, gone in free.items() if gone.line == line]
+        one = [name for name in names if free[name].amount.minor == minor][:1]
+        if not one and sum(free[name].amount.minor for name in names) != minor:
+            return ()
+        twins += one or names
+    if seen.other.minor or sum(free[name].shipping.minor for name in twins) != seen.shipping.minor:
+        return ()
+    return tuple(twins)
 
 
 def overlaps(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:

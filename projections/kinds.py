@@ -76,8 +76,11 @@ KINDS: dict[str, Kind] = {
     "X80": Kind("state unknown to us", "ENG", 2, "tell us what it means; everything about the order is held"),
     "X84": Kind("given up after many attempts", "ENG", 1, "see the last answer, then: crossdock exceptions retry"),
     "X90": Kind("somebody asks about their personal data", "CX", 2, "do what the summary says before the deadline, which is the law's"),
+    "X86": Kind("the log is not as it was", "ENG", 1, "keep a copy of the database; compare with an older backup: crossdock verify"),
     "X94": Kind("order edited in Shopify", "OPS", 2, "undo the edit, or settle the difference on the marketplace and release the order"),
     "X95": Kind("order held", "OPS", 3, "crossdock release or crossdock refuse"),
+    "X96": Kind("the log was restored to an earlier state", "ENG", 1, "see what is missing, then: crossdock resume --reason …"),
+    "X97": Kind("checkpoints are not kept outside", "ENG", 2, "mend evidence.directory or evidence.hook"),
 }
 
 

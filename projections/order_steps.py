@@ -54,7 +54,7 @@ def wanted(order: Order, channel: Channel) -> Iterator[Command]:
             refused=tuple(line for line, take in taken.items() if not take),
         )
     if order.shippable and order.shop_order is None and not withheld(order, channel):
-        yield _creation(order)
+        yield creation(order)
     if order.shop_order is None:
         return
     if not order.reference_set:
@@ -89,7 +89,8 @@ def withheld(order: Order, channel: Channel) -> str:
     return ""
 
 
-def _creation(order: Order) -> CreateShopOrder:
+def creation(order: Order) -> CreateShopOrder:
+    """As it stands now."""
     terms, total = order.terms, order.total
     assert terms is not None and total is not None  # shippable says so
     return CreateShopOrder(

@@ -219,8 +219,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def called_off(self) -> bool:
-        """Dead, or closed because it was paid back line by line before the marketplace was told of any parcel."""
-        if self.dead or self.state not in GONE or self.shipped or any(parcel.told for parcel in self.parcels.values()):
+        """Dead, or closed because it was paid back line by line before the marketplace was told of any parcel, by us or by hand."""
+        if self.dead or self.state not in GONE or self.shipped or self.tracked or any(parcel.told for parcel in self.parcels.values()):
             return self.dead
         back: dict[LineId, int] = {}
         for line, minor in self.paid_back.values():

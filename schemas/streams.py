@@ -29,3 +29,4 @@ def channel_stream(channel: ChannelId) -> str:
 
 
 SETTINGS = "settings"  # by which rules the engine decides
+LOG = "log"  # what is told of the log itself

@@ -56,7 +56,7 @@ from schemas.events.orders import (
     TrackingCorrected,
     TrackingShown,
 )
-from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
+from schemas.events.people import LogResumed, MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
 from schemas.events.privacy import PrivacyAnswered, PrivacyAsked, PrivacyAsker, SubjectDisclosed, SubjectErased
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
 
@@ -122,6 +122,7 @@ AnyEvent = (
     | OrderHeld
     | OrderReleased
     | OrderRefusalAsked
+    | LogResumed
     | MappingSet
     | Redriven
     | ReminderDue

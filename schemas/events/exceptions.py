@@ -8,7 +8,7 @@ class ExceptionOpened(Note, tag="exception_opened"):
     """Something needs a person or a repair. Opened once for each key; opening it again while it is open brings it up to date."""
 
     key: str  # code:subject[:part]; the same trouble has the same key
-    code: str  # X01 … X95
+    code: str  # X01 … X97
     subject: str  # the stream it concerns
     summary: str  # one line, for people: what happened and why; names ids and fields, never a person
     field: str = ""  # where in the payload or the settings

@@ -29,6 +29,16 @@ class OrderRefusalAsked(Event, tag="order_refusal_asked"):
     reason: str
 
 
+class LogResumed(Event, tag="log_resumed"):
+    """A person lets work go on in a log that does not continue what was signed of it: it was restored to an earlier state. Stream: log."""
+
+    kept: int  # events, of the last checkpoint that the log does continue; 0: of none
+    lost_size: int  # events, of the newest checkpoint, which it does not
+    lost_root: str  # its root, in hexadecimal
+    lost_at: Instant  # when it was signed
+    reason: str
+
+
 class MappingSet(Event, tag="mapping_set"):
     """One side's word has another on the other side. Stream: map-{channel}:{kind}.
 

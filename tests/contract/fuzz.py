@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from time import process_time
 from typing import Any
 
@@ -19,7 +20,7 @@ from adapters.mirakl.translate.orders import hear
 from adapters.mirakl.translate.stock import error_report
 from adapters.mirakl.translate.story import Place
 from adapters.mirakl.translate.values import UnreadableError, amount, instant, rate, units
-from adapters.shopify import hints
+from adapters.shopify import hints, privacy
 from engine import codec
 from engine.adapter import Heard, Sight
 from engine.errors import AdapterError, SchemaError
@@ -110,9 +111,15 @@ def _offer(body: bytes) -> None:
     assert odd in (0, 1) and heard
 
 
+def _mark(body: bytes) -> str:
+    return sha256(body).hexdigest()
+
+
 def _webhook(topic: str) -> Take:
+    read = privacy.request if topic in privacy.TOPICS else hints.hint
+
     def take(body: bytes) -> None:
-        heard = hints.hint(topic, body, tenant=PLACE.tenant, shop="harbour-and-thread.myshopify.com", received_at=NOW)
+        heard = read(topic, body, tenant=PLACE.tenant, shop="harbour-and-thread.myshopify.com", received_at=NOW, mark=_mark)
         if isinstance(heard, Heard):
             sound([heard])
 

@@ -77,6 +77,14 @@ mark = "0000000000000000000000000000000000000000000000000000000000000000"
 [web]
 webhooks = "127.0.0.1:8080"
 operations = "127.0.0.1:9464"
+[evidence]
+directory = "/mnt/evidence"
+signing_key = { env = "SIGNS" }
+previous_signing_key = { env = "SIGNED" }
+origin = "crossdock.acme.test/asos"
+every = 300.0
+events = 1000
+hook = ["/usr/local/bin/keep"]
 """
 KEYS = [(number, line.split(" = ")[0]) for number, line in enumerate(WHOLE.splitlines(), 1) if " = " in line]
 WRONG = {
@@ -128,7 +136,7 @@ def test_a_misspelt_key_is_refused_with_its_line(tmp_path: Path, number: int, ke
     assert (f"{key}x" in message and f"line {number}:" in message) or f"{key}: missing" in message
 
 
-@pytest.mark.parametrize("key", ["access_token", "api_key", "master_key", "url"])
+@pytest.mark.parametrize("key", ["access_token", "api_key", "master_key", "url", "signing_key"])
 def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
     lines = [f'{key} = "hunter2"' if line.startswith(f"{key} = ") else line for line in WHOLE.splitlines()]
     message = refusal(tmp_path, "\n".join(lines))
@@ -139,6 +147,9 @@ def test_what_types_cannot_say_is_refused_too(tmp_path: Path) -> None:
     assert "asos is there twice" in refusal(tmp_path, WHOLE.replace('id = "first"', 'id = "asos"'))
     assert "published ceiling" in refusal(tmp_path, WHOLE.replace("orders_every = 60.0", "orders_every = 10.0"))
     assert "https://" in refusal(tmp_path, WHOLE.replace("https://asos", "http://asos"))
+    assert "every ten minutes" in refusal(tmp_path, WHOLE.replace("every = 300.0", "every = 3600.0"))
+    assert "without blanks" in refusal(tmp_path, WHOLE.replace("acme.test/asos", "acme.test/asos and more"))
+    assert "the command and its words" in refusal(tmp_path, WHOLE.replace('["/usr/local/bin/keep"]', '"keep it"'))
     assert "not TOML" in refusal(tmp_path, "[tenant")
     with pytest.raises(StartupError, match="cannot be read"):
         read_settings(tmp_path / "none.toml")

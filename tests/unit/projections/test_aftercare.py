@@ -355,3 +355,16 @@ def test_a_share_needs_living_lines() -> None:
     row = story.rows[KEY]
     stranger = RefundedUnits(line_id=LineId("other"), quantity=1, amount=Money(1, "GBP"), tax=ZERO)
     assert share(row, shop_refund(lines=(stranger,))).code == "X50"
+
+
+def test_a_refund_of_several_lines_that_both_sides_made_is_told_once() -> None:
+    """Or, after a log was restored to an earlier state, that is our own and not remembered."""
+    two = [placed(line(1, quantity=2), line(2, "MUG", quantity=2, price=900)), created(), state("SHIPPED")]
+    units = [RefundedUnits(line_id=LineId(f"{ORDER}-{n}"), quantity=1, amount=Money(m, "GBP"), tax=ZERO) for n, m in ((1, 2450), (2, 900))]
+    seen = replace(shop_refund(), lines=tuple(units))
+    there = [market_refund(), replace(market_refund(900, "R2"), line_id=LineId(f"{ORDER}-2"), sku=Sku("MUG"))]
+    story = life().given(*two, *there).when(seen)
+    assert asked(story) == [] and [note.refunds for note in story.told if isinstance(note, RefundsMatched)] == [("R1", "R2")]
+    assert asked(life().given(*two, there[0]).when(seen)) == ["refund_lines"], "one of them is not the other"
+    odd = replace(there[1], amount=Money(700, "GBP"))
+    assert asked(life().given(*two, there[0], odd).when(seen)) == ["refund_lines"]

@@ -1,0 +1,38 @@
+"""Proof of the log that needs neither us nor our database: signed checkpoints kept outside, and what is taken out of the log with them.
+
+keys.py     who signs                                   folder.py   where checkpoints are kept
+sealer.py   makes them, while an engine runs            guard.py    stops all sending where the log does not continue the last one
+resume.py   a person's word that work may go on there
+audit.py    the whole log against all of them           bundle.py   an order's events, or that one checkpoint continues another, as a file
+verify.py   the only file that an auditor needs: it imports nothing of this
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.errors import StartupError
+from engine.ports import Rng
+from ops.evidence.folder import Folder
+from ops.evidence.keys import SigningKey, seed_file, seed_of
+from ops.settings import Settings, reveal
+
+
+def folder_of(settings: Settings, environment: Mapping[str, str], rng: Rng) -> Folder | None:
+    """Where the settings have checkpoints kept, with the key that signs them; None: nowhere. StartupError says what is missing."""
+    section, beside = settings.evidence, Path(settings.database.directory) if settings.database.directory else None
+    if not section.directory and beside is None:
+        return None
+    origin = section.origin or f"crossdock/{settings.tenant_id}"
+    seeds = []
+    if section.previous_signing_key is not None:
+        name = "evidence.previous_signing_key"
+        seeds.append(seed_of(reveal(section.previous_signing_key, name, environment).reveal(), name))
+    if section.signing_key is not None:
+        seeds.append(seed_of(reveal(section.signing_key, "evidence.signing_key", environment).reveal(), "evidence.signing_key"))
+    elif beside is not None:
+        beside.mkdir(mode=0o711, parents=True, exist_ok=True)
+        seeds.append(seed_file(beside / "evidence.key", rng))
+    else:
+        raise StartupError("evidence.signing_key: give the key that signs checkpoints (openssl rand -base64 32)")
+    directory = Path(section.directory) if section.directory or beside is None else beside / "evidence"
+    return Folder(directory, settings.tenant_id, [SigningKey(origin, seed) for seed in seeds])

@@ -1,0 +1,159 @@
+"""A whole engine and its checkpoints: made while it works, and what it does when its log was restored to an earlier state (E9)."""
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import asyncpg
+import pytest
+
+from engine.ports import SeededRng, SystemRng
+from engine.rebuild import digest, discard, rebuild
+from ops.demo.proof import mismatches, stock_rows
+from ops.evidence import folder_of
+from ops.evidence.audit import audit
+from ops.evidence.commands import resume
+from ops.evidence.folder import Folder
+from ops.evidence.verify import Checkpoint
+from ops.sandbox.plan import Plan, Warehouse
+from ops.service import PROJECTIONS, Service
+from tests.conftest import Database, Server
+from tests.hands import Hands
+from tests.house import House, house
+
+pytestmark = pytest.mark.anyio
+
+ACTS = ("refund units in Shopify", "refund there", "take a return in Shopify", "refund all in Shopify")
+HEARING = {"bulkOperationRunQuery", "webhookSubscriptionCreate", "webhookSubscriptionDelete", "OF52", "OR13"}  # what it takes to read on
+
+
+def folder(built: House) -> Folder:
+    found = folder_of(built.settings, {}, SeededRng(0))
+    assert found is not None
+    return found
+
+
+def newest_of(built: House) -> Checkpoint:
+    newest = folder(built).newest()
+    assert newest is not None
+    return newest.checkpoint
+
+
+def measured(built: House, name: str, **labels: str) -> float | None:
+    return built.engines[-1].metrics.registry.get_sample_value(f"crossdock_{name}", {"tenant": built.tenant, **labels})
+
+
+async def until_signed(built: House) -> int:
+    """Until all that is in the log now is signed; how many events that are."""
+    head = await built.log.head()
+    await built.until(lambda: (newest := folder(built).newest()) and newest.checkpoint.size >= head, "what has happened is signed")
+    return head
+
+
+async def until_agreed(built: House) -> None:
+    """As `until_settled`, though webhooks for the engines that are gone are still tried."""
+    broken: list[str] = []
+    with anyio.move_on_after(60.0) as scope:
+        while True:
+            await built.until_answered()
+            async with built.pool.acquire() as conn:
+                rows = await stock_rows(conn, built.settings)
+            if not (broken := [*built.findings(), *mismatches(built.sandbox.truth(), rows, built.settings.channel[0])]):
+                return
+            await anyio.sleep(0.25)
+    assert not scope.cancelled_caught, "\n".join(["", *broken, *await built.open_exceptions()])
+
+
+@asynccontextmanager
+async def working(built: House, url: str) -> AsyncIterator[Service]:
+    """An engine on that database, cut off at the end in the middle of whatever it does."""
+    await built.pool.close()
+    built.engine_url, built.pool = url, await asyncpg.create_pool(url, min_size=1, max_size=3)
+    async with anyio.create_task_group() as built.group:
+        yield await built.engine()
+        built.group.cancel_scope.cancel()
+    await built.pool.close()
+
+
+async def test_an_engine_keeps_checkpoints_while_it_works(database: Database, tmp_path: Path) -> None:
+    async with house(database.engine_url, tmp_path) as built:
+        await built.until_on_offer()
+        order = built.buy()
+        await built.until_shipped(order)
+        await built.until_answered()
+        await until_signed(built)
+        kept = list(folder(built).all())
+        assert len(kept) >= 2 and (await audit(built.pool, built.log, kept)).compared == len(kept)
+        await built.until(lambda: "orders" in newest_of(built).digests, "the rows are signed too")
+        newest = newest_of(built)
+        assert newest.origin == f"crossdock/{built.tenant}"
+        for projection in PROJECTIONS:
+            if projection.name in newest.digests:
+                position, signed = newest.digests[projection.name]
+                rebuilt = await rebuild(built.pool, built.log, projection, upto=position)
+                async with built.pool.acquire() as conn:
+                    assert await digest(conn, rebuilt.table, built.settings.tenant_id) == signed, projection.name
+                await discard(built.pool, rebuilt)
+        assert (measured(built, "log_verified_position") or 0) >= newest.size and measured(built, "log_rollback_detected") == 0
+        assert measured(built, "log_verify_failures_total") == 0
+        age = measured(built, "checkpoint_age_seconds")
+        assert age is not None and 0 <= age < 600
+        assert await built.open_exceptions() == []
+
+
+async def test_an_older_copy_of_the_log_sends_nothing_until_a_person_says_so(postgres: Server, database: Database, tmp_path: Path) -> None:
+    """Afterwards no order, parcel or refund is there twice, and none is lost."""
+    plan = Plan(skus=8, least_stock=100, most_stock=200, offers_open="at_stock", warehouse=Warehouse(pick_seconds=60.0))
+    copy = f"crossdock_copy_{SystemRng().token(4).hex()}"
+    async with house(database.engine_url, tmp_path, plan=plan, engines=0) as built:
+        async with working(built, database.engine_url):
+            await built.until_on_offer()
+            orders = [built.buy() for _ in range(6)]
+            await built.until_shipped(*orders[:4])
+            await until_signed(built)
+            orders += [built.buy() for _ in range(6)]  # known, or half done
+            await built.until(lambda: len(built.copies()) >= 7, "some of them are in Shopify")
+        await postgres.execute(f"CREATE DATABASE {copy} TEMPLATE {database.name}")
+        async with working(built, database.engine_url):
+            orders += [built.buy() for _ in range(6)]  # of which the copy knows nothing
+            await built.until_shipped(*orders[:15])
+            pairs = [
+                built.place((sku, 2), (other, 3))
+                for sku, other in itertools.pairwise(sorted(built.sandbox.truth()["mirakl"]["offers"])[:4])
+            ]
+            await built.until_shipped(*pairs)
+            for order in pairs:  # a unit of each line, by one refund
+                shop = built.ours_of(order)
+                built.act("shopify", "staffRefund", order=shop.id, lines=[(line.id, 1) for line in shop.lines], restock=False)
+            for place, order in enumerate(orders[:15]):
+                hands = Hands(built, order, random.Random(place))
+                hands.try_to(ACTS[place % len(ACTS)])
+            await built.clock.sleep(600.0)
+            await built.until_answered()
+            lost = await until_signed(built)
+        calls = built.sandbox.world.calls
+        async with working(built, postgres.engine_url(copy)) as engine:
+            assert await built.log.head() < lost and measured(built, "log_rollback_detected") == 1
+            before = calls.last
+            orders += [*pairs, *(built.buy() for _ in range(3))]  # heard of, and not answered
+            await built.clock.sleep(1_800.0)
+            sent = {call.operation for call in calls.calls if call.number > before}
+            assert sent <= HEARING, sorted(sent)
+            assert any("X96" in each for each in await built.open_exceptions())
+            assert engine._guard is not None and "log" in engine._guard.missing
+            assert measured(built, "log_rollback_detected") == 1
+            config = tmp_path / "crossdock.toml"
+            with anyio.fail_after(20.0):  # as soon as all is thought through
+                while await resume("the standby was promoted", "ops", config, postgres.engine_url(copy), {}, anyway=False):
+                    await anyio.sleep(0.5)
+            await until_agreed(built)
+            assert measured(built, "log_rollback_detected") == 0
+            assert built.copies() == dict.fromkeys(built.copies(), 1) and len(built.copies()) == len(orders)
+            assert built.findings() == []
+            await until_signed(built)
+            found = await audit(built.pool, built.log, folder(built).all())
+            assert found.lost >= 1
+    await postgres.execute(f"DROP DATABASE {copy} WITH (FORCE)")

@@ -1,0 +1,198 @@
+"""Checkpoints of a real log, kept outside; what is taken out of it; and that an auditor verifies it with one file and a key."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from engine import chain, tiles
+from engine.errors import ChainError
+from engine.log import Append
+from engine.merkle import EMPTY, Frontier, leaf_hash
+from engine.ports import SeededRng
+from engine.runner import ensure_tables
+from ops.evidence import verify as auditor
+from ops.evidence.audit import audit
+from ops.evidence.bundle import consistency_bundle, order_bundle
+from ops.evidence.folder import Folder
+from ops.evidence.guard import Guard
+from ops.evidence.keys import SigningKey
+from ops.evidence.sealer import Sealer
+from ops.service import PROJECTIONS
+from ops.settings import EvidenceSettings
+from schemas.envelope import Fact
+from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven
+from schemas.streams import order_stream
+from schemas.values import ChannelId, OrderId
+from tests.conftest import Database
+from tests.examples import NOON
+from tests.machine import TENANT, Machine, machine
+
+pytestmark = pytest.mark.anyio
+
+ASOS, ORIGIN = ChannelId("asos"), "crossdock.example.com/acme"
+
+
+@dataclass
+class Notary:
+    """A log, and what keeps its checkpoints."""
+
+    engine: Machine
+    folder: Folder
+    guard: Guard
+    sealer: Sealer
+
+    async def hear(self, count: int) -> None:
+        """So many events, of seven orders in turn; some with an address."""
+        head = await self.engine.log.head()
+        for number in range(head, head + count):
+            order = OrderId(f"é{number % 7}")
+            told = DeliveryAddressGiven(channel=ASOS, order_id=order)
+            sealed: dict[str, Any] = {"personal": DeliveryAddress(first_name="Zoë"), "subject": f"asos:{order}"} if number % 3 else {}
+            fact = Fact(event=told, event_id=UUID(int=number + 1), occurred_at=NOON, actor="mirakl:asos", **sealed)
+            await self.engine.log.append(Append(stream=order_stream(ASOS, order), facts=(fact,)))
+
+    async def audit(self) -> Any:
+        return await audit(self.engine.pool, self.engine.log, self.folder.all())
+
+
+def notary_of(engine: Machine, directory: Path, *seeds: int) -> Notary:
+    keys = [SigningKey(ORIGIN, SeededRng(seed).token(32)) for seed in seeds or (1,)]
+    folder = Folder(directory, TENANT, keys)
+    folder.prepare(engine.clock.now())
+    guard = Guard(engine.pool, engine.log, folder, engine.clock, engine.metrics)
+    parts = (engine.pool, engine.log, folder, guard, EvidenceSettings(), PROJECTIONS, engine.clock, engine.metrics)
+    return Notary(engine, folder, guard, Sealer(*parts))
+
+
+@pytest.fixture
+async def notary(database: Database, tmp_path: Path) -> AsyncIterator[Notary]:
+    async with machine(database) as engine:
+        async with engine.pool.acquire() as conn:
+            await ensure_tables(conn, PROJECTIONS)
+        yield notary_of(engine, tmp_path)
+
+
+def verified(directory: Path, key: str, *files: Path) -> tuple[int, str]:
+    """What an auditor sees who has that one file, the key and the files: nothing of ours can be imported."""
+    alone = directory / "alone"
+    alone.mkdir(exist_ok=True)
+    (alone / "verify.py").write_bytes(Path(auditor.__file__).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", "--key", key, *map(str, files)], cwd=alone, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def test_the_tree_over_a_growing_log_is_that_of_rfc_6962(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "WIDTH", 4)
+    monkeypatch.setattr(tiles, "LEVELS", 2)
+    assert (await notary.sealer.seal()).checkpoint.root == EMPTY
+    entries: list[bytes] = []
+    for count in (1, 1, 2, 3, 9, 48, 1, 20):
+        await notary.hear(count)
+        kept = await notary.sealer.seal()
+        events = await notary.engine.log.read(0)
+        entries = [chain.link(each).entry for each in events]
+        plain = Frontier()
+        plain.add(entries)
+        assert kept.checkpoint.size == len(events) and kept.checkpoint.root == plain.root() == root_of(list(map(leaf_hash, entries)))
+        assert kept.checkpoint.chain == events[-1].hash
+    assert (await notary.audit()).compared == 9
+    older = list(notary.folder.all())
+    keys = [notary.folder.keys[0].key]
+    for old in older:
+        for new in older[older.index(old) :]:
+            bundle = await consistency_bundle(notary.engine.pool, notary.engine.log, notary.folder, old, new)
+            auditor.verify_consistency(bundle, keys)
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    """MTH, word for word as RFC 6962 has it in 2.1."""
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    return hashlib.sha256(b"\x01" + root_of(leaves[:k]) + root_of(leaves[k:])).digest()
+
+
+async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) -> None:
+    await notary.hear(40)
+    kept, stream = await notary.sealer.seal(), order_stream(ASOS, OrderId("é4"))
+    await notary.hear(9)
+    await notary.sealer.seal()
+    file = tmp_path / "evidence.json"
+    for opened in (False, True):
+        bundle = await order_bundle(
+            notary.engine.pool,
+            notary.engine.log,
+            notary.folder,
+            kept,
+            name="é4",
+            streams=[stream],
+            now=notary.engine.clock.now(),
+            opened=opened,
+        )
+        file.write_text(json.dumps(bundle))
+        code, said = verified(tmp_path, notary.folder.keys[0].text, file, kept.path)
+        assert code == 0 and f"holds: {len(bundle['events'])} events of é4" in said and "had 40 events" in said, said
+        assert ("Zoë" in said) == ("Zoë" in file.read_text().encode().decode("unicode_escape")) == opened
+    stranger = SigningKey(ORIGIN, SeededRng(9).token(32)).text
+    assert verified(tmp_path, stranger, file) == (1, "DOES NOT HOLD: not signed by a key that is trusted\n")
+
+
+async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:
+    await notary.hear(10)
+    first = await notary.sealer.seal()
+    rotated = notary_of(notary.engine, tmp_path, 1, 2)
+    await rotated.hear(3)
+    await rotated.sealer.seal()
+    alone = notary_of(notary.engine, tmp_path, 2)  # the old key is not needed any more
+    await alone.hear(3)
+    last = await alone.sealer.seal()
+    assert (await alone.audit()).compared == 3
+    again = notary_of(notary.engine, tmp_path, 1, 2)
+    assert len(again.folder.rotations()) == 1
+    file = tmp_path / "consistency.json"
+    file.write_text(json.dumps(await consistency_bundle(notary.engine.pool, notary.engine.log, alone.folder, first, last)))
+    old, new = SigningKey(ORIGIN, SeededRng(1).token(32)).text, SigningKey(ORIGIN, SeededRng(2).token(32)).text
+    code, said = verified(tmp_path, old, file)
+    assert code == 0 and "the log of 16 events" in said and "begins with that of 10" in said, said
+    assert verified(tmp_path, new, file)[0] == 1, "who has only the new key does not know the old one"
+    assert verified(tmp_path, new, last.path)[0] == 0 and verified(tmp_path, old, last.path)[0] == 1
+
+
+async def test_what_is_not_as_it_was_signed_is_found(notary: Notary, database: Database) -> None:
+    """A superuser who makes the whole chain anew deceives the chain, and no checkpoint."""
+    await notary.hear(30)
+    await notary.sealer.seal()
+    await notary.hear(5)
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute("UPDATE crossdock.events SET actor = 'nobody' WHERE position = 20")
+    await admin.execute(
+        """
+        DO $$
+        DECLARE row record; previous bytea := decode(repeat('00', 32), 'hex');
+        BEGIN
+            FOR row IN SELECT * FROM crossdock.events ORDER BY position LOOP
+                previous := sha256(previous || int8send(row.position) || int8send(row.version) || sha256(crossdock.content(
+                    row.recorded_at, row.occurred_at, row.schema_version, row.event_id, row.correlation_id, row.causation_id, row.tenant,
+                    row.stream, row.type, row.actor, row.subject, row.data::text, row.sealed)));
+                UPDATE crossdock.events SET hash = previous WHERE position = row.position;
+            END LOOP;
+            UPDATE crossdock.heads SET hash = previous;
+        END $$
+        """
+    )
+    await admin.close()
+    with pytest.raises(ChainError, match="position 30 is not the end of what was signed"):
+        await notary.audit()
