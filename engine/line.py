@@ -54,7 +54,7 @@ class Line:
                 await conn.execute(PLAN_ONCE)
             answer = await getattr(conn, how)(statement, *arguments)
         except BaseException:
-            await self._give_back(conn)
+            await self._give_back(conn, self._uses)
             raise
         self._kept, self._used = conn, True
         if self._timer is None:
@@ -70,13 +70,13 @@ class Line:
             self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._look)
         else:
             conn, self._kept = self._kept, None
-            self._giving_back = asyncio.create_task(self._give_back(conn))
+            self._giving_back = asyncio.create_task(self._give_back(conn, self._uses))  # by then another may be in use
 
-    async def _give_back(self, conn: Any) -> None:
+    async def _give_back(self, conn: Any, uses: int) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 with anyio.fail_after(RELEASE_SECONDS):
-                    if self._uses > 1:
+                    if uses > 1:
                         await conn.execute(PLAN_AS_BEFORE)
             except DATABASE_AWAY:
                 with suppress(asyncpg.InterfaceError):  # the pool noticed first

@@ -42,8 +42,7 @@ def become(args: list[str], said: str, pace: dict[str, Any] | None) -> None:
         os.dup2(os.open(path, how | os.O_CREAT | os.O_APPEND, 0o600), fd)
     if pace is not None:
         clock = Paced(pace)
-        ops.serve.SystemClock = lambda: clock  # type: ignore[assignment, misc]
-        ops.serve.Service = partial(Service, lease_seconds=pace["lease_seconds"])  # type: ignore[assignment, misc]
+        vars(ops.serve).update(SystemClock=lambda: clock, Service=partial(Service, lease_seconds=pace["lease_seconds"]))
     main.main(args, prog_name="crossdock")
 
 

@@ -1,6 +1,7 @@
 """Engines, the server and its backends, killed one after another in the middle of trade: nothing acknowledged is lost, nothing is doubled.
 
-Everything is a process of its own and dies by its own signal. CROSSDOCK_THOROUGH=20 kills twenty times as many. (R3, R104; E5, C2, C3, C5; T6-T8)
+Everything is a process of its own and dies by its own signal. CROSSDOCK_THOROUGH=20 kills twenty times as many.
+(R3, R104; E5, C2, C3, C5; T6-T8)
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""More engines than there should be: frozen and thawed, or started by mistake. One acts, whoever believes to lead. (C5; reliability.md §3, Process)"""
+"""More engines than there should be: frozen and thawed, or started by mistake. One acts, whoever believes to lead. (C5)"""
 
 import signal
 
@@ -12,7 +12,7 @@ TARGETS = ("clock", "shopify", "mirakl:asos")
 
 
 async def test_a_leader_that_is_frozen_and_thawed_is_told_that_its_time_is_over(house: Rig) -> None:
-    """Frozen with an order on its way to Shopify: the order is there, the answer is not. Thawed, it has the answer, and may record nothing."""
+    """Frozen with an order on its way to Shopify: the order is there, the answer is not. Thawed, it has it, and may record nothing."""
     frozen = await house.started()
     await house.until(lambda: house.leaders("shopify"), "it leads")
     await house.post("/sandbox/faults", operation="OrderCreate", action="delay", seconds=1.5 * SPEED)
