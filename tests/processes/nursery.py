@@ -2,7 +2,7 @@
 time, and live and die as any other. Asked by lines of JSON on standard input, one answer each.
 
     {"args": ["serve", …], "said": FILE, "pace": …}   answers {"pid": …}
-    {"wait": PID}                                      answers {"code": …}, once it has ended: an exit code, or minus a signal's number
+    {"look": PID}                                      answers {"code": …}: its exit code, or minus a signal's number; null while it lives
 
 `pace` {"start", "since", "speed", "lease_seconds"}: the clock of `serve` starts at `start` (ISO 8601) when the machine's monotonic clock
 stands at `since`, and runs `speed` times as fast: as a sandbox's does. Leases are in real time, and shorter than in earnest.
@@ -63,9 +63,10 @@ def born(wish: dict[str, Any]) -> int:
         os._exit(code)
 
 
-def answer(wish: dict[str, Any]) -> dict[str, int]:
-    if "wait" in wish:
-        return {"code": os.waitstatus_to_exitcode(os.waitpid(wish["wait"], 0)[1])}
+def answer(wish: dict[str, Any]) -> dict[str, int | None]:
+    if "look" in wish:
+        pid, status = os.waitpid(wish["look"], os.WNOHANG)
+        return {"code": os.waitstatus_to_exitcode(status) if pid else None}
     return {"pid": born(wish)}
 
 

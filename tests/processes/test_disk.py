@@ -1,8 +1,7 @@
-"""A disk that is full: nothing is promised that cannot be kept, what can be read is read, and when there is room again all goes on. (T11)"""
+"""A disk that is full: nothing is promised that cannot be kept, what can be read is read, and with room again all goes on. (T11)"""
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.postgres import EmbeddedPostgres
-from tests.processes.rig import Nursery, Rig, rig
+from tests.processes.rig import Nursery, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +72,7 @@ async def test_a_full_disk_puts_everything_off_and_loses_nothing(directory: Path
             await house.prove()
             async with house.http.get(f"{engine.operations}/readyz") as answer:
                 assert answer.status == 200
-            assert await engine.being.ends(signal.SIGTERM) == 0, "the same process has come through"
+            assert await engine.being.terminated() == 0, "the same process has come through"
 
 
 async def test_a_server_whose_own_log_finds_no_room_stops_and_loses_nothing(
@@ -104,6 +103,6 @@ async def test_a_server_whose_own_log_finds_no_room_stops_and_loses_nothing(
             server.stop(immediately=True)
             server.start()
             await house.prove()
-            assert await engine.being.ends(signal.SIGTERM) == 0, "the same process has come through"
+            assert await engine.being.terminated() == 0, "the same process has come through"
     finally:
         server.stop()

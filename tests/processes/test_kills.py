@@ -11,7 +11,6 @@ import signal
 import time
 from collections import Counter
 
-import psutil
 import pytest
 
 from tests.processes.rig import Engine, Rig
@@ -37,30 +36,17 @@ async def test_nothing_is_lost_or_doubled_whoever_is_killed(house: Rig) -> None:
     chance.shuffle(steps)
     killed: Counter[str] = Counter()
     began = time.monotonic()
-    for _ in range(SEATS):
-        house.engine()
-    for step in steps:
-        seats(house)
-        await asyncio.sleep(chance.uniform(0.0, WAIT))
-        await house.buy(website=chance.random() < 0.3)
-        killed[step] += await kill(house, step, chance)
-    killing = time.monotonic() - began
-    seats(house)
-    await house.prove()
-    for engine in list(house.engines):
-        assert await engine.being.ends(signal.SIGTERM) == 0
+    async with house.manned(SEATS):
+        for step in steps:
+            await asyncio.sleep(chance.uniform(0.0, WAIT))
+            await house.buy(website=chance.random() < 0.3)
+            killed[step] += await kill(house, step, chance)
+        killing = time.monotonic() - began
+        await house.prove()
+    assert [await engine.being.terminated() for engine in house.engines] == [0] * SEATS
     killed["connection cut after its commit"] = house.wire.met.get("cut_after", 0)
     house.figures = {"kills": sum(killed.values()), "seconds of killing": round(killing)} | dict(killed) | house.figures
     assert sum(killed.values()) >= 60 * THOROUGH and all(killed[what] >= 0.8 * number for what, number in KILLS.items())
-
-
-def seats(house: Rig) -> None:
-    """Somebody on every seat: what ended by itself, because Postgres was away when it started, is started again."""
-    for engine in list(house.engines):
-        if psutil.Process(engine.being.pid).status() == psutil.STATUS_ZOMBIE:
-            house.kill(engine)
-    while len(house.engines) < SEATS:
-        house.engine()
 
 
 async def kill(house: Rig, step: str, chance: random.Random) -> int:
@@ -84,8 +70,8 @@ async def kill(house: Rig, step: str, chance: random.Random) -> int:
 async def terminate(house: Rig, engine: Engine) -> int:
     """It drains, or had not begun; either way it goes of its own accord."""
     up = engine.up
-    code = await engine.being.ends(signal.SIGTERM)
     house.engines.remove(engine)
+    code = await engine.being.terminated()
     assert code == 0 or not up, f"{engine.being.said.name} ended with {code}"
     return int(up)
 

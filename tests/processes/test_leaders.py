@@ -49,7 +49,7 @@ async def test_a_leader_that_is_frozen_and_thawed_is_told_that_its_time_is_over(
         counted = await conn.fetchval("SELECT count(*) FROM crossdock.events WHERE type = 'shop_order_created'")
         epochs = [row["epoch"] for row in await conn.fetch("SELECT epoch FROM crossdock.leases ORDER BY name")]
     assert counted == 2 and epochs == [2, 2, 2]
-    assert [await each.being.ends(signal.SIGTERM) for each in (frozen, other)] == [0, 0]
+    assert [await each.being.terminated() for each in (frozen, other)] == [0, 0]
 
 
 async def test_three_engines_started_by_mistake_act_as_one(house: Rig) -> None:
