@@ -154,6 +154,7 @@ class Rig:
     acknowledged: list[tuple[str, bytes]] = field(default_factory=list)  # webhooks that were answered with 2xx: topic and body
     refused: int = 0  # webhooks that were not
     pace: dict[str, Any] = field(default_factory=dict)
+    staleness: float = 600.0  # simulated seconds for which a quantity may stand after it has ceased to be true; as promised
     figures: dict[str, Any] = field(default_factory=dict)
     _count: int = 0
 
@@ -260,7 +261,7 @@ class Rig:
         deadline = time.monotonic() + patience
         while True:
             truth = await self.state()
-            judged = judge(truth, Conventions(settled=True, buffer=BUFFER))
+            judged = judge(truth, Conventions(settled=True, buffer=BUFFER, staleness=self.staleness))
             found = [f"{each.rule} {each.subject}: {each.says}" for each in judged if (each.rule, each.subject) not in KNOWN]
             found += [f"{order['order_id']} is {order['state']}" for order in truth["mirakl"]["orders"] if order["state"] not in SHIPPED]
             if truth["actors"]["turns_ahead"] or truth["shopify"]["webhooks"]["under_way"]:
