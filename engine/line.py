@@ -53,6 +53,10 @@ class Line:
             if self._uses == 2:  # for a single one it is not worth the way
                 await conn.execute(PLAN_ONCE)
             answer = await getattr(conn, how)(statement, *arguments)
+        except TimeoutError:  # whoever does not answer this does not answer that either: nothing is asked of it any more
+            _end(conn)
+            await self._give_back(conn, self._uses)
+            raise
         except BaseException:
             await self._give_back(conn, self._uses)
             raise
@@ -79,9 +83,13 @@ class Line:
                     if uses > 1:
                         await conn.execute(PLAN_AS_BEFORE)
             except DATABASE_AWAY:
-                with suppress(asyncpg.InterfaceError):  # the pool noticed first
-                    conn.terminate()  # cut off in the middle of something: the pool opens another
+                _end(conn)  # cut off in the middle of something: the pool opens another
             await self._pool.release(conn, timeout=RELEASE_SECONDS)
+
+
+def _end(conn: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool noticed first
+        conn.terminate()
 
 
 def _is_gone(conn: Any) -> bool:
