@@ -164,7 +164,10 @@ class Admission(Protocol):
     """The limiter as a client meets it: one for each outside system, and it outlives restarts."""
 
     async def admit(self, endpoint: Endpoint) -> None:
-        """Return when a call may go out; the call is then counted, durably where the ceiling is a slow one."""
+        """Return when a call may go out; the call is then counted, durably where the ceiling is a slow one.
+
+        Raises ThrottledError where that would be tomorrow: of some things one call a day is allowed.
+        """
         ...
 
     def settled(self, endpoint: Endpoint) -> None:

@@ -87,10 +87,12 @@ class Bell:
 
     async def _release(self, conn: Any) -> None:
         with anyio.CancelScope(shield=True), suppress(*DATABASE_AWAY):
-            if not conn.is_closed():
-                conn.remove_termination_listener(self._lost)
-                await conn.remove_listener(CHANNEL, self._heard)
-            await self._pool.release(conn, timeout=RELEASE_SECONDS)
+            try:
+                if not conn.is_closed():
+                    conn.remove_termination_listener(self._lost)
+                    await conn.remove_listener(CHANNEL, self._heard)
+            finally:  # whatever came of that: a connection that is not given back is missing for ever
+                await self._pool.release(conn, timeout=RELEASE_SECONDS)
 
 
 class _Ear:

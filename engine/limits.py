@@ -13,6 +13,7 @@ import asyncpg
 from aiolimiter import AsyncLimiter
 
 from engine.adapter import Endpoint
+from engine.errors import ThrottledError
 from engine.metrics import Metrics
 from engine.ports import Clock
 from schemas.values import TenantId
@@ -21,6 +22,7 @@ SLOW = 1.0  # seconds between two calls from which on the last call is remembere
 MOMENT = 0.001  # seconds; no wait is shorter, so that rounding cannot make one that never ends
 LEAVING = 5.0  # seconds a call may take to be counted and to leave: the client's time-out for connecting
 LATEST = 60.0  # seconds that a slow database may make of it
+LONGEST = 1_800.0  # seconds that a call waits for its turn: twice the slowest ceiling but for those of one call a day
 
 LAST_CALLS = "SELECT endpoint, last_at FROM crossdock.calls WHERE tenant = $1 AND target = $2 ORDER BY endpoint"
 
@@ -70,7 +72,7 @@ class Limits:
         return max(0.0, gate.free_at - self._clock.monotonic()) + gate.waiting * endpoint.interval
 
     async def admit(self, endpoint: Endpoint) -> None:
-        """Return when a call may leave, at once; it is counted."""
+        """Return when a call may leave, at once; it is counted. Raises ThrottledError where that would be tomorrow."""
         gate, asked = self._gate(endpoint), self._clock.monotonic()
         gate.waiting += 1
         try:
@@ -112,6 +114,8 @@ class Limits:
     async def _turn(self, endpoint: Endpoint, gate: _Gate) -> bool:
         """Wait until nothing holds the endpoint, and count the call. False: somebody else called meanwhile; wait again."""
         while (wait := gate.free_at - self._clock.monotonic()) > 0:
+            if wait > LONGEST:
+                raise ThrottledError("its turn is much later", retry_after=wait, target=self._target, endpoint=endpoint.code)
             await self._clock.sleep(max(wait, MOMENT))
         if endpoint.interval < SLOW:
             return True

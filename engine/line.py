@@ -53,8 +53,12 @@ class Line:
             if self._uses == 2:  # for a single one it is not worth the way
                 await conn.execute(PLAN_ONCE)
             answer = await getattr(conn, how)(statement, *arguments)
+        except TimeoutError:  # whoever does not answer this does not answer that either: nothing is asked of it any more
+            _end(conn)
+            await self._give_back(conn, self._uses)
+            raise
         except BaseException:
-            await self._give_back(conn)
+            await self._give_back(conn, self._uses)
             raise
         self._kept, self._used = conn, True
         if self._timer is None:
@@ -70,18 +74,22 @@ class Line:
             self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._look)
         else:
             conn, self._kept = self._kept, None
-            self._giving_back = asyncio.create_task(self._give_back(conn))
+            self._giving_back = asyncio.create_task(self._give_back(conn, self._uses))  # by then another may be in use
 
-    async def _give_back(self, conn: Any) -> None:
+    async def _give_back(self, conn: Any, uses: int) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 with anyio.fail_after(RELEASE_SECONDS):
-                    if self._uses > 1:
+                    if uses > 1:
                         await conn.execute(PLAN_AS_BEFORE)
             except DATABASE_AWAY:
-                with suppress(asyncpg.InterfaceError):  # the pool noticed first
-                    conn.terminate()  # cut off in the middle of something: the pool opens another
+                _end(conn)  # cut off in the middle of something: the pool opens another
             await self._pool.release(conn, timeout=RELEASE_SECONDS)
+
+
+def _end(conn: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool noticed first
+        conn.terminate()
 
 
 def _is_gone(conn: Any) -> bool:

@@ -211,6 +211,7 @@ class Log:
             limit=GROUP_EVENTS,
         )
         self._line = Line(pool)
+        self.refused: tuple[float, str] | None = None  # when (monotonic) and by which error an append failed, if the last one did
 
     # ------------------------------------------------------------ append
 
@@ -305,9 +306,11 @@ class Log:
             except Exception as error:
                 pause = next(pauses, None)
                 if pause is None or not _is_passing(error) or self._since(began) > RESEND_SECONDS:
+                    self.refused = (self._clock.monotonic(), type(error).__name__)
                     raise
                 await self._clock.sleep(pause / self._clock.loop_seconds(1.0))  # played fast or not, a database needs its time
         self._seconds.observe(self._since(began))
+        self.refused = None
         if reached := row["reached"]:
             self._position.set(reached)
             self._bell.ring(self.tenant, reached)

@@ -11,7 +11,7 @@ from engine.adapter import Admission, Done, Effect, NotYet, Performer, Refused, 
 from engine.backoff import CAP, Breaker, RetryBudget, full_jitter
 from engine.errors import AdapterError, AuthError, ErasedError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
 from engine.outbox import Claimed, PutBack
-from engine.ports import Clock, Rng
+from engine.ports import DATABASE_AWAY, Clock, Rng
 from schemas.commands import Command, LookFirst, StateGuarded
 from schemas.events import Event
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
@@ -170,6 +170,8 @@ class Performing:
                 return self._retried(held, f"looking: {error.detail}", counts=True)
             case AdapterError():
                 return self._retried(held, f"looking: {error.detail}", counts=self._standing.unanswered(held.claimed.command_id))
+            case _ if isinstance(error, DATABASE_AWAY):
+                return self._retried(held, f"looking: {type(error).__name__}", counts=False)
         return self._retried(held, f"looking: {type(error).__name__}", counts=True, limit=GIVE_UP_ON_A_BUG)
 
     # ------------------------------------------------------------ perform
@@ -213,6 +215,8 @@ class Performing:
                 return self._unknown(held, error.detail, counts=self._standing.unanswered(whose))
             case ErasedError():
                 return self._over(held, "refused", CommandRefused, detail="what it needs to know of a person was erased")
+            case _ if isinstance(error, DATABASE_AWAY):  # ours, which is asked before the call and after it
+                return self._unknown(held, type(error).__name__, counts=False)
         # A bug of ours, after the call for all we know. Its text is not ours to show: it may hold what a person wrote.
         return self._unknown(held, type(error).__name__, counts=True, limit=GIVE_UP_ON_A_BUG if alone else GIVE_UP, halve=not alone)
 

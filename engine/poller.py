@@ -45,6 +45,7 @@ PAGE = 1_000  # events looked through at once for hints
 HINTS = 50  # read in one go; half a page of Shopify's `nodes`
 MOST_ASIDE = 100  # hints that failed and are tried again by themselves; beyond, no new ones are taken
 GIVE_UP = 5  # tries of a hint by itself
+DATABASE_CAP = 10.0  # seconds between two tries while our own database is away: it is asked by nobody else
 
 
 class _Place:
@@ -146,6 +147,7 @@ class Poller:
             return min(PROBE[0] * 2.0 ** (min(self._failures, 32) - 1), PROBE[1])
         except DATABASE_AWAY:
             self._place.count("database")
+            return max(full_jitter(self._failures, self._rng.uniform(0.0, 1.0), cap=DATABASE_CAP), 1.0)
         except LeaseLostError:
             raise
         except Exception as error:  # noqa: BLE001 - a source that fails must not take the others with it
@@ -211,7 +213,6 @@ class Following:
 
     async def run(self, fence: Fence) -> None:
         """Follow until cancelled. Raises LeaseLostError."""
-        self._aside.clear()
         self._outage.succeeded()
         loaded = False
         async with self._log.listen() as wake:
@@ -220,6 +221,7 @@ class Following:
                 try:
                     if not loaded:
                         self._at = self._saved = int(await self._place.load() or 0)
+                        self._aside.clear()
                         loaded = True
                     if await self._step(fence):
                         continue
@@ -233,6 +235,7 @@ class Following:
                     await self._place.alarm.show(fence, {"X76": f"our key is refused for {self.reader.name}"})
                 except DATABASE_AWAY:
                     self._place.count("database")
+                    loaded = False  # what was read since the last commit is not in the log: read it again
                 await (self._clock.sleep(wait) if wait else wake(TICK))
 
     async def _step(self, fence: Fence) -> bool:
@@ -260,7 +263,7 @@ class Following:
     async def _together(self, fence: Fence, hints: Sequence[Envelope], through: int) -> None:
         try:
             heard = await self.reader.read(hints)
-        except (ThrottledError, AuthError):
+        except (ThrottledError, AuthError, *DATABASE_AWAY):
             raise
         except Exception as error:  # noqa: BLE001 - one of them, or all: each is asked for by itself
             if len(hints) == 1:
@@ -284,7 +287,7 @@ class Following:
     async def _alone(self, fence: Fence, hint: Envelope) -> None:
         try:
             heard = await self.reader.read([hint])
-        except (ThrottledError, AuthError):
+        except (ThrottledError, AuthError, *DATABASE_AWAY):
             raise
         except Exception as error:  # noqa: BLE001 - set aside, and told in the end
             await self._failed(fence, hint, error)

@@ -1,15 +1,17 @@
 """`crossdock test`: everything that must hold of a change, in the order in which it is quickest to learn of."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-SHARES = (["tests/integration"], ["tests/contract", "tests/simulation", "tests/unit"])
+SHARES = (["tests/integration"], ["tests/contract", "tests/unit"], ["tests/processes", "tests/simulation"])
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
 
@@ -34,15 +36,19 @@ def run_checks(argv: list[str]) -> int:
 
 
 def all_pass() -> bool:
-    """All tests, in two processes: those that play with time wait for most of theirs. The second has its say when the first is over."""
-    with tempfile.TemporaryFile() as told:
-        second = start(pytest(SHARES[1]), stdout=told, stderr=subprocess.STDOUT)
-        first = start(pytest(SHARES[0])).wait()
-        beside = second.wait()
-        told.seek(0)
-        sys.stdout.buffer.write(told.read())
-        sys.stdout.flush()
-    return first == beside == 0
+    """All tests, in several processes: those that play with time wait for most of theirs. The first is heard as it runs, each other when
+    it is over.
+    """
+    with ExitStack() as stack:
+        told = [stack.enter_context(tempfile.TemporaryFile()) for _ in SHARES[1:]]
+        others = [start(pytest(share), stdout=file, stderr=subprocess.STDOUT) for share, file in zip(SHARES[1:], told, strict=True)]
+        ends = [start(pytest(SHARES[0])).wait()]
+        for other, file in zip(others, told, strict=True):
+            ends.append(other.wait())
+            file.seek(0)
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.flush()
+    return not any(ends)
 
 
 def pytest(argv: list[str]) -> list[str]:

@@ -92,6 +92,7 @@ DRAIN_SECONDS = 20.0  # of the event loop: calls under way may end; those that d
 CLOSE_SECONDS = 3.0  # of the event loop, for the database's connections to end
 EXTERNAL_PARTNER = 900.0  # seconds between two calls of OR11 with such a key; whoever polls that seldom has one
 PULSE = 2.0  # seconds of the event loop between two looks at the database and at how late the loop is
+REFUSED = 15.0  # seconds of the event loop for which we are not ready after the database refused to write; by then it is asked again
 PAUSES = (0.2, 1.0, 2.0, 5.0)  # seconds of the event loop between two tries of a worker whose database or marketplace is away
 
 logger = structlog.get_logger()
@@ -227,6 +228,7 @@ class Service:
         self._missing: dict[str, str] = {"start": "not finished"}
         self._dispatchers: list[Dispatcher] = []
         self._guard: Guard | None = None  # where checkpoints are kept
+        self._refused: tuple[float, str] | None = None  # when (monotonic) and by which error a worker was last kept from writing
 
     def stop(self) -> None:
         """Take on nothing more, let calls under way end, give leases back."""
@@ -250,7 +252,7 @@ class Service:
             limits = {target: Limits(pool, tenant, target, ports.clock, self.metrics) for target in self._targets()}
             shop = shopify_of(self.settings.shopify, self.environment)
             hooks = webhook_routes(log, shop, self.metrics, ports.clock, tenant)
-            operations = operations_routes(self.metrics, lambda: self._missing | (self._guard.missing if self._guard else {}))
+            operations = operations_routes(self.metrics, lambda: self._in_the_way(log))
             self.webhooks_url = await stack.enter_async_context(_listening(hooks, self.settings.web.webhooks))
             self.operations_url = await stack.enter_async_context(_listening(operations, self.settings.web.operations))
             evidence = await self._evidence(pool, log)
@@ -277,6 +279,14 @@ class Service:
                 await self._lead_all(pool, log, vault, limits, adapters)
                 logger.info("drained", tenant=tenant)
                 group.cancel_scope.cancel()
+
+    def _in_the_way(self, log: Log) -> Mapping[str, str]:
+        """Of being ready. A disk that is full lets us read: only who writes learns of it."""
+        clock, missing = self.ports.clock, self._missing | (self._guard.missing if self._guard else {})
+        for refused in (self._refused, log.refused):
+            if refused is not None and clock.loop_seconds(clock.monotonic() - refused[0]) < REFUSED:
+                missing.setdefault("database", refused[1])
+        return missing
 
     def _targets(self) -> list[str]:
         return [Reminders.target, Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
@@ -424,6 +434,8 @@ class Service:
             except* (*DATABASE_AWAY, TimeoutError) as errors:
                 self.metrics.db_errors.labels(_sqlstate_class(errors)).inc()
                 logger.warning("worker stopped", worker=name, error=type(_first(errors)).__name__)
+                if _sqlstate_class(errors) in ("25", "53"):  # read-only, or short of something: disk, memory
+                    self._refused = (self.ports.clock.monotonic(), type(_first(errors)).__name__)
             else:
                 return
             finally:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import asyncpg
 import pytest
 
 from engine import outbox, perform
@@ -62,6 +63,7 @@ RAISED: dict[str, Exception] = {
     "no": RejectedError("bad field", field="carrier"),
     "key": AuthError("no such key"),
     "bug": KeyError("Jane Doe, 1 High Street"),
+    "away": asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
 }
 ANSWERED: dict[str, Answer] = {"refused": Refused("not this one", field="reference"), "later": NotYet(15.0)}
 
@@ -621,6 +623,23 @@ async def test_one_that_is_never_answered_is_buried_and_revived(engine: Machine,
         engine.log.ring()
         await engine.until(told(engine, CommandConfirmed))
     assert await waiting(engine) == 0
+
+
+@pytest.mark.parametrize(("command", "target"), [(reference, MIRAKL), (acceptance, MIRAKL), (creation, SHOPIFY)])
+async def test_that_our_own_database_was_away_counts_against_no_command(
+    engine: Machine, world: World, command: Callable[[], Command], target: str
+) -> None:
+    """Limiters and look-ups ask it in the middle of a call."""
+    world.script.extend(["away"] * 5)
+    await ask(engine, command())
+    async with running(engine, world, target):
+        with anyio.fail_after(20):
+            while world.script:
+                await pass_time(engine, 700)
+                await anyio.sleep(0.02)
+        await pass_time(engine, 700)
+        await engine.until(told(engine, CommandConfirmed))
+    assert not await all_of(engine, CommandBuried)
 
 
 async def test_a_bug_of_ours_is_buried_without_a_word_of_its_text(engine: Machine, world: World) -> None:

@@ -356,6 +356,38 @@ async def test_hints_are_read_together_in_order_and_the_cursor_follows(engine: M
     assert reader.reads == [["d"]]  # a successor goes on from there
 
 
+@pytest.mark.parametrize("bad", [(), ("a", "b")])
+async def test_what_a_hint_led_to_is_read_again_when_its_commit_was_lost(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch, bad: Sequence[str]
+) -> None:
+    """Also where it had been set aside, or was just about to be passed over."""
+    reader = Resources(bad={name: RejectedError("not now") for name in bad})
+    append, crashes = inbox.append_heard, list[int]()
+
+    async def crash(conn: Any, log: Any, heard: Sequence[Heard], *more: Any) -> int:
+        if heard and len(crashes) < 3:
+            crashes.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+        return await append(conn, log, heard, *more)
+
+    monkeypatch.setattr(poller, "append_heard", crash)
+    await hint(engine, "a", "b")
+    async with running(engine, following(engine, reader)):
+        for _ in range(GIVE_UP + 2):
+            await pass_time(engine, 100)
+        reader.bad.clear()
+        await engine.until(lambda: _crashed(engine, crashes))
+        await hint(engine, "c")
+        await engine.until(lambda: _read(engine, "c"))
+        assert {"read a", "read b"} <= set(await states(engine)) or len(await of(engine, ExceptionOpened)) == len(bad)
+    assert len(crashes) == 3
+
+
+async def _crashed(engine: Machine, crashes: list[int]) -> bool:
+    await pass_time(engine, 100)
+    return len(crashes) == 3
+
+
 async def test_a_long_log_without_hints_is_looked_through_once(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "PAGE", 5)
     for number in range(12):

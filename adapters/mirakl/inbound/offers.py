@@ -1,9 +1,9 @@
 """What a channel shows of its offers, read back from exports: every few minutes what changed, once a day all of it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import anyio
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from adapters.mirakl.inbound.export import LARGEST, NEXT, Export, Helping, State
 from adapters.mirakl.inbound.orders import written
 from adapters.mirakl.translate.offers import FIELDS, offers_heard, readable_again
 from engine.adapter import Heard, Sight
-from engine.errors import UnavailableError
+from engine.errors import ThrottledError, UnavailableError
 from engine.ports import Clock
 from schemas.values import Instant
 
@@ -26,7 +26,6 @@ AGAIN = timedelta(minutes=5)  # after one that failed
 OVERLAP = timedelta(minutes=15)  # that a reading reaches back: what was read while a file was under way says nothing, and is read again
 DAY = timedelta(days=1)
 EVER = datetime(2000, 1, 1, tzinfo=UTC)  # no offer is older
-PATIENCE = 45.0  # seconds of the event loop that a whole export is waited for, when one was asked for within a day
 
 
 WHAT = {"export_type": "application/json", "include_fields": FIELDS}
@@ -75,7 +74,7 @@ class OffersSource:
         tracking_id = None
         if known.whole is None or now - known.whole >= DAY:
             known = replace(known, whole=now)
-            with anyio.move_on_after(PATIENCE):  # one was asked for within a day, and its answer was lost
+            with suppress(ThrottledError):  # one was asked for within a day, and its answer was lost
                 tracking_id = await self._export.ask(EXPORT_ALL_OFFERS, WHAT | {"include_inactive_offers": True})
         if tracking_id is None:
             since = (known.read or EVER) - OVERLAP

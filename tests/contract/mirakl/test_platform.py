@@ -3,11 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-import anyio
 import pytest
 
 from engine.adapter import Endpoint, Sight
-from engine.errors import UnavailableError
+from engine.errors import ThrottledError, UnavailableError
 from schemas.events.channels import PlatformSeen
 from tests.contract.mirakl.marketplace import Account, account
 from tests.loopback import OpenDoor
@@ -53,6 +52,9 @@ async def read(it: Account, cursor: str | None = None, **answers: Any) -> Sight:
     for code, answer in (ANSWERS | answers).items():
         it.marketplace.says(code, answer)
     sight: Sight = await it.source("platform").poll(cursor)
+    while sight.again is not None:
+        assert (sight.heard, sight.again) == ((), 0.0)
+        sight = await it.source("platform").poll(sight.cursor)
     return sight
 
 
@@ -63,7 +65,7 @@ async def test_what_decides_the_flow_of_orders_is_told():
         assert told.fact.event == SEEN == it.mirakl.client.platform and told.stream == "channel-asos"
         assert told.same is not None and told.same(SEEN)
         assert it.source("platform").every == 86400.0
-        assert [asked.code for asked in it.marketplace.asked] == ["PC01", "RE01", "SH21", "SH12"]
+        assert [asked.code for asked in it.marketplace.asked] == ["SH21", "SH12", "PC01", "RE01"]
 
 
 async def test_it_is_read_once_a_day_and_known_again_after_a_restart():
@@ -82,6 +84,21 @@ async def test_it_is_read_once_a_day_and_known_again_after_a_restart():
         assert len(it.marketplace.asked) == 4
 
 
+async def test_a_list_that_may_be_asked_for_once_a_day_is_kept_before_anything_else_is_asked():
+    """Each with a commit of its own: whoever is killed a moment later has not lost it for the day."""
+    async with account() as it:
+        for code, answer in ANSWERS.items():
+            it.marketplace.says(code, answer)
+        cursor = None
+        for number, code in enumerate(("SH21", "SH12"), 1):
+            sight = await it.source("platform").poll(cursor)
+            assert (sight.heard, sight.again, it.marketplace.asked[-1].code, len(it.marketplace.asked)) == ((), 0.0, code, number)
+            cursor = sight.cursor
+    async with account() as it:  # another process
+        sight = await read(it, cursor)
+        assert [asked.code for asked in it.marketplace.asked] == ["PC01", "RE01"] and sight.heard[0].fact.event == SEEN
+
+
 async def test_nothing_said_is_nothing_assumed():
     async with account() as it:
         sight = await read(it, PC01={"features": {}}, RE01={}, SH21={"carriers": None}, SH12={})
@@ -91,17 +108,16 @@ async def test_nothing_said_is_nothing_assumed():
 
 
 async def test_a_list_that_may_not_be_asked_for_again_today_is_as_it_was(monkeypatch: pytest.MonkeyPatch):
-    class Patient(OpenDoor):
+    class Tomorrow(OpenDoor):
         async def admit(self, endpoint: Endpoint) -> None:
             if endpoint.per > 60:
-                await anyio.Event().wait()
+                raise ThrottledError("its turn is much later", retry_after=40_000.0)
             await super().admit(endpoint)
 
-    monkeypatch.setattr("adapters.mirakl.inbound.platform.PATIENCE", 0.01)
     async with account() as it:
         cursor = (await read(it)).cursor
         it.clock.time += timedelta(days=1)
-        monkeypatch.setattr(it.mirakl.client.http, "_admission", Patient(it.door.admitted))
+        monkeypatch.setattr(it.mirakl.client.http, "_admission", Tomorrow(it.door.admitted))
         sight = await read(it, cursor, RE01={"reasons": []})
         event = sight.heard[0].fact.event
         assert isinstance(event, PlatformSeen)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine import limits
 from engine.adapter import Endpoint
+from engine.errors import ThrottledError
 from engine.limits import CostBucket, Limits
 from engine.metrics import Metrics
 from schemas.values import TenantId
@@ -204,6 +205,26 @@ def test_a_clock_set_back_by_years_holds_nothing_up_for_longer_than_an_interval(
         began = clock.monotonic()
         await new(store, clock).admit(endpoint)
         assert clock.monotonic() - began <= 60.0 + limits.LATEST + 0.1
+
+    run(main)
+
+
+def test_nobody_waits_for_tomorrow() -> None:
+    """Whoever was killed after a call of which one a day is allowed was counted: its successor is told at once, and goes on."""
+    daily, slowest = Endpoint("SH21", "GET", "/carriers", calls=1, per=86_400.0), Endpoint("OR11", "GET", "/orders", calls=1, per=900.0)
+
+    async def main() -> None:
+        store, clock = Calls(), LoopClock()
+        for endpoint in (daily, slowest):
+            await new(store, clock).admit(endpoint)
+        successor = new(store, clock)
+        began = clock.monotonic()
+        with pytest.raises(ThrottledError) as told:
+            await successor.admit(daily)
+        assert clock.monotonic() - began < 1.0 and 86_000.0 < told.value.retry_after < 86_500.0
+        await successor.admit(slowest)
+        await asyncio.sleep(86_500.0)
+        await successor.admit(daily)
 
     run(main)
 
