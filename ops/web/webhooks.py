@@ -156,9 +156,7 @@ class _Receiver:
         return task.result() if done else "unavailable"
 
     def _mark(self, body: bytes) -> str:
-        """By what a body is known again: keyed, so that nobody can try out whose it was."""
-        secret = next(secret for secret in self._settings.webhook_secrets if secret)
-        return hmac.digest(secret.reveal().encode(), b"mark\0" + body, hashlib.sha256).hex()
+        return mark(next(secret for secret in self._settings.webhook_secrets if secret).reveal(), body)
 
     async def _appended(self, append: Append) -> str:
         try:
@@ -172,3 +170,8 @@ class _Receiver:
 
 def _signature(secret: Secret, body: bytes) -> bytes:
     return base64.b64encode(hmac.digest(secret.reveal().encode(), body, hashlib.sha256))
+
+
+def mark(secret: str, body: bytes) -> str:
+    """By what a body is known again: keyed, so that nobody can try out whose it was."""
+    return hmac.digest(secret.encode(), b"mark\0" + body, hashlib.sha256).hex()

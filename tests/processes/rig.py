@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ops.postgres import DATABASE, EmbeddedPostgres
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET
 from ops.sandbox.referee.case import SHIPPED, Case, Conventions
 from ops.sandbox.referee.rules import judge
+from ops.web.webhooks import mark
 from schemas.values import TenantId
 from tests.processes.wire import Wire
 
@@ -321,7 +323,7 @@ class Rig:
         """Topics of webhooks that were acknowledged and of which the log knows nothing."""
         ids = {}
         for topic, body in self.acknowledged:
-            heard = hint(topic, body, tenant=TENANT, shop=SHOP, received_at=datetime.now(UTC))
+            heard = hint(topic, body, tenant=TENANT, shop=SHOP, received_at=datetime.now(UTC), mark=partial(mark, WEBHOOK_SECRET))
             if not isinstance(heard, Ignored):
                 ids[heard.fact.event_id] = topic
         async with self.asking() as conn:
