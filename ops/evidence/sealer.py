@@ -34,6 +34,7 @@ LEASE = "evidence"  # one engine of a tenant makes checkpoints
 TICK = 1.0  # seconds of the event loop between two looks at how far the log has come
 AUDIT = 3_600.0  # seconds between the end of one look at the whole log and the next
 SHARE = 3  # times as long as a page took, the next one waits: what else is to be done goes first
+PAUSE = 5.0  # seconds; and no longer than that
 DIGESTS = 100  # times as long as the digests took, they stand: rows of a large shop take seconds
 HOOK_SECONDS = 60.0  # of the event loop
 PENDING = 1_000  # checkpoints that wait for the hook at most; then the oldest are left to the folder
@@ -79,10 +80,11 @@ class Sealer:
             alarm = Alarm(self.log, self.clock, LEASE, "checkpoints")
             due, sealed = self.clock.monotonic(), 0
             while True:
-                if self.guard.allows and (self.clock.monotonic() >= due or await self.log.head() - sealed >= self.settings.events):
+                began = self.clock.monotonic()
+                if self.guard.allows and (began >= due or await self.log.head() - sealed >= self.settings.events):
                     sealed, trouble = await self._step(sealed)
                     await alarm.show(fence, {"X97": trouble} if trouble else {})
-                    due = self.clock.monotonic() + self.settings.every
+                    due = began + self.settings.every
                 self._show_age()
                 await self.clock.sleep(TICK / self.clock.loop_seconds(1.0))
 
@@ -180,7 +182,7 @@ class Sealer:
 
         async def between() -> None:
             nonlocal began
-            await self.clock.sleep(SHARE * (self.clock.monotonic() - began))
+            await self.clock.sleep(min(PAUSE, SHARE * (self.clock.monotonic() - began)))
             began = self.clock.monotonic()
 
         try:

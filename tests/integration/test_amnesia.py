@@ -111,15 +111,15 @@ async def test_an_older_copy_of_the_log_sends_nothing_until_a_person_says_so(pos
     async with house(database.engine_url, tmp_path, plan=plan, engines=0) as built:
         async with working(built, database.engine_url):
             await built.until_on_offer()
-            orders = [built.buy() for _ in range(6)]
-            await built.until_shipped(*orders[:4])
+            orders = [built.buy() for _ in range(4)]
+            await built.until_shipped(*orders[:3])
             await until_signed(built)
-            orders += [built.buy() for _ in range(6)]  # known, or half done
-            await built.until(lambda: len(built.copies()) >= 7, "some of them are in Shopify")
+            orders += [built.buy() for _ in range(4)]  # known, or half done
+            await built.until(lambda: len(built.copies()) >= 5, "some of them are in Shopify")
         await postgres.execute(f"CREATE DATABASE {copy} TEMPLATE {database.name}")
         async with working(built, database.engine_url):
-            orders += [built.buy() for _ in range(6)]  # of which the copy knows nothing
-            await built.until_shipped(*orders[:15])
+            orders += [built.buy() for _ in range(4)]  # of which the copy knows nothing
+            await built.until_shipped(*orders[:10])
             pairs = [
                 built.place((sku, 2), (other, 3))
                 for sku, other in itertools.pairwise(sorted(built.sandbox.truth()["mirakl"]["offers"])[:4])
@@ -128,10 +128,10 @@ async def test_an_older_copy_of_the_log_sends_nothing_until_a_person_says_so(pos
             for order in pairs:  # a unit of each line, by one refund
                 shop = built.ours_of(order)
                 built.act("shopify", "staffRefund", order=shop.id, lines=[(line.id, 1) for line in shop.lines], restock=False)
-            for place, order in enumerate(orders[:15]):
+            for place, order in enumerate(orders[:10]):
                 hands = Hands(built, order, random.Random(place))
                 hands.try_to(ACTS[place % len(ACTS)])
-            await built.clock.sleep(600.0)
+            await built.clock.sleep(300.0)
             await built.until_answered()
             lost = await until_signed(built)
         calls = built.sandbox.world.calls
@@ -139,7 +139,7 @@ async def test_an_older_copy_of_the_log_sends_nothing_until_a_person_says_so(pos
             assert await built.log.head() < lost and measured(built, "log_rollback_detected") == 1
             before = calls.last
             orders += [*pairs, *(built.buy() for _ in range(3))]  # heard of, and not answered
-            await built.clock.sleep(1_800.0)
+            await built.clock.sleep(900.0)
             sent = {call.operation for call in calls.calls if call.number > before}
             assert sent <= HEARING, sorted(sent)
             assert any("X96" in each for each in await built.open_exceptions())
