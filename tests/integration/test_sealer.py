@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from engine.errors import StartupError
 from ops.evidence.guard import ALTERED
 from ops.evidence.sealer import LEASE
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
@@ -125,6 +126,15 @@ async def test_a_folder_that_cannot_be_written_is_an_exception_until_it_can(nota
         with anyio.fail_after(10):
             while await troubles(notary, "X97") != ["opened", "closed"]:
                 await anyio.sleep(0.05)
+
+
+async def test_a_key_that_nobody_vouched_for_is_refused_at_the_start(notary: Notary) -> None:
+    await notary.hear(3)
+    await notary.sealer.seal()
+    with pytest.raises(StartupError, match="previous_signing_key"):
+        await notary_of(notary.engine, notary.folder.directory.parent, 9).guard.begin()
+    await notary_of(notary.engine, notary.folder.directory.parent, 1, 9).guard.begin()
+    await notary_of(notary.engine, notary.folder.directory.parent, 9).guard.begin()
 
 
 async def test_a_tree_that_somebody_has_written_in_is_made_anew(notary: Notary) -> None:
