@@ -159,6 +159,8 @@ async def check(path: Path, url: str, environment: Environment, *, as_json: bool
     ports = Ports(SystemClock(), RandomIds(), SystemRng(), TcpNet(), PostgresDb(""))
     wiring = Wiring(settings.tenant_id, ports, Metrics(), lambda _: Unmetered())
     found: dict[str, list[Finding]] = {"database": await _check_database(settings, url, environment)}
+    kept = bool(settings.evidence.directory or settings.database.directory)
+    found["evidence"] = [Finding("checkpoints", ok=kept, fix="set [evidence] directory and signing_key: nothing proves the log otherwise")]
     for adapter in adapters_of(settings, environment, wiring):
         try:
             found[adapter.target] = list(await adapter.probe())

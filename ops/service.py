@@ -381,6 +381,8 @@ class Service:
         oversells = [Oversells(pool, log, book, each.channel, each.rules, metrics) for each, _ in publishers]
 
         async def work(fence: Fence) -> None:
+            if self._guard is not None:
+                await self._guard.look()  # the database may have been another one until now
             await self._prepared(adapter)
             async with anyio.create_task_group() as group:
                 for poller in pollers:

@@ -61,17 +61,14 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
 
 async def _covering(settings: Settings, found: Opened, folder: Folder, position: int) -> Kept:
     """The newest checkpoint, if that has this event; else one that is made now."""
-    try:
-        if await rolled_back(found.pool, found.log, folder) is not None:
-            raise EvidenceError("the log does not continue the newest checkpoint: see `crossdock verify`")
-        newest = folder.newest()
-        if newest is not None and newest.checkpoint.size >= position:
-            return newest
-        folder.prepare(found.clock.now())
-        guard = Guard(found.pool, found.log, folder, found.clock, Metrics())
-        return await Sealer(found.pool, found.log, folder, guard, settings.evidence, PROJECTIONS, found.clock, Metrics()).seal()
-    except ForgedError as error:
-        raise EvidenceError(str(error)) from None
+    if await rolled_back(found.pool, found.log, folder) is not None:
+        raise EvidenceError("the log does not continue the newest checkpoint: see `crossdock verify`")
+    newest = folder.newest()
+    if newest is not None and newest.checkpoint.size >= position:
+        return newest
+    folder.prepare(found.clock.now())
+    guard = Guard(found.pool, found.log, folder, found.clock, Metrics())
+    return await Sealer(found.pool, found.log, folder, guard, settings.evidence, PROJECTIONS, found.clock, Metrics()).seal()
 
 
 async def consistency_evidence(old: Path, new: Path, path: Path, url: str, environment: Environment, *, out: Path | None) -> int:
@@ -79,10 +76,7 @@ async def consistency_evidence(old: Path, new: Path, path: Path, url: str, envir
     settings = read_settings(path)
     async with open_log(settings, environment, url) as found:
         folder = _folder(settings, environment)
-        try:
-            older, newer = folder.read(old), folder.read(new)
-        except (ForgedError, OSError) as error:
-            raise EvidenceError(str(error)) from None
+        older, newer = folder.read(old), folder.read(new)
         if older.checkpoint.size > newer.checkpoint.size:
             raise EvidenceError(f"{old} has more events than {new}: give the older one first")
         bundle = await consistency_bundle(found.pool, found.log, folder, older, newer)
@@ -119,11 +113,8 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
     settings = read_settings(path)
     async with open_log(settings, environment, url) as opened:
         folder = folder_of(settings, environment, SystemRng())
-        try:
-            with progress_bar(Console(stderr=True)) as bar:
-                found = await audit(opened.pool, opened.log, folder.all() if folder else (), progress=bar("verifying"))
-        except (ForgedError, OSError) as error:
-            raise EvidenceError(f"the checkpoints cannot be read: {error}") from None
+        with progress_bar(Console(stderr=True)) as bar:
+            found = await audit(opened.pool, opened.log, folder.all() if folder else (), progress=bar("verifying"))
     sys.stdout.flush()
     verified, newest = found.verified, found.newest
     if as_json:
@@ -131,7 +122,7 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
         chain = {"position": verified.position, "events": verified.events, "hash": verified.hash.hex()}
         print_json({"verified": True, **chain, "checkpoints": told})
         return 0
-    console = Console(highlight=False)
+    console = paper()
     console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}")
     if newest is not None:
         when = newest.checkpoint.time.isoformat(timespec="seconds")
@@ -151,10 +142,7 @@ async def resume(reason: str, actor: str, path: Path, url: str, environment: Env
     settings = read_settings(path)
     async with open_log(settings, environment, url) as opened:
         pool, log, folder = opened.pool, opened.log, _folder(settings, environment)
-        try:
-            found = await rolled_back(pool, log, folder)
-        except (ForgedError, OSError) as error:
-            raise EvidenceError(f"the checkpoints cannot be read: {error}") from None
+        found = await rolled_back(pool, log, folder)
         console = paper()
         if found is None:
             console.print("The log continues the newest checkpoint: nothing is held back because of it.")

@@ -8,10 +8,11 @@ DIRECTORY/TENANT/key.txt                              the public key now
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.errors import StartupError
+from engine.errors import EngineError, StartupError
 from ops.evidence.keys import SigningKey, is_signed, signed
 from ops.evidence.verify import Checkpoint, ForgedError, Key, open_checkpoint, open_note, read_rotation
 from schemas.values import Instant, TenantId
@@ -28,8 +29,22 @@ class Kept(NamedTuple):
     checkpoint: Checkpoint
 
 
+class FolderError(EngineError):
+    """Checkpoints cannot be read or written, or are not what they should be. Names the place, and what is wrong with it."""
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"{place}: {error.strerror}") from None
+    except (ForgedError, ValueError) as error:
+        raise FolderError(f"{place}: {error}") from None
+
+
 class Folder:
-    """One tenant's. ForgedError where a file is not what it should be."""
+    """One tenant's. Whatever is asked of it may raise FolderError."""
 
     def __init__(self, directory: Path, tenant: TenantId, keys: Sequence[SigningKey]) -> None:
         """`keys`: the one that signs, and before it, where that is being changed, the one that did."""
@@ -39,10 +54,11 @@ class Folder:
     def prepare(self, now: Instant) -> None:
         """Make the directory; record the key, and where it followed another, that it did. Raises StartupError if it cannot be written."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._record(now)
-        except OSError as error:
-            raise StartupError(f"evidence.directory: {self.directory}: {error.strerror}") from None
+            with _told(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
+                self._record(now)
+        except FolderError as error:
+            raise StartupError(f"evidence.directory: {error}") from None
 
     def _record(self, now: Instant) -> None:
         if len(self.keys) == 2 and self.keys[0].key not in self.trusted():
@@ -56,28 +72,31 @@ class Folder:
 
     def rotations(self) -> list[str]:
         """The notes by which one key followed another, in their order."""
-        return [path.read_text("utf-8") for path in sorted((self.directory / "keys").glob("*.note"))]
+        with _told(self.directory / "keys"):
+            return [path.read_text("utf-8") for path in sorted((self.directory / "keys").glob("*.note"))]
 
     def trusted(self) -> list[Key]:
         """The key that signs now, and those before it: backwards only, so that nobody who has an old key can name a new one."""
         found, rest = [self.keys[-1].key], self.rotations()
-        for note in reversed(rest):
-            old, new, _ = read_rotation(note)
-            if new in found and old not in found:
-                open_note(note, [new], is_signed)
-                open_note(note, [old], is_signed)
-                found.append(old)
+        with _told(self.directory / "keys"):
+            for note in reversed(rest):
+                old, new, _ = read_rotation(note)
+                if new in found and old not in found:
+                    open_note(note, [new], is_signed)
+                    open_note(note, [old], is_signed)
+                    found.append(old)
         return found
 
     # ------------------------------------------------------------ checkpoints
 
     def put(self, text: str) -> Path:
-        """Sign and keep a checkpoint, after all that are there. It is durable on return. Raises OSError."""
+        """Sign and keep a checkpoint, after all that are there. It is durable on return."""
         last = self._last()
         number = int(last.name[:8]) + 1 if last is not None else 1
         note = signed(text, self.keys[-1:])
         path = self.directory / "checkpoints" / f"{number // IN_ONE:05}" / f"{number:08}-{text.split(chr(10), 2)[1]}.note"
-        write(path, note)
+        with _told(path):
+            write(path, note)
         return path
 
     def newest(self) -> Kept | None:
@@ -87,6 +106,11 @@ class Folder:
             return None
         if self._newest is None or self._newest.path != path:
             self._newest = self.read(path)
+        return self._newest
+
+    @property
+    def seen(self) -> Kept | None:
+        """The last one as it was known when somebody looked; None: nobody has."""
         return self._newest
 
     def all(self) -> Iterator[Kept]:
@@ -104,11 +128,10 @@ class Folder:
                 yield self.read(path, keys)
 
     def read(self, path: Path, keys: Sequence[Key] | None = None) -> Kept:
-        note = path.read_text("utf-8")
-        try:
-            return Kept(path, note, open_checkpoint(note, keys or self.trusted(), is_signed))
-        except (ForgedError, ValueError) as error:
-            raise ForgedError(f"{path}: {error}") from None
+        keys = keys or self.trusted()
+        with _told(path):
+            note = path.read_text("utf-8")
+            return Kept(path, note, open_checkpoint(note, keys, is_signed))
 
     def _last(self) -> Path | None:
         for directory in reversed(self._directories()):
@@ -117,11 +140,13 @@ class Folder:
         return None
 
     def _directories(self) -> list[Path]:
-        return sorted(path for path in (self.directory / "checkpoints").glob("*") if path.is_dir())
+        with _told(self.directory):
+            return sorted(path for path in (self.directory / "checkpoints").glob("*") if path.is_dir())
 
 
 def _files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
+    with _told(directory):
+        return sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
 
 
 def write(path: Path, text: str) -> None:

@@ -15,8 +15,7 @@ from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.metrics import Metrics
 from engine.ports import Clock
-from ops.evidence.folder import Folder, Kept
-from ops.evidence.verify import ForgedError
+from ops.evidence.folder import Folder, FolderError, Kept
 from projections.kinds import opened
 from schemas.events.exceptions import ExceptionOpened, ExceptionResolved
 from schemas.events.people import LogResumed
@@ -54,7 +53,7 @@ class Rollback(Struct, frozen=True):
 
 
 async def rolled_back(pool: Any, log: Log, folder: Folder) -> Rollback | None:
-    """None: the log continues the newest checkpoint, or a person has seen that it does not. Raises ForgedError or OSError."""
+    """None: the log continues the newest checkpoint, or a person has seen that it does not. Raises FolderError."""
     newest = folder.newest()
     if newest is None:
         return None
@@ -117,7 +116,7 @@ class Guard:
         self.folder.prepare(self.clock.now())
         try:
             await self._look()
-        except (ForgedError, OSError) as error:
+        except FolderError as error:
             raise StartupError(
                 f"the checkpoints cannot be read: {error}. Where the key was changed, give evidence.previous_signing_key, too"
             ) from None
@@ -127,12 +126,16 @@ class Guard:
         async with self.log.listen() as wake:
             while True:
                 await (self.clock.sleep(EVERY / self.clock.loop_seconds(1.0)) if self.allows else wake(EVERY))
-                try:
-                    await self._look()
-                except (ForgedError, OSError) as error:
-                    self.trouble = f"{type(error).__name__}: {error}"
-                else:
-                    self.trouble = ""
+                await self.look()
+
+    async def look(self) -> None:
+        """Whether the log still continues the newest checkpoint. A folder that cannot be read changes nothing."""
+        try:
+            await self._look()
+        except FolderError as error:
+            self.trouble = str(error)
+        else:
+            self.trouble = ""
 
     async def _look(self) -> None:
         found = await rolled_back(self.pool, self.log, self.folder)

@@ -24,9 +24,8 @@ from engine.projection import Projection
 from engine.rebuild import digest
 from engine.tiles import Tree
 from ops.evidence.audit import audit
-from ops.evidence.folder import Folder, Kept
+from ops.evidence.folder import Folder, FolderError, Kept
 from ops.evidence.guard import Guard, continued
-from ops.evidence.verify import ForgedError
 from ops.settings import EvidenceSettings
 from schemas.values import Instant
 
@@ -34,6 +33,7 @@ LEASE = "evidence"  # one engine of a tenant makes checkpoints
 TICK = 1.0  # seconds of the event loop between two looks at how far the log has come
 AUDIT = 3_600.0  # seconds between the end of one look at the whole log and the next
 SHARE = 3  # times as long as a page took, the next one waits: what else is to be done goes first
+PAUSE = 5.0  # seconds; and no longer than that
 DIGESTS = 100  # times as long as the digests took, they stand: rows of a large shop take seconds
 HOOK_SECONDS = 60.0  # of the event loop
 PENDING = 1_000  # checkpoints that wait for the hook at most; then the oldest are left to the folder
@@ -79,10 +79,11 @@ class Sealer:
             alarm = Alarm(self.log, self.clock, LEASE, "checkpoints")
             due, sealed = self.clock.monotonic(), 0
             while True:
-                if self.guard.allows and (self.clock.monotonic() >= due or await self.log.head() - sealed >= self.settings.events):
+                began = self.clock.monotonic()
+                if self.guard.allows and (began >= due or await self.log.head() - sealed >= self.settings.events):
                     sealed, trouble = await self._step(sealed)
                     await alarm.show(fence, {"X97": trouble} if trouble else {})
-                    due = self.clock.monotonic() + self.settings.every
+                    due = began + self.settings.every
                 self._show_age()
                 await self.clock.sleep(TICK / self.clock.loop_seconds(1.0))
 
@@ -93,15 +94,15 @@ class Sealer:
         except ChainError as error:
             await self.guard.audited(error)
             return sealed, ""
-        except (OSError, ForgedError) as error:
+        except FolderError as error:
             self.metrics.checkpoint_failures.labels(self.log.tenant, "folder").inc()
-            return sealed, f"evidence.directory: {error.strerror if isinstance(error, OSError) else error}"
+            return sealed, f"evidence.directory: {error}"
         if self.settings.hook:
             self._pending = [*self._pending, kept.path][-PENDING:]
         return kept.checkpoint.size, self.guard.trouble or await self._hand_on()
 
     async def seal(self) -> Kept:
-        """Bring the tree to the log's end, sign that and keep it. Raises ChainError, ForgedError or OSError."""
+        """Bring the tree to the log's end, sign that and keep it. Raises ChainError or FolderError."""
         tenant, tree = self.log.tenant, self._tree
         await tree.load()
         if tree.size > await self.log.head():
@@ -115,7 +116,9 @@ class Sealer:
                 raise ChainError(before.checkpoint.size, f"is not what was signed as {before.path.name}")
         digests = await self._folded()
         text = checkpoint_text(self.folder.keys[-1].key.name, tree, verified.hash, self.clock.now(), digests)
-        kept = self.folder.read(self.folder.put(text))
+        self.folder.put(text)
+        kept = self.folder.newest()
+        assert kept is not None  # that, or what another process has made since
         self.metrics.log_verified_position.labels(tenant).set(verified.position)
         return kept
 
@@ -180,7 +183,7 @@ class Sealer:
 
         async def between() -> None:
             nonlocal began
-            await self.clock.sleep(SHARE * (self.clock.monotonic() - began))
+            await self.clock.sleep(min(PAUSE, SHARE * (self.clock.monotonic() - began)))
             began = self.clock.monotonic()
 
         try:
@@ -188,16 +191,12 @@ class Sealer:
             await audit(self.pool, self.log, [before] if before else [], between=between)
         except ChainError as error:
             await self.guard.audited(error)
-        except (OSError, ForgedError) as error:
-            logger.warning("checkpoints not read", tenant=self.log.tenant, error=type(error).__name__)
+        except FolderError as error:
+            logger.warning("checkpoints not read", tenant=self.log.tenant, detail=str(error))
         else:
             await self.guard.audited(None)
 
     def _show_age(self) -> None:
-        try:
-            newest = self.folder.newest()
-        except (OSError, ForgedError):
-            return
-        if newest is not None:
-            age = (self.clock.now() - newest.checkpoint.time).total_seconds()
+        if (seen := self.folder.seen) is not None:
+            age = (self.clock.now() - seen.checkpoint.time).total_seconds()
             self.metrics.checkpoint_age_seconds.labels(self.log.tenant).set(age)

@@ -407,10 +407,15 @@ def look(text: str, keys: Sequence[Key], *, quiet: bool) -> str:
     found = verify_order(bundle, keys)
     if not quiet:
         for event in bundle["events"]:
-            print(f"{event['position']:>9}  {event['recorded_at']}  {event['actor']}  {event['type']}  {event['data']}")
+            print(_plain(f"{event['position']:>9}  {event['recorded_at']}  {event['actor']}  {event['type']}  {event['data']}"))
             if event.get("opened") is not None:
-                print(f"{'':>9}  opened: {event['opened']}")
+                print(_plain(f"{'':>9}  opened: {event['opened']}"))
     return f"holds: {len(bundle['events'])} events of {bundle['name']}, as {found.origin} had them at {found.time.isoformat()}"
+
+
+def _plain(text: str) -> str:
+    """Nothing in an event speaks to the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 if __name__ == "__main__":

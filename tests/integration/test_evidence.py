@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from engine import chain, tiles
@@ -23,7 +22,7 @@ from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
 from ops.evidence.folder import Folder
-from ops.evidence.guard import Guard
+from ops.evidence.guard import Guard, rolled_back
 from ops.evidence.keys import SigningKey
 from ops.evidence.sealer import Sealer
 from ops.service import PROJECTIONS
@@ -34,6 +33,7 @@ from schemas.streams import order_stream
 from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.examples import NOON
+from tests.integration.test_chain import COLUMNS, tampered
 from tests.machine import TENANT, Machine, machine
 
 pytestmark = pytest.mark.anyio
@@ -171,28 +171,59 @@ async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tm
     assert verified(tmp_path, new, last.path)[0] == 0 and verified(tmp_path, old, last.path)[0] == 1
 
 
+# By somebody who may do anything: the chain is made anew, head and all, so that it holds.
+RECHAIN = """
+DO $$
+DECLARE
+    row record;
+    place bigint := 0;
+    previous bytea := decode(repeat('00', 32), 'hex');
+BEGIN
+    FOR row IN SELECT * FROM crossdock.events ORDER BY position LOOP
+        previous := sha256(previous || int8send(row.position) || int8send(row.version) || sha256(crossdock.content(
+            row.recorded_at, row.occurred_at, row.schema_version, row.event_id, row.correlation_id, row.causation_id, row.tenant,
+            row.stream, row.type, row.actor, row.subject, row.data::text, row.sealed)));
+        UPDATE crossdock.events SET hash = previous WHERE position = row.position;
+        place := row.position;
+    END LOOP;
+    UPDATE crossdock.heads SET hash = previous, position = place;
+END $$
+"""
+SWAP = "UPDATE crossdock.events SET position = CASE position WHEN 11 THEN -12 WHEN 12 THEN -11 ELSE position END WHERE position IN (11, 12)"
+TAMPERED = {
+    **{
+        column: [f"UPDATE crossdock.events SET {column} = {value} WHERE position = 5"]
+        for column, value in COLUMNS.items()
+        if column != "hash"
+    },
+    "rows swapped": [SWAP, "UPDATE crossdock.events SET position = -position WHERE position < 0"],
+    "the tail dropped": ["DELETE FROM crossdock.events WHERE position > 25"],
+    "an event twice": [
+        "INSERT INTO crossdock.events (tenant, position, stream, version, event_id, type, schema_version, data, subject, sealed,"
+        " occurred_at, recorded_at, correlation_id, causation_id, actor, hash) SELECT tenant, -30, stream, 99, md5('twice')::uuid, type,"
+        " schema_version, data, subject, sealed, occurred_at, recorded_at, correlation_id, causation_id, actor, hash"
+        " FROM crossdock.events WHERE position = 29",
+        "UPDATE crossdock.events SET position = -position - 1000 WHERE position >= 30",
+        "UPDATE crossdock.events SET position = CASE position WHEN -30 THEN 30 ELSE -position - 999 END WHERE position < 0",
+    ],
+    "one taken out": [
+        "DELETE FROM crossdock.events WHERE position = 20",
+        "UPDATE crossdock.events SET position = -position WHERE position > 20",
+        "UPDATE crossdock.events SET position = -position - 1 WHERE position < 0",
+    ],
+}
+
+
 async def test_what_is_not_as_it_was_signed_is_found(notary: Notary, database: Database) -> None:
-    """A superuser who makes the whole chain anew deceives the chain, and no checkpoint."""
+    """Whoever makes the whole chain anew deceives the chain, and no checkpoint."""
     await notary.hear(30)
     await notary.sealer.seal()
     await notary.hear(5)
-    admin = await asyncpg.connect(database.admin_url)
-    await admin.execute("UPDATE crossdock.events SET actor = 'nobody' WHERE position = 20")
-    await admin.execute(
-        """
-        DO $$
-        DECLARE row record; previous bytea := decode(repeat('00', 32), 'hex');
-        BEGIN
-            FOR row IN SELECT * FROM crossdock.events ORDER BY position LOOP
-                previous := sha256(previous || int8send(row.position) || int8send(row.version) || sha256(crossdock.content(
-                    row.recorded_at, row.occurred_at, row.schema_version, row.event_id, row.correlation_id, row.causation_id, row.tenant,
-                    row.stream, row.type, row.actor, row.subject, row.data::text, row.sealed)));
-                UPDATE crossdock.events SET hash = previous WHERE position = row.position;
-            END LOOP;
-            UPDATE crossdock.heads SET hash = previous;
-        END $$
-        """
-    )
-    await admin.close()
-    with pytest.raises(ChainError, match="position 30 is not the end of what was signed"):
-        await notary.audit()
+    for what, statements in TAMPERED.items():
+        async with tampered(database, *statements) as admin:
+            await admin.execute(RECHAIN)
+            await chain.verify(notary.engine.pool, TENANT)
+            with pytest.raises(ChainError, match=r"is not the end of what was signed"):
+                await notary.audit()
+            assert (await rolled_back(notary.engine.pool, notary.engine.log, notary.folder)) is not None, what
+    assert (await notary.audit()).compared == 1

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import ops
 from engine.ports import SystemRng
 from tests.conftest import Server
 
@@ -117,6 +118,13 @@ def test_a_demo_killed_three_times_loses_nothing_and_doubles_nothing(tmp_path: P
     }
     assert "the marketplace was told it left" in crossdock("trace", order[0], *of)
     crossdock("trace", "nobody-knows-this", *of, expect=1)
+    evidence, keys = tmp_path / "evidence.json", next((tmp_path / "postgres" / "evidence").glob("*/key.txt"))
+    assert "To verify it anywhere" in crossdock("evidence", order[0], "--out", str(evidence), *of)
+    verifier = [sys.executable, "-I", str(Path(ops.__file__).parent / "evidence" / "verify.py"), "--key", str(keys)]
+    assert f"events of {order[0]}" in subprocess.run([*verifier, evidence], capture_output=True, text=True, check=True).stdout
+    oldest, *_, newest = sorted((keys.parent / "checkpoints").glob("*/*.note"))
+    assert "It holds" in crossdock("evidence", "--consistency", str(oldest), str(newest), *of)
+    crossdock("resume", "--reason", "nothing to resume", *of, expect=1)
     everything = json.loads(crossdock("explain", "--all", *of, "--json"))
     assert everything["agrees"] and everything["numbers"] > 0 and everything["differences"] == []
 
