@@ -293,6 +293,7 @@ class Away:
 async def test_without_a_commit_there_is_no_200(database: Database, error):
     async with receiving(database, Away(error)) as receiver:
         assert await receiver.post(ORDER) == 503
+        assert await receiver.post(body(HERE | ASKED), topic="customers/redact") == 503
         assert await receiver.post(body({"id": 1}), topic="products/delete") == 200, "what is left on purpose needs no log"
         assert receiver.counted("webhook_requests_total", tenant="t1", topic="orders/updated", outcome="unavailable") == 1
 
