@@ -179,7 +179,7 @@ async def test_while_a_secret_is_changed_both_are_good_and_it_shows_which_is_use
 
 
 async def test_nothing_is_parsed_before_it_is_trusted(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(webhooks, "hint", lambda *_, **__: pytest.fail("parsed"))
+    monkeypatch.setattr(webhooks, "heard", lambda *_, **__: pytest.fail("parsed"))
     assert await receiver.post(ORDER, Hmac_SHA256="x") == 401
 
 
