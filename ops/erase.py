@@ -4,7 +4,7 @@ import getpass
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from engine.erasure import Erased, all_erased, erase, subjects_of
 from engine.log import Append
 from engine.ports import RandomIds
 from engine.vault import blocklist_key
+from ops.book import FIND_ORDER_ROWS
 from ops.database import Opened, master_key_of, open_log
 from ops.desk import DeskError
 from ops.privacy import SEALED, Request, answer, concerned, unanswered
@@ -35,7 +36,6 @@ from schemas.values import Instant
 
 SHORTEST = 3  # letters of a name that is looked for in a reason
 KEYS_KEPT = timedelta(days=30)  # that a backup of the keys may be kept: README, "Erase a person"
-ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND 'order-' || key = $2"
 ELSEWHERE = (
     "the marketplace, which the order came from, and Shopify, where we put a copy of the address: neither is changed from here. "
     "Erase it there too, as each of them provides for"
@@ -66,7 +66,7 @@ async def erase_named(
     settings = read_settings(path)
     async with open_log(settings, environment, url) as it:
         subjects = await _named(it, settings, name)
-        rows = {subject: _order.decode(row) for subject in subjects if (row := await it.pool.fetchval(ROW, it.log.tenant, subject))}
+        rows = await _rows(it, subjects)
         under_way = ", ".join(subject for subject, order in rows.items() if is_under_way(order))
         if under_way and not unfinished:
             raise DeskError(f"{under_way}: not in Shopify yet, and without an address it never will be. Wait, or add --unfinished")
@@ -90,6 +90,13 @@ async def erase_named(
 def is_under_way(order: Order) -> bool:
     """It is still to be made in Shopify, for which the address is needed."""
     return order.shop_order is None and not order.called_off and order.state not in GONE | DEAD
+
+
+async def _rows(it: Opened, subjects: Iterable[str]) -> dict[str, Order]:
+    """Of those subjects that are orders, and known."""
+    keys = [subject.removeprefix("order-") for subject in subjects if subject.startswith("order-")]
+    found = await it.pool.fetch(FIND_ORDER_ROWS, it.log.tenant, keys)
+    return {f"order-{row['key']}": _order.decode(row["document"]) for row in found}
 
 
 async def show_receipts(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:

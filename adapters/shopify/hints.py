@@ -1,5 +1,7 @@
 """Webhooks into hints: what Shopify tells unasked, and what to read again because of it. Pure."""
 
+import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -136,11 +138,16 @@ _CHANGES = {
 KNOWN = frozenset(f"{family}/{change}" for family, changes in _CHANGES.items() for change in changes.split())
 
 
+def marker(secret: str) -> Callable[[bytes], str]:
+    """By what a body is known again, whoever brings it: a digest keyed with the app's secret, so that nobody can try out whose it was."""
+    return lambda body: hmac.digest(secret.encode(), b"mark\0" + body, hashlib.sha256).hex()
+
+
 def hint(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant, mark: Callable[[bytes], str]) -> Heard | Ignored:
     """What a webhook says to read again. The body is signed; the topic and all other headers are not, hence a hint and never a fact.
 
     The event is made of the shop, the topic and the body's bytes alone, so that a redelivery, under whatever headers, is the same event;
-    `mark` is a keyed digest, for there is a person in most bodies.
+    `mark` is of `marker`, for there is a person in most bodies.
     Of people nothing is kept, save, sealed, a body that cannot be read: then the fact is an exception that names the field.
     """
     family = topic.partition("/")[0]

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from adapters.shopify import wire
-from adapters.shopify.hints import Ignored, gids, place, unreadable
+from adapters.shopify.hints import Ignored, gids, hint, place, unreadable
 from adapters.shopify.translate.marks import SOURCE, fact
 from engine.adapter import Heard
 from schemas.envelope import event_id
@@ -24,8 +24,14 @@ TOPICS: dict[str, Kind] = {"customers/data_request": "disclose", "customers/reda
 WITHIN = timedelta(days=30)  # of being asked. Shopify, privacy law compliance, 2026-10
 
 
+def heard(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant, mark: Callable[[bytes], str]) -> Heard | Ignored:
+    """Whatever a webhook tells: what it asks for, or else what it hints at. `mark` is of `hints.marker`."""
+    read = request if topic in TOPICS else hint
+    return read(topic, body, tenant=tenant, shop=shop, received_at=received_at, mark=mark)
+
+
 def request(topic: str, body: bytes, *, tenant: TenantId, shop: str, received_at: Instant, mark: Callable[[bytes], str]) -> Heard | Ignored:
-    """What a webhook of a privacy topic asks for. `mark` is a keyed digest: a plain one of so short a body would give the e-mail away.
+    """What a webhook of a privacy topic asks for. A plain digest of so short a body would give the e-mail away.
 
     The event is made of the body's bytes and the day: a redelivery is the same event, and whoever asks again later asks anew.
     """

@@ -2,7 +2,7 @@
 
 set local role crossdock_owner;
 
--- Null: the key is destroyed. Who it was nobody can tell from the row, and everybody that it was.
+-- Null: the key is destroyed.
 alter table crossdock.keys
     alter column wrapped drop not null,
     add column erased_at timestamptz,

@@ -14,8 +14,8 @@ import structlog
 from aiohttp import web
 
 from adapters.http import Secret
-from adapters.shopify import privacy
-from adapters.shopify.hints import KNOWN, Ignored, hint
+from adapters.shopify.hints import KNOWN, Ignored, marker
+from adapters.shopify.privacy import heard
 from engine.errors import EventIdConflictError
 from engine.log import Append, Log
 from engine.metrics import Metrics
@@ -139,24 +139,22 @@ class _Receiver:
     # ------------------------------------------------------------ into the log
 
     async def _outcome(self, topic: str, body: bytes) -> str:
-        read = privacy.request if topic in privacy.TOPICS else hint
-        heard = read(topic, body, tenant=self._tenant, shop=self._settings.shop, received_at=self._clock.now(), mark=self._mark)
-        if isinstance(heard, Ignored):
-            log.debug("webhook not for us", topic=topic[:60], reason=heard.reason)
+        secret = next(secret for secret in self._settings.webhook_secrets if secret)
+        mark = marker(secret.reveal())
+        told = heard(topic, body, tenant=self._tenant, shop=self._settings.shop, received_at=self._clock.now(), mark=mark)
+        if isinstance(told, Ignored):
+            log.debug("webhook not for us", topic=topic[:60], reason=told.reason)
             return "ignored"
-        if isinstance(heard.fact.event, ExceptionOpened):
+        if isinstance(told.fact.event, ExceptionOpened):
             self._metrics.quarantined.labels("shopify webhooks", topic).inc()
         if len(self._pending) >= PENDING:
             return "unavailable"
         # A commit on its way is not to be called back: whoever waits for it may go, and learns that it is not known.
-        task = asyncio.create_task(self._appended(Append(stream=heard.stream, facts=(heard.fact,))))
+        task = asyncio.create_task(self._appended(Append(stream=told.stream, facts=(told.fact,))))
         self._pending[task] = None
         task.add_done_callback(self._pending.pop)
         done, _ = await asyncio.wait({task}, timeout=COMMIT_SECONDS)
         return task.result() if done else "unavailable"
-
-    def _mark(self, body: bytes) -> str:
-        return mark(next(secret for secret in self._settings.webhook_secrets if secret).reveal(), body)
 
     async def _appended(self, append: Append) -> str:
         try:
@@ -170,8 +168,3 @@ class _Receiver:
 
 def _signature(secret: Secret, body: bytes) -> bytes:
     return base64.b64encode(hmac.digest(secret.reveal().encode(), body, hashlib.sha256))
-
-
-def mark(secret: str, body: bytes) -> str:
-    """By what a body is known again: keyed, so that nobody can try out whose it was."""
-    return hmac.digest(secret.encode(), b"mark\0" + body, hashlib.sha256).hex()

@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from time import process_time
 from typing import Any
 
@@ -20,7 +19,8 @@ from adapters.mirakl.translate.orders import hear
 from adapters.mirakl.translate.stock import error_report
 from adapters.mirakl.translate.story import Place
 from adapters.mirakl.translate.values import UnreadableError, amount, instant, rate, units
-from adapters.shopify import hints, privacy
+from adapters.shopify import privacy
+from adapters.shopify.hints import marker
 from engine import codec
 from engine.adapter import Heard, Sight
 from engine.errors import AdapterError, SchemaError
@@ -111,15 +111,11 @@ def _offer(body: bytes) -> None:
     assert odd in (0, 1) and heard
 
 
-def _mark(body: bytes) -> str:
-    return sha256(body).hexdigest()
-
-
 def _webhook(topic: str) -> Take:
-    read = privacy.request if topic in privacy.TOPICS else hints.hint
-
     def take(body: bytes) -> None:
-        heard = read(topic, body, tenant=PLACE.tenant, shop="harbour-and-thread.myshopify.com", received_at=NOW, mark=_mark)
+        heard = privacy.heard(
+            topic, body, tenant=PLACE.tenant, shop="harbour-and-thread.myshopify.com", received_at=NOW, mark=marker("a secret")
+        )
         if isinstance(heard, Heard):
             sound([heard])
 

@@ -112,6 +112,15 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
         await post(built, "orders/updated", {"id": {"of": "nobody"}, "email": f"{CANARY}99@example.com"})
         await post(built, "customers/redact", {"shop_domain": ["no text"], "customer": {"email": f"{CANARY}98@example.com"}})
 
+        # People write about people wherever there is room for it.
+        [one, two] = [built.ours_of(order) for order in (by_order, stays)]
+        built.act("mirakl", "customer_message", order_id=by_order, body=f"I am {CANARY}1")
+        built.act("shopify", "staffRefund", order=one.id, lines=[[one.lines[0].id, 1]], note=f"for {CANARY}1")
+        built.act("shopify", "staffReturn", order=two.id, lines=[[two.lines[0].id, 1]], note=f"from {CANARY}4")
+        await built.until(lambda: any(line["refunds"] for line in built.order(by_order)["lines"]), "the refund is there too")
+        assert await built.count("shop_return_seen") == 1
+        await built.until_answered()
+
         # Before: it is all there, sealed; and an old backup with the keys of then would give it back.
         known = await opened(built.log)
         assert {type(personal) for _, personal in known} == {DeliveryAddress, RawPayload}
@@ -136,14 +145,15 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
         assert [each["subject"] for each in held] == [f"order-asos:{by_shopify}"] and found_in(file.read_text("utf-8"))
         file.unlink()
 
-        # All but one are erased: by order, by e-mail, by Shopify.
+        # All but one are erased, by order, by e-mail, by Shopify; and then whoever is left, with the shop.
         for name in (by_order, email[by_email], f"{CANARY}99@example.com", f"{CANARY}98@example.com"):
             assert await erase_named(name, **common, reason="asked for", actor="cx", unfinished=False, as_json=True) == 0
         built.act("shopify", "redact", order=built.ours_of(by_shopify).id)
         await until_erased(built, f"order-asos:{by_shopify}")
         left = {envelope.subject for envelope, personal in await opened(built.log) if personal is not None}
         assert left == {f"order-asos:{stays}"}, "nobody else is touched"
-        assert await erase_named(email[stays], **common, reason="asked for", actor="cx", unfinished=False, as_json=False) == 0
+        await post(built, "shop/redact", {"shop_id": 1, "shop_domain": built.sandbox.world.shop.domain})
+        await until_erased(built, f"order-asos:{stays}")
 
         # The marketplace and Shopify tell of them again, and something new besides.
         account = built.sandbox.world.account
@@ -154,6 +164,7 @@ async def test_nobody_is_found_anywhere_once_they_are_erased(
         await built.clock.sleep(400.0)
         told = [envelope for envelope in await built.log.read(head) if envelope.stream.startswith("order-")]
         assert told, "the engine goes on"
+        assert any(text.startswith("X90: the shop has removed us") for text in await built.open_exceptions())
         sealed = await opened(built.log)
         assert [personal for _, personal in sealed if personal is not None] == []
         assert not found_in(str([envelope for envelope, _ in sealed]))

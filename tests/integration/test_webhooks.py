@@ -179,7 +179,7 @@ async def test_while_a_secret_is_changed_both_are_good_and_it_shows_which_is_use
 
 
 async def test_nothing_is_parsed_before_it_is_trusted(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(webhooks, "hint", lambda *_, **__: pytest.fail("parsed"))
+    monkeypatch.setattr(webhooks, "heard", lambda *_, **__: pytest.fail("parsed"))
     assert await receiver.post(ORDER, Hmac_SHA256="x") == 401
 
 
@@ -293,6 +293,7 @@ class Away:
 async def test_without_a_commit_there_is_no_200(database: Database, error):
     async with receiving(database, Away(error)) as receiver:
         assert await receiver.post(ORDER) == 503
+        assert await receiver.post(body(HERE | ASKED), topic="customers/redact") == 503
         assert await receiver.post(body({"id": 1}), topic="products/delete") == 200, "what is left on purpose needs no log"
         assert receiver.counted("webhook_requests_total", tenant="t1", topic="orders/updated", outcome="unavailable") == 1
 

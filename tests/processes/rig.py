@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from adapters.shopify.hints import Ignored, hint
+from adapters.shopify.hints import Ignored, marker
+from adapters.shopify.privacy import heard
 from ops.demo.settings import BUFFER, CARRIERS, REASONS
 from ops.postgres import DATABASE, EmbeddedPostgres
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET
 from ops.sandbox.referee.case import SHIPPED, Case, Conventions
 from ops.sandbox.referee.rules import judge
-from ops.web.webhooks import mark
 from schemas.values import TenantId
 from tests.processes.wire import Wire
 
@@ -323,9 +322,9 @@ class Rig:
         """Topics of webhooks that were acknowledged and of which the log knows nothing."""
         ids = {}
         for topic, body in self.acknowledged:
-            heard = hint(topic, body, tenant=TENANT, shop=SHOP, received_at=datetime.now(UTC), mark=partial(mark, WEBHOOK_SECRET))
-            if not isinstance(heard, Ignored):
-                ids[heard.fact.event_id] = topic
+            told = heard(topic, body, tenant=TENANT, shop=SHOP, received_at=datetime.now(UTC), mark=marker(WEBHOOK_SECRET))
+            if not isinstance(told, Ignored):
+                ids[told.fact.event_id] = topic
         async with self.asking() as conn:
             rows = await conn.fetch("SELECT event_id FROM crossdock.events WHERE event_id = any($1::uuid[])", list(ids))
         return sorted(ids[each] for each in ids.keys() - {row["event_id"] for row in rows})
