@@ -33,7 +33,8 @@ from schemas.envelope import Envelope
 from schemas.events import AnyEvent, tag_of
 from schemas.events.orders import DeliveryAddress
 from schemas.values import ChannelId, TenantId
-from tests.loopback import NOW, OpenDoor, StillClock
+from tests.contract.shopify.shopfront import PassingClock
+from tests.loopback import NOW, OpenDoor
 
 CALLS = Path(__file__).parent / "calls.jsonl"
 FILE = "file"  # the code of what is downloaded from elsewhere
@@ -170,7 +171,7 @@ class Stage:
         return of
 
     def _shared(self) -> dict[str, Any]:
-        return {"tenant": TenantId("t"), "net": TcpNet(), "clock": StillClock(), "admission": OpenDoor(), "metrics": METRICS}
+        return {"tenant": TenantId("t"), "net": TcpNet(), "clock": PassingClock(), "admission": OpenDoor(), "metrics": METRICS}
 
     def _mirakl(self) -> Mirakl:
         settings = MiraklSettings(channel=ChannelId("asos"), base_url=HOME, api_key=http.Secret("key"), shop_id=2024)
