@@ -3,6 +3,7 @@
 `CASES` are those that read one body. Calls of whole adapters, with one answer broken, are in tests/recorded/calls.py.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import process_time
@@ -269,8 +270,8 @@ def cases() -> list[Case]:
     ]
 
 
-def break_bodies(inputs: int, seed: int, chosen: Sequence[Case]) -> Tried:
-    """So many inputs over all of these, each as often as its share says."""
+def break_bodies(inputs: int, seed: int, chosen: Sequence[Case], *, enough: float = math.inf) -> Tried:
+    """So many inputs over all of these, each as often as its share says; or until `enough` was found."""
     tried, mutator = Tried(), Mutator(seed)
     parts = sum(case.share for case in chosen)
     for case in chosen:
@@ -283,6 +284,8 @@ def break_bodies(inputs: int, seed: int, chosen: Sequence[Case]) -> Tried:
             if seconds > MOST_SECONDS:  # the first of a kind makes its decoder, or it was the garbage collector's turn
                 seconds = min(seconds, _taken(case, broken, Tried()))
             _clock(tried, case.name, seconds, broken)
+            if len(tried.found) >= enough:
+                return tried
         tried.inputs[name] = tried.inputs.get(name, 0) + wanted
     return tried
 
@@ -308,7 +311,7 @@ def _clock(tried: Tried, what: str, seconds: float, body: bytes) -> None:
 # ---------------------------------------------------------------- one answer of a call
 
 
-async def break_answers(inputs: int, seed: int, calls: Sequence[Call] | None = None) -> Tried:
+async def break_answers(inputs: int, seed: int, calls: Sequence[Call] | None = None, *, enough: float = math.inf) -> Tried:
     """The recorded calls, made again, with one of their answers broken."""
     calls = kept_calls() if calls is None else calls
     tried, mutator = Tried(), Mutator(seed)
@@ -324,6 +327,8 @@ async def break_answers(inputs: int, seed: int, calls: Sequence[Call] | None = N
             if seconds > MOST_SECONDS:
                 seconds = min(seconds, await _played(stage, call, bodies, Tried(), Found(name, "", broken)))
             _clock(tried, name, seconds, broken)
+            if len(tried.found) >= enough:
+                return tried
             tried.inputs[f"{call.adapter} {call.kind}"] = tried.inputs.get(f"{call.adapter} {call.kind}", 0) + 1
     return tried
 
