@@ -66,7 +66,7 @@ class Counts:
     ) -> list[Heard]:
         """What was answered about these items, in their order. `met` is told of each."""
         heard: list[Heard] = []
-        for gid, node in zip(asked, raw, strict=False):
+        for place, node in enumerate(raw):
             if bytes(node) == b"null":
                 self._skip("gone")
                 continue
@@ -75,6 +75,7 @@ class Counts:
                 met.skus.add(marks.sku_of(item))
                 heard += await self.one(item, read_at, settled)
             except (msgspec.ValidationError, UnfitError) as error:
+                gid = _named(node) or next(iter(asked[place : place + 1]), "")
                 met.unread.add(gid)
                 heard.append(self.odd(gid, error, read_at))
         return heard
@@ -111,6 +112,14 @@ class Counts:
     def _skip(self, reason: str) -> list[Heard]:
         self.metrics.stock_uncounted.labels(self.tenant, reason).inc()
         return []
+
+
+def _named(node: msgspec.Raw) -> str:
+    """The id of an item that cannot be read otherwise; "" where even that is missing."""
+    try:
+        return msgspec.json.decode(node, type=wire.frame.Ref).id
+    except msgspec.ValidationError:
+        return ""
 
 
 @dataclass
