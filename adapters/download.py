@@ -17,6 +17,11 @@ _CHUNK = 64 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=1800.0, connect=5.0, sock_read=30.0)  # seconds
 
 
+def mended(line: bytes) -> bytes:
+    """What is not UTF-8 becomes U+FFFD, as in an answer (http.well_formed): one broken name is no reason to read none of the others."""
+    return line if line.isascii() else line.decode(errors="replace").encode()
+
+
 class Download:
     """`home` is the base URL of the marketplace itself: there and there alone a file may lie unencrypted, as a sandbox's does."""
 
@@ -50,9 +55,9 @@ class Download:
                         raise RejectedError("a file is longer than any honest one", target=self._target)
                     for line in whole:
                         if line.strip():
-                            yield line
+                            yield mended(line)
                 if rest.strip():
-                    yield rest
+                    yield mended(rest)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"a file was cut short ({type(error).__name__})", target=self._target) from None
 

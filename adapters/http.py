@@ -416,7 +416,7 @@ def _deeper_than(body: bytes, depth: int) -> bool:
 
 # ---------------------------------------------------------------- what a refusal says
 
-_EMAIL = re.compile(r"[^\s\"'<>@,;:(]+@[^\s\"'<>@,;)]+")
+_EMAIL = re.compile(r"[^\s\"'<>@,;:(]+(?:@[^\s\"'<>@,;)]+)+")
 _PHONE = re.compile(r"(?<![\w/])\+?\(?\d(?:[ ()./-]{0,2}\d){8,}")
 _FIELD = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
 _FIELD_IN_WORDS = re.compile(r"\bfield '?([A-Za-z_][\w.\[\]]{0,63}?)'?(?=[.,;:\s]|$)", re.ASCII)

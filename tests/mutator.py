@@ -54,6 +54,21 @@ LITERALS = tuple(
         b'{"a":' * 90 + b"1" + b"}" * 90,
     )
 )
+DATES = (
+    "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-12:00",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "2026-02-30T10:00:00Z",
+    "2026-11-20T24:00:00Z",
+    "2026-11-20T12:00:00",
+    "2026-11-20T12:00:00.123456789Z",
+    "2026-11-20",
+    "1970-01-01T00:00:00Z",
+    "20261120T120000Z",
+    "yesterday",
+    "",
+)
 BYTES = (b"\xff", b"\x00", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"{", b"]", b",", b"\\", b";", b"\r\n", b"-", b"e9")
 PAGES = (b"", b"null", b"[]", b"{}", b'""', b"0", b"<html>502</html>", b"{" * 200, b"[" * 100_000, b'{"a":1}{"b":2}', b"\xff\xfe{\x00}\x00")
 
@@ -138,6 +153,8 @@ class Mutator:
     def _other(self, value: Any) -> Any:
         chance = self._random
         match value:
+            case str() if value[:2] == "20" and value[4:5] == "-" and chance.random() < 0.6:
+                return chance.choice(DATES)
             case str() if chance.random() < 0.5:
                 return chance.choice(
                     (value * 2, value[: len(value) // 2], f"{value}\u0301", value.upper(), f" {value}", chance.randrange(1 << 40))
@@ -147,7 +164,7 @@ class Mutator:
             case int() | float() if chance.random() < 0.5:
                 return chance.choice((-value, value * 1_000_003, f"{value}", value + 1, chance.uniform(-1e9, 1e9)))
             case list() if value and chance.random() < 0.5:
-                return value * chance.choice((2, 30)) if len(value) < 30 else value[:1]
+                return value * chance.choice((2, 12)) if len(value) < 12 else value[:1]
         return chance.choice(LITERALS)
 
     def _name(self, key: str) -> str:

@@ -5,7 +5,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -241,4 +241,4 @@ def _instant(text: str | None) -> Instant | None:
         said = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return said.astimezone(UTC) if said.tzinfo else None
+    return wire.frame.utc(said) if said.tzinfo else None

@@ -5,7 +5,7 @@ from datetime import date
 
 from adapters.http import Secret
 from adapters.shopify import wire
-from adapters.shopify.client import Client, insist
+from adapters.shopify.client import TARGET, Client, insist
 from adapters.shopify.endpoints import (
     DEFINITION,
     DEFINITION_CREATE,
@@ -16,9 +16,11 @@ from adapters.shopify.endpoints import (
     SUBSCRIPTIONS,
     TOPICS,
 )
+from adapters.shopify.inbound.paging import check_that_it_goes_on
 from engine.adapter import Finding
-from engine.errors import AdapterError, AuthError, StartupError
+from engine.errors import AdapterError, AuthError, StartupError, UnavailableError
 from schemas.commands import Lane
+from schemas.values import minor_digits
 
 DAYS_OF_GRACE = 60  # before a version of the API ends: time to test and release
 CLOCK_TOLERANCE = 30.0  # seconds; the sweeps' overlap bears twenty times as much
@@ -73,7 +75,12 @@ class Books:
 
     async def currency(self) -> str:
         if not self._currency:
-            self._currency = (await self._client.ask(SHOP_PROBE, {}, wire.shop.ShopProbe, lane=Lane.CREATE)).shop.currency_code
+            said = (await self._client.ask(SHOP_PROBE, {}, wire.shop.ShopProbe, lane=Lane.CREATE)).shop.currency_code
+            try:
+                minor_digits(said)
+            except ValueError:
+                raise UnavailableError("the shop's currency is no currency", target=TARGET, field="currencyCode") from None
+            self._currency = said
         return self._currency
 
 
@@ -119,6 +126,7 @@ class Subscriptions:
         sound: set[str] = set()
         odd: list[wire.shop.Subscription] = []
         after: str | None = None
+        before: wire.frame.PageInfo | None = None
         while True:
             page = (await self._client.ask(SUBSCRIPTIONS, {"after": after}, wire.shop.Subscriptions)).webhook_subscriptions
             for known in page.nodes:
@@ -131,7 +139,9 @@ class Subscriptions:
                     sound.add(topic)
             if not page.page_info.has_next_page:
                 return sound, odd
-            after = page.page_info.end_cursor
+            if before is not None:
+                check_that_it_goes_on(before, page.page_info)
+            before, after = page.page_info, page.page_info.end_cursor
 
 
 def _enum(topic: str) -> str:

@@ -4,19 +4,38 @@ CROSSDOCK_THOROUGH=20 tries twenty times as much.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from time import process_time
+from typing import Any
 
+import msgspec
 import pytest
+import structlog
 
+from adapters import http
+from adapters.mirakl.translate import values
+from adapters.shopify import hints
+from adapters.shopify.inbound import paging
+from engine import codec
 from engine.errors import AdapterError
+from schemas.events import EVENTS
+from schemas.values import Money
 from tests.contract import fuzz
 from tests.recorded.calls import Stage, kept_calls
 
 pytestmark = pytest.mark.anyio
 
 THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
-BODIES, ANSWERS = 170_000 * THOROUGH, 34_000 * THOROUGH
+BODIES, ANSWERS = 181_000 * THOROUGH, 20_000 * THOROUGH
 SEED = 20261125
+
+
+@pytest.fixture(autouse=True)
+def _quietly() -> Iterator[None]:
+    structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
 
 
 def passed(tried: fuzz.Tried, figure: Callable[[str], None]) -> None:
@@ -47,3 +66,47 @@ async def test_unbroken_answers_are_read() -> None:
                 if all(answer.status < 300 for answer in call.answers):
                     refused.append(f"{call.shape}: {error}")
     assert len(refused) <= len(kept_calls()) // 10, "\n".join(refused)
+
+
+# ---------------------------------------------------------------- it finds what is planted
+
+
+def _float(raw: Any, _field: str, code: str) -> Money:
+    return Money(round(float(bytes(raw)) * 100), code)
+
+
+def _slow(body: bytes) -> tuple[str, str]:
+    until = process_time() + (0.08 if len(body) > 5_000 else 0.0)
+    while process_time() < until:
+        pass
+    return "", ""
+
+
+PLANTED: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
+    "a date beyond reckoning": ("order", lambda it: it.setattr(values, "LATEST", datetime.max.replace(tzinfo=UTC))),
+    "an amount by way of a float": ("amount", lambda it: it.setattr(fuzz, "amount", _float)),
+    "a stored event decoded bare": (
+        "stored order_placed",
+        lambda it: it.setattr(codec, "decode", lambda tag, _version, text: msgspec.json.decode(text, type=EVENTS[tag])),
+    ),
+    "a webhook's date taken on trust": (
+        "webhook orders/updated",
+        lambda it: it.setattr(hints, "_instant", lambda text: datetime.fromisoformat(text or "2026-08-13T10:00:00+01:00")),
+    ),
+    "a reader that takes its time": ("refusal", lambda it: it.setattr(http, "complaint", _slow)),
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_planted_bug_is_found(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named, plant = PLANTED[what]
+    plant(monkeypatch)
+    chosen = [case for case in fuzz.cases() if case.name == named]
+    assert fuzz.break_bodies(10_000, SEED, chosen, enough=1).found
+
+
+async def test_a_list_without_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "check_that_it_goes_on", lambda *_: None)
+    calls = [call for call in kept_calls() if (call.kind, call.name) == ("poll", "shopify:orders")]
+    found = (await fuzz.break_answers(2_000, SEED, calls, enough=1)).found
+    assert found[0].error == "asks for ever"

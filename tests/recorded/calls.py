@@ -33,13 +33,14 @@ from schemas.envelope import Envelope
 from schemas.events import AnyEvent, tag_of
 from schemas.events.orders import DeliveryAddress
 from schemas.values import ChannelId, TenantId
-from tests.loopback import NOW, OpenDoor, StillClock
+from tests.contract.shopify.shopfront import PassingClock
+from tests.loopback import NOW, OpenDoor
 
 CALLS = Path(__file__).parent / "calls.jsonl"
 FILE = "file"  # the code of what is downloaded from elsewhere
 LONGEST, BEARABLE = 60_000, 9_000  # bytes of answers in a call that is kept, at most and where there is a choice
 KEPT_HEADERS = ("Content-Type", "Date")
-MOST_ASKED = 60  # answers to one call; more, and it asks for ever
+MOST_ASKED = 300  # answers to one call; more, and it asks for ever
 HOME = "http://127.0.0.1:9"
 ADDRESS = DeliveryAddress(
     first_name="Ann", last_name="Example", street_1="1 Example Street", city="Leeds", zip_code="LS1 1AA", country="UK", country_code="GB"
@@ -170,7 +171,7 @@ class Stage:
         return of
 
     def _shared(self) -> dict[str, Any]:
-        return {"tenant": TenantId("t"), "net": TcpNet(), "clock": StillClock(), "admission": OpenDoor(), "metrics": METRICS}
+        return {"tenant": TenantId("t"), "net": TcpNet(), "clock": PassingClock(), "admission": OpenDoor(), "metrics": METRICS}
 
     def _mirakl(self) -> Mirakl:
         settings = MiraklSettings(channel=ChannelId("asos"), base_url=HOME, api_key=http.Secret("key"), shop_id=2024)
@@ -199,7 +200,7 @@ class Stage:
             found = self._next(FILE)
             for line in found[1].split(b"\n") if found else ():
                 if line.strip():
-                    yield line
+                    yield download.mended(line)
 
         there = download.Download.lines
         download.Download.lines = lines  # type: ignore[assignment,method-assign]

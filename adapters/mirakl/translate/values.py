@@ -11,6 +11,8 @@ from adapters.mirakl import wire
 from schemas.values import Instant, Money, minor_digits, money
 
 LARGEST = 2**53  # minor units; beyond it, other programs begin to round
+# Deadlines are reckoned from what we hear, and must not leave the calendar: that would stop everybody's orders, not this one.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 LOST = "\ufffd"  # stands where a character could not be read
 
 
@@ -97,7 +99,9 @@ def instant(said: str | None, field: str, *, missing: Instant | None = None) -> 
         return missing
     if _DATE.fullmatch(said):
         with contextlib.suppress(ValueError, OverflowError):
-            return datetime.fromisoformat(said).astimezone(UTC)
+            read = datetime.fromisoformat(said).astimezone(UTC)
+            if EARLIEST <= read < LATEST:
+                return read
     raise UnreadableError(field, "is no time with a zone")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from adapters.shopify import wire
-from adapters.shopify.client import TARGET, Client
+from adapters.shopify.client import TARGET, Client, UnfitError
 from adapters.shopify.inbound.stock import levels_of
 from adapters.shopify.inbound.variants import offers_of
 from adapters.shopify.translate import marks, stock
@@ -139,7 +139,11 @@ def assessed(sku: Sku, recipe: Mapping[Sku, int], shelf: Shelf, currency: str) -
     if len(offers) != 1:
         return Assessed(sku=sku, variants=len(offers))
     [offer] = offers
-    told = Assessed(sku=sku, variants=1, variant=ShopId(offer.id), price=money(offer.price, currency))
+    try:
+        price = money(offer.price, currency)
+    except ValueError:
+        raise UnfitError("a price cannot be read", target=TARGET, field="price") from None
+    told = Assessed(sku=sku, variants=1, variant=ShopId(offer.id), price=price)
     if recipe == {sku: 1}:
         available = shelf.there(offer, sku) if offer.inventory_item.tracked else None
         return structs.replace(told, available=available, oversell=_is_sold_beyond_zero(offer))

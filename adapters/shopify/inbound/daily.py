@@ -91,7 +91,7 @@ class DailySweep:
                     continue
                 try:
                     order = msgspec.json.decode(line, type=wire.bulk.BulkOrder)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, RecursionError) as error:
                     raise RejectedError("a line of a bulk result does not fit", target=TARGET, endpoint=BULK_GET.name) from error
                 if is_worth_a_look(order, at.began or at.due):
                     wanted.append(order.id)

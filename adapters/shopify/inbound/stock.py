@@ -1,6 +1,6 @@
 """How many there are of each item: of those that a hint is about, and of those that an order of ours took. Of all: sweep.py."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from adapters.shopify import wire
 from adapters.shopify.client import TARGET, Client, UnfitError
 from adapters.shopify.endpoints import ITEM_LEVELS, ITEMS_GET, ORDER_ITEMS
 from adapters.shopify.inbound.changes import kind
-from adapters.shopify.inbound.paging import batches, whole
+from adapters.shopify.inbound.paging import batches, check_that_it_goes_on, whole
 from adapters.shopify.inbound.variants import variants_of
 from adapters.shopify.translate import marks, stock
 from engine.adapter import Heard
@@ -61,10 +61,12 @@ class Counts:
             stock.deleted(self.tenant, sku, item, read_at) for sku, item in before.items() if sku not in met.skus and item not in met.unread
         ]
 
-    async def of(self, raw: Iterable[msgspec.Raw], read_at: Instant, met: Met, settled: "Settled | None" = None) -> list[Heard]:
-        """`met` is told of each."""
+    async def of(
+        self, asked: Sequence[str], raw: Sequence[msgspec.Raw], read_at: Instant, met: Met, settled: "Settled | None" = None
+    ) -> list[Heard]:
+        """What was answered about these items, in their order. `met` is told of each."""
         heard: list[Heard] = []
-        for node in raw:
+        for place, node in enumerate(raw):
             if bytes(node) == b"null":
                 self._skip("gone")
                 continue
@@ -73,7 +75,7 @@ class Counts:
                 met.skus.add(marks.sku_of(item))
                 heard += await self.one(item, read_at, settled)
             except (msgspec.ValidationError, UnfitError) as error:
-                gid = msgspec.json.decode(node, type=wire.frame.Ref).id
+                gid = _named(node) or next(iter(asked[place : place + 1]), "")
                 met.unread.add(gid)
                 heard.append(self.odd(gid, error, read_at))
         return heard
@@ -110,6 +112,14 @@ class Counts:
     def _skip(self, reason: str) -> list[Heard]:
         self.metrics.stock_uncounted.labels(self.tenant, reason).inc()
         return []
+
+
+def _named(node: msgspec.Raw) -> str:
+    """The id of an item that cannot be read otherwise; "" where even that is missing."""
+    try:
+        return msgspec.json.decode(node, type=wire.frame.Ref).id
+    except msgspec.ValidationError:
+        return ""
 
 
 @dataclass
@@ -153,7 +163,7 @@ class StockReader:
         for batch in batches(list(items)):
             read_at, met = self._client.clock.now(), Met()
             answer = await self._client.ask(ITEMS_GET, {"ids": batch}, wire.stock.ItemNodes, size=len(batch))
-            heard += await self._counts.of(answer.nodes, read_at, met, settled)
+            heard += await self._counts.of(batch, answer.nodes, read_at, met, settled)
             missing = [gid for gid, node in zip(batch, answer.nodes, strict=False) if bytes(node) == b"null" or gid in edited]
             heard += await self._counts.gone(missing, met, read_at)
         return heard
@@ -161,6 +171,7 @@ class StockReader:
     async def _bought(self, order: ShopId) -> list[str]:
         found: list[str] = []
         after: str | None = None
+        before: wire.frame.PageInfo | None = None
         while True:
             answer = (
                 await self._client.ask(ORDER_ITEMS, {"id": order, "after": after}, wire.orders.OrderNode[wire.stock.BoughtLines])
@@ -168,9 +179,12 @@ class StockReader:
             if answer is None:
                 return found
             found += [line.variant.inventory_item.id for line in answer.line_items.nodes if line.variant]
-            if not answer.line_items.page_info.has_next_page:
+            page = answer.line_items.page_info
+            if not page.has_next_page:
                 return found
-            after = answer.line_items.page_info.end_cursor
+            if before is not None:
+                check_that_it_goes_on(before, page)
+            before, after = page, page.end_cursor
 
 
 async def levels_of(client: Client, item: wire.stock.Stocked, lane: Lane = Lane.STOCK) -> wire.frame.Page[wire.stock.Level]:

@@ -7,10 +7,11 @@ A line tells how things stood at some moment after the operation was asked for: 
 """
 
 import hashlib
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -115,7 +116,7 @@ async def items_of(lines: AsyncIterator[bytes]) -> AsyncGenerator[Whole]:
     async for line in lines:
         try:
             head = msgspec.json.decode(line, type=wire.bulk.BulkLine)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise _odd("a line of a bulk result does not fit") from error
         number += 1
         if head.parent is msgspec.UNSET:
@@ -217,7 +218,7 @@ class StockSweep:
         self._items.set(result.told)
         read_at, again = self._client.clock.now(), list[Heard]()
         for batch in batches(result.contested):
-            again += await self._counts.of(await self._read(batch), self._client.clock.now(), Met())
+            again += await self._counts.of(batch, await self._read(batch), self._client.clock.now(), Met())
         heard += stock.one_item_each(self._counts.tenant, again, read_at)
         return _sight(replace(at, line=result.line, told=True), heard, again=0.0)
 
@@ -240,7 +241,7 @@ class StockSweep:
         heard: list[Heard] = []
         for batch in batches(list(missing)):
             read_at, met = self._client.clock.now(), Met()
-            heard += await self._counts.of(await self._read(batch), read_at, met)
+            heard += await self._counts.of(batch, await self._read(batch), read_at, met)
             heard += await self._counts.gone(batch, met, read_at)
         return _sight(replace(at, after=max(known)), heard, again=0.0)
 
@@ -258,8 +259,9 @@ class StockSweep:
         if found is None:
             raise _odd("a bulk operation is not known any more")
         seen = await self._survey(found.url)
-        self._total.set(int(found.root_object_count))
-        result = _Result(at.operation, found.url, int(found.root_object_count), seen, self._read_on(found.url))
+        total = int(found.root_object_count) if re.fullmatch(r"[0-9]{1,18}", found.root_object_count) else 0  # only ever shown
+        self._total.set(total)
+        result = _Result(at.operation, found.url, total, seen, self._read_on(found.url))
         self._open = result
         while result.line < at.line:
             whole = await anext(result.items, None)
@@ -291,8 +293,10 @@ class StockSweep:
 
     def _pass(self, result: _Result, whole: Whole) -> None:
         result.line, result.told = whole.through, result.told + 1
-        if result.seen.twice and whole.gid not in result.seen.unread and (sku := whole.sku()) and _mark(sku) in result.seen.twice:
-            result.contested.append(whole.gid)
+        if result.seen.twice and whole.gid not in result.seen.unread:
+            with suppress(msgspec.ValidationError):  # the file was another when it was surveyed; whoever counts the item will name it
+                if (sku := whole.sku()) and _mark(sku) in result.seen.twice:
+                    result.contested.append(whole.gid)
 
 
 def _sight(at: Progress, heard: Sequence[Heard] = (), *, again: float) -> Sight:

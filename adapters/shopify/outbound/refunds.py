@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from adapters.shopify import wire
-from adapters.shopify.client import TARGET, Client
+from adapters.shopify.client import TARGET, Client, UnfitError
 from adapters.shopify.endpoints import REFUND_BASIS, REFUND_CREATE, REFUND_GET, REFUND_IDS, REFUND_TRANSACTIONS, SHELF_LINES, SHELVES
 from adapters.shopify.inbound.paging import whole
 from adapters.shopify.translate import marks
@@ -152,9 +152,9 @@ def _left(basis: wire.refunds.RefundBasis, command: RecordShopRefund) -> Money:
     for one in basis.transactions:
         if is_through_us(one, command.channel):
             if _is_sale(one):
-                left += marks.amount(one.amount_set)
+                left += _amount(one.amount_set)
             elif one.kind == "REFUND" and one.status in _STANDING:
-                left -= marks.amount(one.amount_set)
+                left -= _amount(one.amount_set)
     return left
 
 
@@ -247,9 +247,16 @@ async def _told(
     given = Money(0, command.amount.currency)
     for one in (await whole(transactions, more)).nodes:
         if one.kind == "REFUND" and one.status in _STANDING:
-            given += marks.amount(one.amount_set)
+            given += _amount(one.amount_set)
     if given != command.amount:
         said = f"Shopify's record {marks.number(refund)} comes to {given}, not {command.amount} {command.amount.currency}"
         return Refused(said, "refund")
     event = ShopRefundRecorded(channel=command.channel, order_id=command.order_id, mirrors=command.mirrors, refund=ShopId(refund))
     return Done((Effect(event, f"{refund}:mirrors"),))
+
+
+def _amount(bag: wire.frame.MoneyBag) -> Money:
+    try:
+        return marks.amount(bag)
+    except ValueError:
+        raise UnfitError("an amount cannot be read", target=TARGET, field="money") from None

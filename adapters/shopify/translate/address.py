@@ -98,7 +98,7 @@ def moved(key: bytes, kept: wire.frame.MetafieldValue | None, shown: wire.orders
         city=shown.city or "",
         postcode=shown.zip or "",
     )
-    return kept.value.partition(":")[0] == now.partition(":")[0] and not hmac.compare_digest(kept.value, now)
+    return kept.value.partition(":")[0] == now.partition(":")[0] and not hmac.compare_digest(kept.value.encode(), now.encode())
 
 
 def _plain(text: str) -> str:

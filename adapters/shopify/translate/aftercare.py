@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC
 
 import msgspec
 
@@ -101,7 +100,7 @@ def refund_seen(
         shipping=shipping,
         shipping_tax=shipping_tax,
         other=meant - explained,
-        created_at=refund.processed_at.astimezone(UTC),
+        created_at=wire.frame.utc(refund.processed_at),
         mirrors=mirrored_refund(refund.note) or (BY_CANCELLATION if _of_our_cancellation(refund, order) else ""),
         return_id=ShopId(refund.return_.id) if refund.return_ else None,
         reason=next((one.reason for one in of_return.lines if one.reason), "") if of_return else "",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -100,7 +99,7 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}", re.ASCII
 
 
 def _written(at: Instant) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return wire.frame.utc(at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _bag(money: Money) -> dict[str, Any]:
@@ -274,7 +273,7 @@ def created(command: CreateShopOrder, terms: wire.orders.OrderTerms) -> ShopOrde
             for line in terms.line_items.nodes
             if (line_id := marketplace_line(line.custom_attributes)) is not None
         ),
-        created_at=terms.created_at.astimezone(UTC),
+        created_at=wire.frame.utc(terms.created_at),
     )
 
 

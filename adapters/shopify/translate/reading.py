@@ -1,7 +1,6 @@
 """An order of ours and its parcels, as they stand in Shopify."""
 
 from collections.abc import Iterable
-from datetime import UTC
 
 from adapters.shopify import wire
 from adapters.shopify.translate.address import moved
@@ -35,8 +34,8 @@ def order_seen(tenant: TenantId, state: wire.orders.OrderState, whose: Owner, re
         channel=channel,
         order_id=order_id,
         shop_order=ShopId(state.id),
-        updated_at=state.updated_at.astimezone(UTC),
-        cancelled_at=state.cancelled_at.astimezone(UTC) if state.cancelled_at else None,
+        updated_at=wire.frame.utc(state.updated_at),
+        cancelled_at=wire.frame.utc(state.cancelled_at) if state.cancelled_at else None,
         financial_status=state.display_financial_status or "",
         fulfilment_status=state.display_fulfillment_status,
         total=amount(state.total_price_set),
@@ -80,7 +79,7 @@ def fulfilment_seen(tenant: TenantId, parcel: wire.orders.Fulfillment, whose: Ow
         order_id=order_id,
         fulfilment=ShopId(parcel.id),
         status=parcel.status,
-        updated_at=parcel.updated_at.astimezone(UTC),
+        updated_at=wire.frame.utc(parcel.updated_at),
         units=dict(sorted(units.items())),
         carrier=(first.company or "").strip(),
         tracking_number=(first.number or "").strip(),

@@ -1,13 +1,19 @@
 """The frame of every answer, and the values in it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from msgspec import Meta, Raw, Struct
 
 T = TypeVar("T")
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 Zoned = Annotated[datetime, Meta(tz=True)]
+
+
+def utc(at: datetime) -> datetime:
+    """In UTC, and within some thousand years of us: deadlines are reckoned from it, and must not leave the calendar."""
+    return min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
 
 def _name(field: str) -> str:
