@@ -1,0 +1,1 @@
+"""The engine played against a simulated world: same seed, same story."""
