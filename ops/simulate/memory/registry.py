@@ -58,6 +58,8 @@ def register(text: str, name: str, function: Answering, columns: str = "", *, wr
 def command_of(text: str) -> str:
     """The verb of the outermost statement."""
     words = _outside(text).split()
+    if words[0] in {"CREATE", "DROP"}:
+        return f"{words[0]} {next(word for word in words if word in {'TABLE', 'INDEX', 'FUNCTION'})}"
     if words[0] != "WITH":
         return words[0].rstrip(";")
     return next(word for word in words if word in {"SELECT", "INSERT", "UPDATE", "DELETE"})
@@ -98,4 +100,4 @@ def _status(command: str, number: int) -> str:
             return f"INSERT 0 {number}"
         case "SELECT" | "UPDATE" | "DELETE":
             return f"{command} {number}"
-    return command
+    return command  # of several words, as DROP TABLE

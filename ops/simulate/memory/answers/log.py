@@ -37,7 +37,7 @@ def head(tx: Transaction, tenant: str) -> list[tuple[int]]:
 def run(tx: Transaction, tenant: str, after: int, upto: int) -> list[Row]:
     """The events after a position up to another, as this transaction sees them."""
     there = tx.database.log(tenant)
-    return there.events[max(after, 0) : min(upto, there.seen(tx, tenant))]
+    return there.events[max(after, 0) : max(0, min(upto, there.seen(tx, tenant)))]
 
 
 def of_stream(tx: Transaction, tenant: str, stream: str) -> list[int]:

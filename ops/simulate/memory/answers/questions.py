@@ -125,7 +125,7 @@ def files(tx: Transaction, tenant: str, upto: int) -> list[tuple[int, int | None
     return [(event[POSITION], command.get("as_of")) for event, command in found if command is not None]
 
 
-@answers(database, "LAST_BEFORE", "position")
+@answers(database, "LAST_BEFORE", "coalesce")
 def last_recorded(tx: Transaction, tenant: str, moment: datetime) -> list[tuple[int]]:
     there = tx.database.log(tenant)
     moment = utc(moment)
