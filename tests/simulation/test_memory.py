@@ -39,6 +39,7 @@ class Conformance(RuleBasedStateMachine):
         self.run(emptied(self.postgres))
         self.twins = Twins(self.postgres, self.run(memory_of()))
         self.twins.seen = self.seen
+        self.drawn = 0
         self.begun: dict[int, bool] = {}  # session -> whether nothing can be written
 
     def run(self, work: Any) -> Any:
@@ -50,8 +51,10 @@ class Conformance(RuleBasedStateMachine):
     def is_free(self, session: int) -> bool:
         return session not in self.twins.blocked
 
-    def draw(self, seed: int) -> Draw:
-        return Draw(seed, self.twins.memory.database)
+    def draw(self, seed: int, *, narrowly: bool = False) -> Draw:
+        """Hypothesis likes to repeat itself; where that is, makes it something else."""
+        self.drawn += 1
+        return Draw(f"{seed} {self.drawn}", self.twins.memory.database, narrowly=narrowly)
 
     @initialize(epochs=st.integers(0, 2))
     def elect(self, epochs: int) -> None:
@@ -77,9 +80,9 @@ class Conformance(RuleBasedStateMachine):
             self.ask(session, Call("COMMIT", how, (), "execute"))
 
     @rule(session=SESSION, seed=SEED)
-    def write(self, session: int, seed: int) -> None:
+    def write(self, session: int, seed: int, *, narrowly: bool = False) -> None:
         """One waits at a time: in which order several would be served, Postgres leaves open."""
-        call = calls.write(self.draw(seed))
+        call = calls.write(self.draw(seed, narrowly=narrowly))
         if not self.twins.blocked and not (self.begun.get(session) and call.name == "engine.log.APPEND"):
             self.ask(session, call)
 
@@ -87,6 +90,13 @@ class Conformance(RuleBasedStateMachine):
     def write_several(self, session: int, seeds: list[int]) -> None:
         for seed in seeds:
             self.write(session, seed)
+
+    @rule(seeds=st.lists(SEED, min_size=3, max_size=8))
+    def collide(self, seeds: list[int]) -> None:
+        """Two transactions at the same rows."""
+        for place, seed in enumerate(seeds):
+            self.begin(place % 2, "BEGIN;")
+            self.write(place % 2, seed, narrowly=True)
 
     @rule(session=SESSION, seed=SEED)
     def read(self, session: int, seed: int) -> None:

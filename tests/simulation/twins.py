@@ -108,9 +108,9 @@ class Postgres(Side[Any]):
         for table, key in TABLES.items():
             rows = await self.admin.fetch(f'SELECT * FROM crossdock.{table} ORDER BY {key.replace(",", " COLLATE pg_catalog.default,")}')
             found[table] = [tuple(map(_plain, row.values())) for row in rows]
-        for projection in PROJECTIONS:
-            rows = await self.admin.fetch(f"SELECT * FROM projections.{projection.name} ORDER BY tenant, key")
-            found[projection.name] = [tuple(row.values()) for row in rows]
+        for made in await self.admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'projections' ORDER BY 1"):
+            rows = await self.admin.fetch(f"SELECT * FROM projections.{made['tablename']} ORDER BY tenant, key")
+            found[made["tablename"]] = [tuple(row.values()) for row in rows]
         return found
 
 
