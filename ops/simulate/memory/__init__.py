@@ -10,5 +10,6 @@ from ops.simulate.memory import answers
 from ops.simulate.memory.connection import MemoryDb
 from ops.simulate.memory.database import Database
 from ops.simulate.memory.faults import Asked, Strike, Weather
+from ops.simulate.memory.store import MemoryStore
 
-__all__ = ["Asked", "Database", "MemoryDb", "Strike", "Weather", "answers"]
+__all__ = ["Asked", "Database", "MemoryDb", "MemoryStore", "Strike", "Weather", "answers"]

@@ -94,11 +94,10 @@ class Connection(asyncpg.Connection):
 
 
 class MemoryDb:
-    """engine.ports.Db on a database in memory: of one engine, as one process holds its connections."""
+    """engine.ports.Db on a database in memory."""
 
     def __init__(self, database: Database, *, size: int = SIZE, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self.database, self._size, self._command_timeout = database, size, command_timeout
-        self._sessions: list[Session] = []
 
     async def connect(self, *_: object, **__: object) -> Connection:
         """The pool says where to; there is but one place."""
@@ -108,8 +107,6 @@ class MemoryDb:
         if self.database.weather is not None and (refusal := self.database.weather.refusal()) is not None:
             raise refusal
         session = Session(self.database, loop, self._command_timeout)
-        self._sessions = [each for each in self._sessions if each.is_connected()]
-        self._sessions.append(session)
         config = connect_utils._ClientConfiguration(  # noqa: SLF001 - as above
             command_timeout=self._command_timeout,
             statement_cache_size=0,
@@ -124,11 +121,6 @@ class MemoryDb:
         return await asyncpg.create_pool(  # noqa: TID251 - this is a Db
             min_size=1, max_size=self._size, reset=_leave_as_it_is, connect=self.connect, connection_class=Connection
         )
-
-    def cut(self) -> None:
-        """The process is dead, or its network: every session of its is over, and what was not committed undone."""
-        for session in self._sessions:
-            session.cut()
 
 
 async def _leave_as_it_is(_conn: object) -> None:

@@ -1,8 +1,12 @@
 """What may befall a statement on its way to the database and back. Which does, and when, whoever plays decides."""
 
+import random  # noqa: TID251 - a play's chance comes from its seed
 from typing import Literal, Protocol
 
 from msgspec import Struct
+
+
+LATENCY = (0.0002, 0.003)  # seconds of the event loop, for a request and its answer together
 
 
 class Asked(Struct, frozen=True):
@@ -41,3 +45,19 @@ class Weather(Protocol):
     def refusal(self) -> Exception | None:
         """What becomes of somebody who connects; None: he is let in."""
         ...
+
+
+class Calm:
+    """Nothing befalls anything; it takes its time, drawn from a seed."""
+
+    def __init__(self, seed: str, latency: tuple[float, float] = LATENCY) -> None:
+        self._chance, self._latency = random.Random(seed), latency
+
+    def latency(self) -> float:
+        return self._chance.uniform(*self._latency)
+
+    def strike(self, _: Asked) -> Strike | None:
+        return None
+
+    def refusal(self) -> Exception | None:
+        return None

@@ -7,10 +7,12 @@ import asyncio
 import types
 import weakref
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 
+from ops.simulate.loop import PROCESS, SimLoop
 from ops.simulate.memory.database import Database
 from ops.simulate.memory.errors import cut, error
 from ops.simulate.memory.faults import Asked, Strike
@@ -46,6 +48,7 @@ class Session:
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop, command_timeout: float | None) -> None:
         self.database, self._loop, self._command_timeout = database, loop, command_timeout
         self.pid = database.admit(self)
+        self.process = PROCESS.get()  # whose it is; None: of those who watch
         self.transaction: Transaction | None = None
         self._own = Transaction(database, self, alone=False)  # holds the advisory locks of the session itself
         self._begun = False  # by BEGIN
@@ -99,6 +102,8 @@ class Session:
             raise asyncpg.InterfaceError("connection is closed")
         self._busy = True
         self.queries_count += 1
+        if self.process is not None and (dies := self.process.sends("db")) is not None:
+            await self._die(dies, text, arguments)
         try:
             return await self._ask(text, arguments, self._command_timeout if timeout is None else timeout)
         finally:
@@ -145,6 +150,16 @@ class Session:
             raise failure
         assert answer is not None
         return answer
+
+    async def _die(self, when: str, text: str, arguments: Sequence[Any]) -> None:
+        """The process is killed before this statement has left, or after: then it is done, and nobody hears of it."""
+        word = text.split(None, 1)[0].rstrip(";")
+        if when == "after":
+            with suppress(asyncpg.PostgresError):
+                _ = self._control(word, text) if word in CONTROL else self._perform(find(text), arguments)
+        assert self.process is not None and isinstance(self._loop, SimLoop)
+        self._loop.kill(self.process)
+        await self._loop.create_future()  # for ever
 
     def _perform(self, statement: Statement, arguments: Sequence[Any]) -> Answer | None:
         """At this moment. None: it has to wait for a lock, and stands in its queue."""
@@ -300,6 +315,12 @@ class Session:
         connection = self._connection() if self._connection is not None else None
         if connection is not None:
             connection._cleanup()  # noqa: SLF001 - as asyncpg's own protocol does when its transport is lost
+
+    def vanish(self) -> None:
+        """The client is dead, and hears of nothing."""
+        if not self._closed:
+            self._closed = True
+            self._leave()
 
     def _end(self) -> None:
         """By the client's own will."""
