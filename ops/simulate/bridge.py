@@ -39,7 +39,7 @@ class Bridge:
     def __init__(self, loop: SimLoop, url: str, seed: int, *, latency: tuple[float, float] = LATENCY) -> None:
         self.loop, self._chance, self._latency = loop, random.Random(f"database {seed}"), latency
         self.address = address_of(url)
-        self._monitor = Monitor(url)
+        self.monitor = Monitor(url)
         self._sessions: dict[Session, None] = {}
         self._parked: list[Session] = []
         self.fate: Callable[[Session, bytes], Fate] = lambda _session, _data: ""
@@ -72,7 +72,7 @@ class Bridge:
     def close(self) -> None:
         """Whatever is still connected is cut."""
         self._end(list(self._sessions))
-        self._monitor.close()
+        self.monitor.close()
 
     # ------------------------------------------------------------ sessions that end
 
@@ -95,7 +95,7 @@ class Bridge:
                 self._parked.remove(session)
             session.closed = True
             session.socket.close()
-        self._monitor.reap([session.pid for session in sessions if session.pid])
+        self.monitor.reap([session.pid for session in sessions if session.pid])
 
     def leave(self, session: "Session") -> None:
         if session in self._sessions:
@@ -108,11 +108,11 @@ class Bridge:
         self.waits += 1
         self._parked.append(session)
         waiting = {each.pid for each in self._parked}
-        if all(set(self._monitor.blockers(each.pid)) <= waiting for each in self._parked):
-            raise HopelessError(f"{len(waiting)} sessions wait for each other: {[each.doing for each in self._parked]}")
+        if all(set(self.monitor.blockers(each.pid)) <= waiting for each in self._parked):
+            raise HopelessError(f"{len(waiting)} sessions wait for each other: {[each.doing[:80] for each in self._parked]}")
 
     def is_blocked(self, session: "Session") -> bool:
-        return bool(session.pid and self._monitor.blockers(session.pid))
+        return bool(session.pid and self.monitor.blockers(session.pid))
 
     def settle(self) -> None:
         """Let those go on who waited for what is free now, the longest wait first; then tell the news, theirs too: they may have been
@@ -139,7 +139,7 @@ class Bridge:
         for session in list(self._parked):
             if session.pid == pid:
                 self._parked.remove(session)
-                self._monitor.query(f"SELECT pg_cancel_backend({pid})")
+                self.monitor.query(f"SELECT pg_cancel_backend({pid})")
                 session.pump(to_the_end=True)
         self.settle()
 
@@ -157,8 +157,8 @@ class Session(asyncio.Transport):
         self.closed = self._lost = self._swallows = False
         self.listens = self.in_transaction = False
         self.wanted: deque[bytes] = deque()  # what ends each answer that is still to come: any of these kinds of message
-        self.doing = b""  # the last statement that was named
-        self._noisy: set[bytes] = set()  # prepared statements that may send news
+        self.doing = b""  # the statement that is asked
+        self._texts: dict[bytes, bytes] = {}  # prepared statement -> its text
         self._rings = False  # the transaction may have sent some
         self._owed: list[bytes] = []  # answers since the last sync, of which a flush asks for
         self._begun = False
@@ -203,7 +203,7 @@ class Session(asyncio.Transport):
         data, introduces = bytes(data), not self._begun
         if self._read_requests(data):
             return
-        dies = self.process.sends("db") if self.process is not None and self.wanted else None
+        dies = self.process.sends(f"db {self.doing.decode(errors='replace')}") if self.process is not None and self.wanted else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
@@ -261,14 +261,15 @@ class Session(asyncio.Transport):
                 return True
             case b"Q":
                 self._statement(b"", body)
-                self._rings |= b"" in self._noisy
+                self._rings |= is_noisy(body)
                 self.wanted.append(b"ZG")  # G: it wants to be given a copy
             case b"P":
                 name, _, text = body.partition(b"\0")
                 self._statement(name, text)
             case b"B":
                 name = body.split(b"\0", 2)[1]
-                self._rings |= name in self._noisy
+                self.doing = self._texts.get(name, b"")
+                self._rings |= is_noisy(self.doing)
             case b"H":
                 self.wanted.extend(self._owed)
                 self._owed.clear()
@@ -282,10 +283,8 @@ class Session(asyncio.Transport):
         return False
 
     def _statement(self, name: bytes, text: bytes) -> None:
-        self.doing, small = text[:100], text.lower()
-        self._noisy.discard(name)
-        if any(word in small for word in NOISY):
-            self._noisy.add(name)
+        self.doing = self._texts[name] = text
+        small = text[:20].lower()
         if small.startswith(b"listen"):
             self.listens = True
         elif small.startswith(b"unlisten"):
@@ -377,6 +376,12 @@ class Session(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context)
+
+
+def is_noisy(text: bytes) -> bool:
+    """Whether a statement may send news."""
+    small = text.lower()
+    return any(word in small for word in NOISY)
 
 
 # ---------------------------------------------------------------- the server, from beside

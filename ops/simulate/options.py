@@ -11,6 +11,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan  # the world's; its faults stop with the chaos
     speed: float = 240.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
     engines: int = 1
+    lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
     shuffle: bool = True  # what is ready at the same time runs in any order

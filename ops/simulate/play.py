@@ -11,16 +11,17 @@ A watcher is asked after each request that either system has answered (`stepped`
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from engine.log import Log
 from engine.metrics import Metrics
@@ -38,8 +39,10 @@ from ops.simulate.options import Options
 from ops.simulate.store import Store, Stored
 
 START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
+WEBHOOKS, OPERATIONS = 18_080, 19_464  # ports of the first place
 MASTER = bytes(range(32))  # it guards nobody
-LEASE_SECONDS = 2.0  # of the loop: how long a dead engine's work waits for another
+PATIENCE = 60.0  # seconds of the loop
+GLANCE = 0.01  # likewise, between two looks at the world
 LOOK_EVERY = 60.0  # seconds of the world between two looks at whether all is quiet
 EVENTS = "SELECT position, type, stream, md5(data::text) AS data FROM crossdock.events WHERE tenant = $1 ORDER BY position"
 
@@ -50,6 +53,9 @@ class BrokenError(AssertionError):
     def __init__(self, invariant: str, subject: str, says: str) -> None:
         super().__init__(f"{invariant} {subject}: {says}")
         self.invariant, self.subject, self.says = invariant, subject, says
+
+
+Course: TypeAlias = Callable[["Play"], Coroutine[Any, Any, None]]
 
 
 class Watcher(Protocol):
@@ -101,6 +107,7 @@ class Engine:
 
     process: Process
     service: Service
+    place: int
 
 
 class Play:
@@ -136,13 +143,18 @@ class Play:
     def truth(self) -> dict[str, Any]:
         return self.sandbox.truth()
 
+    def ask(self, sql: str) -> list[str]:
+        """The first column of what the database answers at once, from beside the play: no time passes, and nothing is traced."""
+        return self.stored.ask(sql)
+
     def note(self, what: str, connection: int, size: int) -> None:
         """Into the trace."""
         self.digest.update(f"{self.loop.time():.6f} {what} {connection} {size}\n".encode())
 
     # ------------------------------------------------------------ the course of it
 
-    async def run(self, directory: Path) -> None:
+    async def run(self, directory: Path, course: Course) -> None:
+        """Put everything in its place, let the course happen, and look at what came of it. Engines are the course's to start."""
         async with AsyncExitStack() as stack:
             serving = anyio.Event()
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
@@ -150,9 +162,7 @@ class Play:
             self.settings = self._configured(directory)
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
-            for _ in range(self.options.engines):
-                self.start_engine()
-            await self._until_settled()
+            await course(self)
             for watcher in self.watchers:
                 await watcher.settled(self)
             for row in await self.pool.fetch(EVENTS, self.tenant):
@@ -196,12 +206,17 @@ class Play:
             (secrets / name).write_text(text)
         return read_settings(configure(directory, self.sandbox))
 
-    def start_engine(self) -> Engine:
-        """One more, as its own process would be: nothing is shared but database and marketplaces."""
+    def start_engine(self, place: int = 0) -> Engine:
+        """One more, as its own process would be: nothing is shared but database and marketplaces. `place`: the machine that it runs on, by
+        whose address Shopify reaches it; not two at once."""
         number = len(self.engines)
+        web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + place}", operations=f"127.0.0.1:{OPERATIONS + place}")
+        settings = replace(self.settings, web=web)
         rng = SeededRng(self.seed * 1000 + number)
         ports = Ports(self.clock, SimIds(rng), rng, SimNet(), self.stored.db)
-        engine = Engine(Process(f"engine {number}"), Service(self.settings, {}, ports, MASTER, Metrics(), lease_seconds=LEASE_SECONDS))
+        engine = Engine(
+            Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
+        )
         self.engines.append(engine)
         self.loop.spawn(engine.process, lambda: self._run_engine(engine))
         return engine
@@ -212,14 +227,27 @@ class Play:
         except Exception as error:  # noqa: BLE001 - a bug that ends the engine is what we are looking for
             self.fail(error)
 
-    async def _until_settled(self) -> None:
+    async def wait(self, seconds: float) -> None:
+        """So many of the loop. Raises what has been found broken meanwhile."""
+        with anyio.move_on_after(seconds):
+            await self.ended.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    async def until(self, holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+        """Until it holds, at most so many seconds of the loop: then L1 is broken."""
+        deadline = self.loop.time() + seconds
+        while not holds():
+            if self.loop.time() > deadline:
+                raise BrokenError("L1", what, f"not within {seconds:.0f} s")
+            await self.wait(GLANCE)
+
+    async def until_settled(self, minutes: float) -> None:
+        """Until everybody has done what was to be done and both sides agree; within so many minutes of the world, else L1 is broken."""
         state: State | None = None
-        deadline = self.clock.monotonic() + (self.options.chaos_minutes + self.options.heal_minutes) * 60
+        deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
-            with anyio.move_on_after(self.clock.loop_seconds(LOOK_EVERY)):
-                await self.ended.wait()
-            if self._failed is not None:
-                raise self._failed
+            await self.wait(self.clock.loop_seconds(LOOK_EVERY))
             async with self.pool.acquire() as conn:
                 state = await is_settled(conn, self.settings, self.truth(), lenient=False)
             if state.settled:
@@ -227,12 +255,19 @@ class Play:
         raise BrokenError("L1", "the end", f"not reached: {state}")
 
 
-def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] = ()) -> Outcome:
+async def plainly(play: Play) -> None:
+    """The engines run until all is done."""
+    for _ in range(play.options.engines):
+        play.start_engine()
+    await play.until_settled(play.options.chaos_minutes + play.options.heal_minutes)
+
+
+def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] = (), course: Course = plainly) -> Outcome:
     """Play it to its end. What is broken is in the outcome; another error is the simulator's own, or the database's."""
     with played(seed, options, store, watchers) as (it, directory):
         broken = None
         try:
-            it.loop.run_until_complete(it.run(directory))
+            it.loop.run_until_complete(it.run(directory, course))
         except BrokenError as error:
             broken = error
         return Outcome(
