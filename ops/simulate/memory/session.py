@@ -104,7 +104,7 @@ class Session:
             raise asyncpg.InterfaceError("connection is closed")
         self._busy = True
         self.queries_count += 1
-        if self.process is not None and (dies := self.process.sends("db")) is not None:
+        if self.process is not None and (dies := self.process.sends(f"db {text}")) is not None:
             await self._die(dies, text, arguments)
         try:
             return await self._ask(text, arguments, self._command_timeout if timeout is None else timeout)
