@@ -10,6 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -130,10 +131,16 @@ class Conformance(RuleBasedStateMachine):
             self.ask(session, calls.read(self.draw(seed)))
 
     def teardown(self) -> None:
-        try:
+        with self.cleared():
             self.finish()
+
+    @contextmanager
+    def cleared(self) -> Iterator[None]:
+        """Where it goes wrong, nobody knows what Postgres' sessions are doing: there are others then."""
+        try:
+            yield
         except BaseException:
-            self.run(self.postgres.renew())  # nobody knows what its sessions are doing
+            self.run(self.postgres.renew())
             raise
         finally:
             for connection in self.twins.memory.connections:
@@ -154,13 +161,6 @@ class Conformance(RuleBasedStateMachine):
         self.run(self.twins.compare())
 
 
-# Those that are planted each time; CROSSDOCK_THOROUGH=2 plants them all.
-PLANTED_IN_SHORT = [
-    "an append checks no version",
-    "an append links to nothing",
-    "who should pass by waits",
-    "a rollback keeps what was written",
-]
 MUST_BE_MET = {  # a comparison that never meets something proves nothing of it
     *(statement.name for statement in KNOWN.values() if not statement.name.startswith(ELSEWHERE)),
     *("a wait", "a wait that ended"),
@@ -191,20 +191,19 @@ def machine(loop: asyncio.AbstractEventLoop, theirs: Postgres) -> Any:
     return type("Here", (Conformance,), {"loop": loop, "postgres": theirs, "seen": Counter()})
 
 
-def tour(here: Any, seed: int) -> None:
-    """A long way, on which all is met."""
-    long = here()
-    try:
-        long.elect(epochs=1)
-        long.weave(seed=seed, steps=LONG)
-    finally:
-        long.teardown()
+def tour(here: Any, seeds: range) -> None:
+    """Long ways, on which all is met."""
+    for seed in seeds:
+        long = here()
+        with long.cleared():
+            long.elect(epochs=1)
+            long.weave(seed=seed, steps=LONG)
+            long.finish()
 
 
 def test_the_memory_answers_as_postgres_does(theirs: Postgres, loop: asyncio.AbstractEventLoop) -> None:
     here = machine(loop, theirs)
-    for seed in range(TOURS):
-        tour(here, seed)
+    tour(here, range(TOURS))
     run_state_machine_as_test(  # short ways, and where it goes wrong, a shorter one
         here,
         settings=settings(
@@ -227,8 +226,9 @@ def test_the_memory_answers_as_postgres_does(theirs: Postgres, loop: asyncio.Abs
 def _forgetting(*, places: tuple[int, ...]) -> Callable[..., Any]:
     """append_events as it would be without some of its arguments."""
 
-    def append(tx: Transaction, *arguments: Any) -> Any:
-        return append_events(tx, *(None if place in places else argument for place, argument in enumerate(arguments)))
+    def append(*arguments: Any) -> Any:
+        real: Any = append_events
+        return real(*(None if place in places else argument for place, argument in enumerate(arguments)))
 
     return append
 
@@ -237,17 +237,21 @@ def _always(value: object) -> Callable[..., Any]:
     return lambda *_, **__: value
 
 
-def _waiting(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments, skip=False, **more: real(*arguments, **more)
+def _never_skipping(real: Callable[..., Any]) -> Callable[..., Any]:
+    def locked(*arguments: Any, skip: bool = False, **more: Any) -> Any:
+        return real(*arguments, **more)
+
+    return locked
 
 
+LATE = {"all see what is not committed", "a snapshot moves along", "row locks are not held"}  # caught too, but it takes a while
 PLANTED: dict[str, tuple[Any, str, Any]] = {  # what is wrong: where it is, and what stands there instead
-    "an append checks no version": (KNOWN, log.APPEND, replace(KNOWN[log.APPEND], answer=_forgetting(places=(4,)))),
-    "an append asks for no lease": (KNOWN, log.APPEND, replace(KNOWN[log.APPEND], answer=_forgetting(places=(5, 6)))),
+    "an append checks no version": (KNOWN, log.APPEND, replace(KNOWN[log.APPEND], answer=_forgetting(places=(5,)))),
+    "an append asks for no lease": (KNOWN, log.APPEND, replace(KNOWN[log.APPEND], answer=_forgetting(places=(6, 7)))),
     "an append links to nothing": (append, "hash_after", lambda _, position, version, digest: hash_after(b"", position, version, digest)),
     "a fact is the same whatever it says": (append, "_is_same", _always(True)),
     "whoever led once may claim for ever": (answers.outbox, "is_held", _always(True)),
-    "who should pass by waits": (Transaction, "locked", _waiting(Transaction.locked)),
+    "who should pass by waits": (Transaction, "locked", _never_skipping(Transaction.locked)),
     "a rollback keeps what was written": (Transaction, "roll_back", Transaction.commit),
     "all see what is not committed": (Transaction, "seen", lambda _, slot: slot.pending if slot.owner is not None else slot.committed),
     "a snapshot moves along": (Transaction, "look", _always(None)),
@@ -255,7 +259,7 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {  # what is wrong: where it is, and 
 }
 
 
-@pytest.mark.parametrize("what", PLANTED if THOROUGH > 1 else PLANTED_IN_SHORT)
+@pytest.mark.parametrize("what", [what for what in PLANTED if THOROUGH > 1 or what not in LATE])
 def test_a_difference_is_seen(what: str, theirs: Postgres, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     where, name, wrong = PLANTED[what]
     here = machine(loop, theirs)
@@ -264,8 +268,7 @@ def test_a_difference_is_seen(what: str, theirs: Postgres, loop: asyncio.Abstrac
     else:
         monkeypatch.setattr(where, name, wrong)
     with pytest.raises(AssertionError):
-        for seed in range(30):
-            tour(here, seed)
+        tour(here, range(30))
 
 
 # ---------------------------------------------------------------- that every statement is known
