@@ -353,14 +353,15 @@ async def first_difference(conn: Connection, live: str, rebuilt: str, tenant: Te
         return None
     if row["mine"] is None or row["theirs"] is None:
         return Difference(row["key"], "", *(text and msgspec.json.decode(text) for text in (row["mine"], row["theirs"])))
-    found = _first_difference(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
+    found = differing_at(msgspec.json.decode(row["mine"]), msgspec.json.decode(row["theirs"]))
     if found is None:  # the same document, last changed by another event
         return Difference(row["key"], "position", row["my_position"], row["their_position"])
     path, mine, theirs = found
     return Difference(row["key"], ".".join(path), mine, theirs)
 
 
-def _first_difference(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+def differing_at(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | None:
+    """The path to the first place where two decoded documents differ, and what stands there; None: nowhere."""
     match mine, theirs:
         case dict(), dict():
             pairs = [(str(key), mine.get(key), theirs.get(key)) for key in sorted(mine.keys() | theirs.keys())]
@@ -369,6 +370,6 @@ def _first_difference(mine: Any, theirs: Any) -> tuple[list[str], Any, Any] | No
         case _:
             return None if mine == theirs else ([], mine, theirs)
     for step, one, other in pairs:
-        if (found := _first_difference(one, other)) is not None:
+        if (found := differing_at(one, other)) is not None:
             return ([step, *found[0]], *found[1:])
     return None

@@ -1,0 +1,1 @@
+"""Plays: the whole of it in virtual time, and whether what must hold held."""
