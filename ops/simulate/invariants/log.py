@@ -11,15 +11,57 @@ from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from schemas.commands import Lane
 from schemas.envelope import Envelope, command_id
 from schemas.events import Event, tag_of
-from schemas.events.aftercare import RefundSeen, ShopRefundSeen, UnitsCanceled
+from schemas.events.aftercare import (
+    MarketOrderCanceled,
+    RefundPushed,
+    RefundSeen,
+    ReturnAnswered,
+    ShopRefundRecorded,
+    ShopRefundSeen,
+    ShopReturnRecorded,
+    UnitsCanceled,
+    UnitsGivenUp,
+)
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionAssigned, ExceptionResolved, ExceptionRetried
-from schemas.events.orders import OrderDebited, OrderPlaced, ShopOrderCreated
+from schemas.events.orders import (
+    OrderAccepted,
+    OrderDebited,
+    OrderPlaced,
+    OrderShipped,
+    SellerReferenceSet,
+    ShipmentMade,
+    ShopOrderCancelled,
+    ShopOrderCreated,
+    ShopOrderHeld,
+    ShopOrderReleased,
+    ShopOrderTagged,
+    TrackingCorrected,
+)
 from schemas.events.people import MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased
 
 Outcome = CommandConfirmed | CommandRefused | CommandUnknown | CommandBuried
 OUTCOMES = (CommandConfirmed, CommandRefused, CommandUnknown, CommandBuried)
 ENDS = (CommandConfirmed, CommandRefused)
+# What only a command of ours brings about.
+EFFECTS = (
+    OrderAccepted,
+    ShopOrderCreated,
+    SellerReferenceSet,
+    OrderShipped,
+    ShipmentMade,
+    TrackingCorrected,
+    ShopOrderHeld,
+    ShopOrderReleased,
+    ShopOrderCancelled,
+    ShopOrderTagged,
+    MarketOrderCanceled,
+    UnitsGivenUp,
+    RefundPushed,
+    ReturnAnswered,
+    ShopRefundRecorded,
+    ShopReturnRecorded,
+)
 BY_PEOPLE = (OrderHeld, OrderReleased, OrderRefusalAsked, ExceptionAssigned, ExceptionRetried, ExceptionResolved)
 
 
@@ -136,28 +178,42 @@ class Prefix(Check):
 
 
 class Causes(Check):
-    """E10: what the engine decided has its cause in the log before it; what people did says who did it, and why."""
+    """E10: what the engine decided has its cause in the log before it, and belongs to that one's story; what only a call of ours brings
+    about was asked for; what people did says who did it, and why.
+    """
 
     invariant = "E10"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.ids: set[UUID] = set()
+        self.known: dict[UUID, tuple[UUID, type[Event], str]] = {}  # event -> its story, its kind, its stream
 
     def see(self, told: Envelope) -> Iterator[Breach]:
         self.judged += 1
-        tag = tag_of(told.event)
-        if told.causation_id is not None and told.causation_id not in self.ids:
-            yield self.breach(told.stream, f"the {tag} at position {told.position} is caused by what is not in the log before it")
-        if told.correlation_id != told.event_id and told.correlation_id not in self.ids:
-            yield self.breach(told.stream, f"the {tag} at position {told.position} belongs to a story that has not begun")
-        if isinstance(told.event, (CommandIssued, *OUTCOMES)) and told.causation_id is None:
-            yield self.breach(told.stream, f"the {tag} at position {told.position} has no cause")
+        what = f"the {tag_of(told.event)} at position {told.position}"
+        cause = self.known.get(told.causation_id) if told.causation_id is not None else None
+        if told.causation_id is not None and cause is None:
+            yield self.breach(told.stream, f"{what} is caused by what is not in the log before it")
+        elif cause is not None and cause[0] != told.correlation_id:
+            yield self.breach(told.stream, f"{what} belongs to another story than its cause")
+        if told.correlation_id != told.event_id and told.correlation_id not in self.known:
+            yield self.breach(told.stream, f"{what} belongs to a story that has not begun")
+        if isinstance(told.event, CommandIssued) and told.causation_id is None:
+            yield self.breach(told.stream, f"{what} has no cause")
+        if isinstance(told.event, OUTCOMES):
+            issued = issued_event(told.tenant, told.event.command_id)
+            if told.causation_id != issued or cause is None or cause[2] != told.stream:
+                yield self.breach(told.stream, f"{what} answers what was not asked in its stream")
+        if isinstance(told.event, EFFECTS) and (cause is None or cause[1] is not CommandIssued):
+            yield self.breach(told.stream, f"{what} was brought about by no command of ours")
+        yield from self._by_people(told, what)
+        self.known[told.event_id] = (told.correlation_id, type(told.event), told.stream)
+
+    def _by_people(self, told: Envelope, what: str) -> Iterator[Breach]:
         if isinstance(told.event, BY_PEOPLE) and (told.actor == "engine" or not told.event.reason):
-            yield self.breach(told.stream, f"the {tag} at position {told.position} does not say who did it, or why")
+            yield self.breach(told.stream, f"{what} does not say who did it, or why")
         if isinstance(told.event, MappingSet) and not told.event.from_settings and told.actor == "engine":
-            yield self.breach(told.stream, f"the mapping at position {told.position} does not say who made it")
-        self.ids.add(told.event_id)
+            yield self.breach(told.stream, f"{what} does not say who made it")
 
 
 class Outcomes(Check):
