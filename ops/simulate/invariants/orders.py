@@ -161,6 +161,7 @@ CHECKS: tuple[type[Check], ...] = (
     States,
     Answers,
     Parcels,
+    _silence("O1", "X30"),
     _silence("O6", "X42", "X44", "X47", "X48"),
     _silence("F3"),
     _silence("F4", "X44"),

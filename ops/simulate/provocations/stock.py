@@ -96,6 +96,7 @@ async def something_is_not_counted(stage: Stage) -> None:
 async def somebody_edits_a_quantity(stage: Stage) -> None:
     """Somebody at the back office shows more than we say."""
     sku = await stage.sku()
+    await stage.wait(15 * MINUTE)  # until what is shown is known to be ours
     stage.act("mirakl", "edit_offer", sku=sku, quantity=stage.account.offers[sku].quantity + 7)
     await stage.trouble("X19", sku)
     await stage.cured("X19", sku)
