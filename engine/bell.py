@@ -21,7 +21,7 @@ class Bell:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._ears: defaultdict[str, set[_Ear]] = defaultdict(set)
+        self._ears: defaultdict[str, dict[_Ear, None]] = defaultdict(dict)  # in the order of their coming, which a set would not keep
         self._told: dict[str, int] = {}  # tenant -> the position up to which all have been told
         self._conn: Any = None
         self._opening = False
@@ -32,11 +32,11 @@ class Bell:
         the event loop. It never depends on being told: the seconds are how late one is at worst.
         """
         ear = _Ear(self)
-        self._ears[tenant].add(ear)
+        self._ears[tenant][ear] = None
         try:
             yield ear.wake
         finally:
-            self._ears[tenant].discard(ear)
+            self._ears[tenant].pop(ear, None)
             if not any(self._ears.values()):
                 await self._close()
 

@@ -139,7 +139,7 @@ class Sandbox:
 
             async def doze() -> None:
                 await self.clock.sleep(min(LONGEST_SLEEP, max(0.0, seconds)))
-                changed.set()
+                self.wake()  # a new event for the next wait: this one stays set
 
             group.start_soon(doze)
             await changed.wait()

@@ -1,0 +1,270 @@
+"""An event loop in virtual time: no sockets, no threads, no waiting. The same seed runs the same callbacks in the same order.
+
+Time stands still while anything can run, and jumps to the next timer when nothing can. What is ready at the same moment runs in an order
+drawn from the seed. Every task belongs to a process (`Process`); when that is killed, nothing of it runs any more, not even a `finally`.
+"""
+
+import asyncio
+import contextvars
+import gc
+import heapq
+import random
+import sys
+import time
+from asyncio import base_events
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, Protocol, cast
+
+from aiohttp import connector as aiohttp_connector
+from anyio._backends import _asyncio as anyio_asyncio
+from asyncpg import connection as asyncpg_connection
+
+# What three libraries keep to themselves, and a simulation has to set.
+CLOCK, COUNTER, SCOPE = cast("Any", aiohttp_connector), cast("Any", asyncpg_connection), cast("Any", anyio_asyncio.CancelScope)
+
+# What idles moves time by this much at least. Without it whoever asks to be woken after 1e-17 seconds (aiolimiter does) waits for ever,
+# for the sum is what it was before.
+QUANTUM = 1e-6
+SPINS = (
+    64  # steps at one moment, after which time moves on: who spins until something happens (anyio's cancellation does) must see it happen
+)
+CANCELLED_TIMERS = 100  # of them, and more than of others, are swept out of the heap; as asyncio does
+
+
+class DeadlockError(Exception):
+    """Nothing can run, and no timer is set: every task waits for ever. The text shows where each stands."""
+
+
+class Process:
+    """What dies together. Its tasks and callbacks are those that were begun inside of `run`."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.alive = name, True
+        self.on_message: Callable[[str], str | None] | None = None  # asked before each message leaves; "before" or "after": it dies then
+        self.messages = 0  # that it has sent, to the database and by HTTP
+        self.main: asyncio.Task[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}{'' if self.alive else ', dead'}>"
+
+    def sends(self, where: str) -> str | None:
+        """It is about to send a message there. Whether it dies "before" it has left, or "after", before anything is heard of it."""
+        self.messages += 1
+        return self.on_message(where) if self.on_message is not None else None
+
+
+PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)  # None: those who watch, and never die
+
+
+class Wires(Protocol):
+    """What carries bytes: the network between processes, or the way to a database."""
+
+    def carries(self, address: object) -> bool: ...
+    async def connect(self, factory: Callable[[], asyncio.BaseProtocol], address: Any) -> tuple[asyncio.Transport, Any]: ...
+    async def listen(self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> Any: ...
+    def cut(self, process: Process) -> None:
+        """Of a process that is no more."""
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task with a number for a hash, so that a set of tasks is in the same order in every run."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], *, loop: "SimLoop", **more: Any) -> None:
+        self._number = next(loop.numbers)
+        self.process = PROCESS.get()
+        super().__init__(coroutine, loop=loop, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class SimLoop(base_events.BaseEventLoop):
+    """`run_until_complete` as any other; `wires` carry what is sent. `shuffle`: what is ready at the same time runs in any order."""
+
+    # asyncio's own, which its stubs leave out
+    _ready: "deque[Any]"
+    _scheduled: list[Any]
+    _timer_cancelled_count: int
+    _stopping: bool
+
+    def __init__(self, seed: int = 0, *, shuffle: bool = True) -> None:
+        super().__init__()
+        self._now = 0.0  # seconds
+        self._chance = random.Random(seed)
+        self._shuffle = shuffle
+        self.numbers = count(1)
+        self.wires: list[Wires] = []
+        self.steps = self._spins = 0
+        self._dead: list[Process] = []
+        self._graveyard: list[Any] = []  # tasks that must not come to their `finally`
+        self.set_task_factory(lambda loop, coroutine, **more: SimTask(coroutine, loop=self, **more))
+
+    def time(self) -> float:
+        return self._now
+
+    # ------------------------------------------------------------ one step after another
+
+    def _run_once(self) -> None:
+        """As asyncio's, without a selector."""
+        self.steps += 1
+        ready, timers = self._ready, self._scheduled
+        if self._timer_cancelled_count > CANCELLED_TIMERS and self._timer_cancelled_count * 2 > len(timers):
+            for handle in timers:
+                handle._scheduled = not handle._cancelled
+            timers = self._scheduled = [handle for handle in timers if not handle._cancelled]
+            heapq.heapify(timers)
+            self._timer_cancelled_count = 0
+        while timers and timers[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(timers)._scheduled = False
+        self._spins += 1
+        if not ready and not timers and not self._stopping:
+            raise DeadlockError(f"nothing can run, and nothing is due:\n{self.stacks()}")
+        if timers and (not ready or self._spins > SPINS):
+            self._now = max(self._now + QUANTUM, timers[0]._when)
+            self._spins = 0
+        while timers and timers[0]._when <= self._now:
+            handle = heapq.heappop(timers)
+            handle._scheduled = False
+            ready.append(handle)
+        dead = self._dead
+        batch = [handle for handle in ready if not handle._cancelled]
+        ready.clear()
+        if self._shuffle and len(batch) > 1:
+            self._chance.shuffle(batch)
+        for handle in batch:
+            if not handle._cancelled and not (dead and handle._context.get(PROCESS) in dead):
+                handle._run()
+
+    def _process_events(self, event_list: Any) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody sleeps who would have to be woken."""
+
+    async def pass_time(self, seconds: float) -> None:
+        over = self.create_future()
+        self.call_later(seconds, lambda: None if over.done() else over.set_result(None))
+        await over
+
+    # ------------------------------------------------------------ processes
+
+    def spawn(self, process: Process, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Begin the work as that process."""
+        context = contextvars.copy_context()
+        context.run(PROCESS.set, process)
+        process.main = context.run(lambda: self.create_task(work()))
+
+    def kill(self, process: Process) -> None:
+        """As `kill -9`: nothing of it runs any more, and whoever was connected to it finds the connection gone."""
+        if process.alive:
+            process.alive = False
+            self._dead.append(process)
+            self._graveyard += [task for task in asyncio.all_tasks(self) if task.process is process]  # type: ignore[attr-defined]
+            for wires in self.wires:
+                wires.cut(process)
+
+    def stacks(self) -> str:
+        """Where each task stands."""
+        return "\n".join(
+            f"  {task.get_name()}: {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+            for task in sorted(asyncio.all_tasks(self), key=hash)
+            for frame in task.get_stack(limit=3)
+        )
+
+    # ------------------------------------------------------------ the way out
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+        return await self._connect(protocol_factory, (host, port))
+
+    async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:
+        return await self._connect(protocol_factory, str(path))
+
+    async def _connect(self, factory: Callable[[], asyncio.BaseProtocol], address: object) -> tuple[asyncio.Transport, Any]:
+        for wires in self.wires:
+            if wires.carries(address):
+                return await wires.connect(factory, address)
+        raise ConnectionRefusedError(111, f"nobody listens at {address}")
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+        return await self.wires[0].listen(protocol_factory, host or "127.0.0.1", port or 0)
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        """There are no threads: done at once, in its turn."""
+        done = self.create_future()
+
+        def work() -> None:
+            if not done.cancelled():
+                try:
+                    done.set_result(func(*args))
+                except BaseException as error:  # noqa: BLE001 - whoever awaits it is told
+                    done.set_exception(error)
+
+        self.call_soon(work)
+        return done
+
+    async def shutdown_default_executor(self) -> None:
+        """There is none."""
+
+    # ------------------------------------------------------------ the end
+
+    def bury(self) -> None:
+        """Let go of everything. What was frozen runs its `finally` now, when nothing can come of it any more, and may say what it likes."""
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            for task in [*self._graveyard, *asyncio.all_tasks(self)]:
+                task._log_destroy_pending = False
+            self._graveyard.clear()
+            self._ready.clear()
+            self._scheduled.clear()
+            self.set_exception_handler(lambda *_: None)
+            if not self.is_closed():
+                self.close()
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
+
+
+class _Ordered(dict[Any, None]):
+    """As much of a set as anyio asks of one, in the order in which things were added; a set's own depends on where they lie in memory."""
+
+    def add(self, item: Any) -> None:
+        self[item] = None
+
+    def remove(self, item: Any) -> None:
+        del self[item]
+
+    def discard(self, item: Any) -> None:
+        self.pop(item, None)
+
+
+@contextmanager
+def running(loop: SimLoop) -> Iterator[SimLoop]:
+    """That loop as the thread's, and nothing left to the machine: what libraries take from a clock, from an address in memory or from a
+    counter of the whole process is the same in every run."""
+    begin, monotonic, serial = SCOPE.__init__, time.monotonic, COUNTER._uid
+
+    def orderly(scope: Any, *arguments: Any, **more: Any) -> None:
+        begin(scope, *arguments, **more)
+        scope._child_scopes = _Ordered()
+
+    collects = gc.isenabled()
+    gc.disable()  # when rubbish is found, is the machine's business too
+    CLOCK.monotonic = time.monotonic = loop.time
+    COUNTER._uid = 0
+    SCOPE.__init__ = orderly
+    asyncio.set_event_loop(loop)
+    try:
+        yield loop
+    finally:
+        asyncio.set_event_loop(None)
+        loop.bury()
+        SCOPE.__init__ = begin
+        COUNTER._uid = serial
+        CLOCK.monotonic = time.monotonic = monotonic
+        if collects:
+            gc.enable()
