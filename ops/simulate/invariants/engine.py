@@ -22,7 +22,8 @@ from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence
 from schemas.events.orders import OrderPlaced
 
-SOON = timedelta(seconds=60)  # in which what is stuck must be an exception
+SOON = timedelta(seconds=60)  # of the event loop, in which what is stuck must be an exception
+BEHIND = timedelta(seconds=5)  # of the event loop, by which a fold may be behind the log
 YOUNG = timedelta(minutes=10)  # since an order came: it need not have been heard of
 MOMENTARY = ("returns/process", "products/")  # their identity is of the moment at which they were read
 LATE = 3.0  # periods of a source
@@ -115,8 +116,9 @@ class Settled(Check):
         for row in evidence.outbox:
             if row["state"] == "waiting" and row["target"] != "clock":
                 yield self.breach(row["subject"], f"a {row['tag']} still waits to be answered, since {row['issued_at']:%H:%M:%S}")
+        fresh = evidence.now - BEHIND * evidence.pace
         for name, position in evidence.checkpoints.items():
-            if position < len(evidence.log):
+            if position < len(evidence.log) and evidence.log[position].recorded_at < fresh:
                 yield self.breach(name, f"the projection stands at {position}, the log at {len(evidence.log)}")
 
 
@@ -128,7 +130,7 @@ class Told(Check):
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         about = {one.subject for one in evidence.troubles if one.open or one.closed_because.startswith("settled by a person")}
         for row in evidence.outbox:
-            if row["state"] == "buried" and row["due_at"] + SOON + evidence.leeway < evidence.now:
+            if row["state"] == "buried" and row["due_at"] + SOON * evidence.pace + evidence.leeway < evidence.now:
                 self.judged += 1
                 if row["subject"] not in about:
                     yield self.breach(row["subject"], f"a {row['tag']} was given up, and nobody is told")

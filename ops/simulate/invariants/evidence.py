@@ -103,6 +103,7 @@ class Evidence:
     posted: Sequence[Posted] = ()  # webhooks, oldest first
     outages: Sequence[Outage] = ()
     skew: float = 0.0  # seconds by which the engine's clock may differ from the sandbox's
+    pace: float = 1.0  # seconds of the sandbox for each of the event loop's: what the machine does takes as many times as long there
     settled: bool = False  # all work is said to be done
 
     @property
@@ -140,7 +141,7 @@ class Evidence:
     @property
     def leeway(self) -> timedelta:
         """By how much two clocks' times may be the wrong way round."""
-        return timedelta(seconds=1.0 + self.skew)
+        return timedelta(seconds=self.pace + self.skew)
 
 
 class Check:

@@ -7,6 +7,6 @@ systems.py    either system as a whole; commands in every outcome
 """
 
 from ops.simulate.provocations import aftercare, orders, parcels, stock, systems
-from ops.simulate.provocations.stage import PROVOCATIONS, NotReachedError, Provocation, Stage
+from ops.simulate.provocations.stage import PROVOCATIONS, NotReachedError, Provocation, Stage, configured, laid_out
 
-__all__ = ["PROVOCATIONS", "NotReachedError", "Provocation", "Stage", "aftercare", "orders", "parcels", "stock", "systems"]
+__all__ = ["PROVOCATIONS", "NotReachedError", "Provocation", "Stage", "aftercare", "configured", "laid_out", "orders", "parcels", "stock", "systems"]

@@ -1,11 +1,12 @@
 """Where a provocation is played: people, buyers and mishaps on demand, and what the engine has said of it so far."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import EngineError
 from engine.log import Log
@@ -16,6 +17,7 @@ from ops.sandbox.faults import Fault
 from ops.sandbox.mirakl.offers import for_sale
 from ops.sandbox.mirakl.sale import Order as MarketOrder
 from ops.sandbox.people import person
+from ops.sandbox.plan import Plan
 from ops.sandbox.shopify.sales import Order as ShopOrder
 from ops.sandbox.wire import RefusalError, Request
 from ops.settings import Settings
@@ -49,6 +51,23 @@ class Provocation(Struct, frozen=True):
 
 
 PROVOCATIONS: dict[str, Provocation] = {}
+
+
+def laid_out(plan: Plan, chosen: Iterable[Provocation]) -> Plan:
+    """The plan of a world in which these can be played."""
+    for one in chosen:
+        plan = replace(plan, mirakl=replace(plan.mirakl, **one.mirakl), shopify=replace(plan.shopify, **one.shopify))
+    return plan
+
+
+def configured(settings: Settings, chosen: Iterable[Provocation]) -> Settings:
+    """The settings of an engine to which these may happen."""
+    channel, *others = settings.channel
+    shop = settings.shopify
+    for one in chosen:
+        shop = replace(shop, **one.shop)
+        channel = replace(channel, **one.channel, rules=replace(channel.rules, **one.rules))
+    return replace(settings, shopify=shop, channel=[channel, *others])
 
 
 def provokes(*codes: str, **needs: Any) -> Callable[[Callable[["Stage"], Awaitable[None]]], Callable[["Stage"], Awaitable[None]]]:
