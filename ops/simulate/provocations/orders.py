@@ -85,10 +85,10 @@ async def a_payment_is_stuck(stage: Stage) -> None:
     """The payment of an order does not come through, until the operator sees to it."""
     stage.switch("mirakl", debits_stuck=True)
     order = await stage.bought()
-    await stage.until(lambda: stage.order(order).state in ("WAITING_DEBIT_PAYMENT", "REFUSED"), f"{order} waits for its payment")
+    await stage.until(lambda: stage.order(order).state.startswith("WAITING_DEBIT"), f"{order} waits for its payment")
     stage.switch("mirakl", debits_stuck=False)
     await stage.trouble("X25", order)
-    stuck = [one.id for one in stage.account.orders.values() if one.state == "WAITING_DEBIT_PAYMENT"]
+    stuck = [one.id for one in stage.account.orders.values() if one.state.startswith("WAITING_DEBIT")]
     for one in stuck:
         stage.act("mirakl", "confirm_debit", order_id=one)
     await stage.cured("X25", order)
