@@ -16,6 +16,7 @@ from msgspec import Struct
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.runner import Table
+from ops.report import CHECKPOINTS, LEASES
 from ops.sandbox.face import Sandbox
 from ops.sandbox.referee.case import Case, Conventions, Finding, Row
 from ops.sandbox.referee.rules import judge
@@ -30,8 +31,6 @@ OUTBOX = """
 SELECT command_id, target, tag, class, lane, subject, state, attempt, epoch, failures, issued_at, due_at, called_at, unknown_since, body
 FROM crossdock.outbox WHERE tenant = $1 ORDER BY command_id
 """
-CHECKPOINTS = "SELECT name, position FROM crossdock.checkpoints WHERE tenant = $1 ORDER BY name"
-LEASES = "SELECT name, epoch FROM crossdock.leases WHERE tenant = $1 ORDER BY name"
 AT_ONCE = 4_000  # events
 
 S = TypeVar("S", bound=Struct)

@@ -5,7 +5,6 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-
 LATENCY = (0.0002, 0.003)  # seconds of the event loop, for a request and its answer together
 
 

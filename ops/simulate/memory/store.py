@@ -18,7 +18,7 @@ class InMemory:
         self.database = database
         self.db: Db = MemoryDb(database)
 
-    def carries(self, address: object) -> bool:  # noqa: ARG002
+    def carries(self, address: object) -> bool:
         """Nobody calls by address."""
         return False
 

@@ -9,4 +9,16 @@ systems.py    either system as a whole; commands in every outcome
 from ops.simulate.provocations import aftercare, orders, parcels, stock, systems
 from ops.simulate.provocations.stage import PROVOCATIONS, NotReachedError, Provocation, Stage, configured, laid_out
 
-__all__ = ["PROVOCATIONS", "NotReachedError", "Provocation", "Stage", "aftercare", "configured", "laid_out", "orders", "parcels", "stock", "systems"]
+__all__ = [
+    "PROVOCATIONS",
+    "NotReachedError",
+    "Provocation",
+    "Stage",
+    "aftercare",
+    "configured",
+    "laid_out",
+    "orders",
+    "parcels",
+    "stock",
+    "systems",
+]
