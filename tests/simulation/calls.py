@@ -310,6 +310,7 @@ _RUN = (TENANTS, PLACES, PLACES)
 _PAGE = (*_RUN, some([RAISED, ["mapping_set"]]), some([CURRENT, ["command_issued:2"]]))
 _SHARDS = few(between(0, 15), most=12)
 
+
 def _last(draw: Draw) -> Sequence[Any]:
     streams = draw(few(STREAMS, least=1))
     parts = [draw(some(["", "A", "true", "1.50"])) for _ in streams]

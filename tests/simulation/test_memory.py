@@ -148,11 +148,12 @@ def test_the_memory_answers_as_postgres_does(database: Database, loop: asyncio.A
                 derandomize=THOROUGH == 1,
                 database=None,
                 suppress_health_check=list(HealthCheck),
-                phases=[Phase.generate, *([] if os.environ.get('NOSHRINK') else [Phase.shrink])],
+                phases=[Phase.generate, *([] if os.environ.get("NOSHRINK") else [Phase.shrink])],
                 report_multiple_bugs=False,
             ),
         )
-        for k, v in sorted(Here.seen.items()): print(k, v)
+        for k, v in sorted(Here.seen.items()):
+            print(k, v)
         print(sum(Here.seen.values()))
     finally:
         for connection in (*Here.postgres.connections, Here.postgres.admin):

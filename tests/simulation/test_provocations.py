@@ -58,9 +58,15 @@ async def test_all(database: Database, tmp_path: Path) -> None:
     chosen = [one for one in PROVOCATIONS.values() if not ONLY or one.name in ONLY or set(one.codes) & set(ONLY)]
     from ops.sandbox.mirakl.state import Switches as MiraklSwitches
     from ops.sandbox.shopify.state import Switches as ShopifySwitches
+
     plan = Plan(
-        skus=max(12, 3 * len(chosen)), least_stock=40, most_stock=60, offers_open="at_stock", warehouse=Warehouse(pick_seconds=1e7),
-        mirakl=MiraklSwitches(**merged(chosen, "mirakl")), shopify=ShopifySwitches(**merged(chosen, "shopify")),
+        skus=max(12, 3 * len(chosen)),
+        least_stock=40,
+        most_stock=60,
+        offers_open="at_stock",
+        warehouse=Warehouse(pick_seconds=1e7),
+        mirakl=MiraklSwitches(**merged(chosen, "mirakl")),
+        shopify=ShopifySwitches(**merged(chosen, "shopify")),
     )
     rules = msgspec.convert(merged(chosen, "rules"), OrderRules)
 

@@ -28,7 +28,15 @@ TABLES = {  # with their keys
 }
 SOMETHING = {  # answers with rows only where it changed something
     f"engine.{constant}"
-    for constant in ("outbox.CLAIM", "outbox.FINISH", "outbox.PUT_BACK", "lease.TAKE", "lease.BEAT", "limits.COUNT_CALL", "poller.SAVE_CURSOR")
+    for constant in (
+        "outbox.CLAIM",
+        "outbox.FINISH",
+        "outbox.PUT_BACK",
+        "lease.TAKE",
+        "lease.BEAT",
+        "limits.COUNT_CALL",
+        "poller.SAVE_CURSOR",
+    )
 } | {"runner.Table.move"}
 Rows = list[tuple[Any, ...]]
 C = TypeVar("C")
@@ -106,7 +114,7 @@ class Postgres(Side[Any]):
     async def tables(self) -> dict[str, Rows]:
         found = {}
         for table, key in TABLES.items():
-            rows = await self.admin.fetch(f'SELECT * FROM crossdock.{table} ORDER BY {key.replace(",", " COLLATE pg_catalog.default,")}')
+            rows = await self.admin.fetch(f"SELECT * FROM crossdock.{table} ORDER BY {key.replace(',', ' COLLATE pg_catalog.default,')}")
             found[table] = [tuple(map(_plain, row.values())) for row in rows]
         for made in await self.admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'projections' ORDER BY 1"):
             rows = await self.admin.fetch(f"SELECT * FROM projections.{made['tablename']} ORDER BY tenant, key")

@@ -463,7 +463,9 @@ def test_l1_in_the_end_nothing_waits_and_every_fold_has_caught_up() -> None:
     told = ordered().log
     clock = outbox_row(target="clock")
     assert looked(engine.Settled, evidence(told, outbox=[clock], checkpoints={"orders": len(told)})) == []
-    found = looked(engine.Settled, evidence(told, outbox=[outbox_row()], checkpoints={"orders": len(told) - 1}, now=NOON + timedelta(hours=1)))
+    found = looked(
+        engine.Settled, evidence(told, outbox=[outbox_row()], checkpoints={"orders": len(told) - 1}, now=NOON + timedelta(hours=1))
+    )
     assert [breach.subject for breach in found] == [STREAM, "orders"]
 
 

@@ -150,6 +150,7 @@ class Check:
     """
 
     invariant = ""
+    outside = False  # it looks at the truth of both systems alone
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -193,6 +194,10 @@ class Watch:
     def _seeing(self) -> Sequence[Check]:
         return [check for check in self.checks if type(check).see is not Check.see]
 
+    def judge(self, evidence: Evidence) -> list[Breach]:
+        """What is seen from outside alone, at one moment of a play that goes on: evidence without a log."""
+        return [breach for check in self.checks if check.outside for breach in check.look(evidence)]
+
     def look(self, evidence: Evidence) -> list[Breach]:
         """Everything at one moment of a play that goes on."""
         return [*self.see(evidence.log), *(breach for check in self.checks for breach in check.look(evidence))]
@@ -210,9 +215,9 @@ class Watch:
         return found
 
 
-async def gather(pool: Any, log: Log, **known: Any) -> Evidence:
-    """The part of it that is in a Postgres; `known` is the rest, as Evidence has it."""
-    envelopes: list[Envelope] = []
+async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: Any) -> Evidence:
+    """The part of it that is in a Postgres; `read` is what was read of the log before, `known` the rest, as Evidence has it."""
+    envelopes = list(read)
     while page := await log.read(len(envelopes), AT_ONCE):
         envelopes += page
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):

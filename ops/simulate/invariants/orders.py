@@ -142,6 +142,8 @@ def _silence(invariant: str, *codes: str) -> type[Check]:
 class Referee(Check):
     """What the referee finds broken from outside: ops/sandbox/referee."""
 
+    outside = True
+
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         self.judged += len(evidence.case.orders)
         for finding in evidence.findings:
