@@ -6,12 +6,14 @@ from typing import Any
 from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
+from ops.simulate.invariants.log import BY_PEOPLE
 from projections.orders import Order, orders
 from schemas.commands import AcceptOrder, CorrectTracking, ShipOrder, ShipParcel
 from schemas.envelope import Envelope
 from schemas.events.commands import CommandIssued
 from schemas.events.orders import FulfilmentSeen, LineStateChanged, OrderPlaced, OrderStateChanged, OrderTermsChanged
 from schemas.streams import order_stream
+from schemas.values import OrderId
 
 # How far along an order is; whatever was there once, it is not again. Mirakl seller API, order states, 2026-08-13.
 STAGES = (
@@ -107,7 +109,8 @@ class Parcels(Check):
 
 
 class Silence(Check):
-    """What nobody broke and only a person can settle is an open exception, or one that a person has settled. For one invariant each.
+    """What nobody broke and only a person can settle is an open exception, or somebody has settled it, or let the order go on. For one
+    invariant each.
 
     `rules` are the referee's: what it finds `open` of these must not go unsaid.
     """
@@ -116,17 +119,20 @@ class Silence(Check):
     codes: frozenset[str] = frozenset()  # of which it has to be one; empty: any
 
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:
-        said = _said(evidence)
+        said, looked_at = _said(evidence), {told.stream for told in evidence.log if isinstance(told.event, BY_PEOPLE)}
         for finding in evidence.findings:
             if finding.level == "open" and finding.rule in self.rules:
                 self.judged += 1
+                if order_stream(evidence.settings.channel_ids[0], OrderId(finding.subject)) in looked_at:
+                    continue
                 if not any(not self.codes or code in self.codes for code in said.get(finding.subject, ())):
                     yield self.breach(finding.subject, f"{finding.says}, and nobody is told of it")
 
 
 def _said(evidence: Evidence) -> Mapping[str, list[str]]:
     """Order -> codes of its exceptions that are open, or that a person has settled."""
-    named = {order_stream(evidence.settings.channel_ids[0], finding.subject): finding.subject for finding in evidence.findings}  # type: ignore[arg-type]
+    channel = evidence.settings.channel_ids[0]
+    named = {order_stream(channel, OrderId(finding.subject)): finding.subject for finding in evidence.findings}
     found: dict[str, list[str]] = {}
     for trouble in evidence.troubles:
         if trouble.subject in named and (trouble.open or trouble.closed_because.startswith("settled by a person")):
@@ -164,6 +170,7 @@ CHECKS: tuple[type[Check], ...] = (
     Answers,
     Parcels,
     _silence("O1", "X30"),
+    _silence("O2", "X94"),
     _silence("O6", "X42", "X44", "X47", "X48"),
     _silence("F3"),
     _silence("F4", "X44"),

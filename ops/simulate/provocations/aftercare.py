@@ -1,5 +1,6 @@
 """What goes wrong with money and goods that go back."""
 
+from ops.sandbox.mirakl.registry import RETURN_REASONS
 from ops.simulate.provocations.orders import tried_again
 from ops.simulate.provocations.stage import MINUTE, Stage, provokes
 
@@ -125,7 +126,7 @@ async def _returned(stage: Stage) -> tuple[str, str]:
     order, _, _ = await stage.shipped()
     stage.act("mirakl", "operator_receive", order_id=order)
     [line] = stage.order(order).lines
-    back = {"order_line_id": line.id, "quantity": 1, "reason_code": "16"}
+    back = {"order_line_id": line.id, "quantity": 1, "reason_code": RETURN_REASONS[0]}
     asked = {"order_commercial_id": stage.order(order).commercial_id, "method_code": "RETURN_METHOD_BY_MAIL", "return_lines": [back]}
     stage.act("mirakl", "request_return", returns=[asked])
     return order, str(await stage.until(lambda: next(iter(stage.order(order).returns), None), "the return is there"))

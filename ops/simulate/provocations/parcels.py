@@ -87,6 +87,8 @@ async def more_is_packed_than_is_owed(stage: Stage) -> None:
     await stage.trouble("X43", order)
     stage.act("shopify", "staffUnfulfil", fulfillment=parcel)
     await stage.cured("X43", order)
+    await stage.until(lambda: copy.lines[0].current == 1, "the unit is off in Shopify")
+    stage.pack(copy, number="ONE1234GB")
 
 
 @provokes("X44")

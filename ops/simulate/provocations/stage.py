@@ -241,9 +241,12 @@ class Stage:
         return Desk(self.pool, self.log, self.settings, self.clock.now(), "play", ids=self.ids)
 
     async def retry(self, trouble: Trouble) -> None:
+        await self.wait(5 * MINUTE)
         await self.desk.retry(trouble.key, "it works now")
 
     async def resolve(self, trouble: Trouble) -> None:
+        """It is in the log for longer than in the list that people see."""
+        await self.wait(5 * MINUTE)
         await self.desk.resolve(trouble.key, "settled elsewhere")
 
     async def release(self, order: str) -> None:
