@@ -18,6 +18,7 @@ from ops.simulate.invariants.calls import unmeasured
 from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence, Outage, Posted
 from ops.simulate.invariants.table import CHECKED, CHECKS, INVARIANTS
 from projections.exceptions import Trouble
+from projections.kinds import opened
 from schemas.commands import AcceptOrder, CreateShopOrder, PublishStock, SetSellerReference, ShipOrder
 from schemas.envelope import Envelope
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
@@ -478,7 +479,11 @@ def trouble(code: str, subject: str = STREAM, **more: Any) -> dict[str, dict[str
 def test_l2_what_is_stuck_is_said_and_what_is_not_is_not() -> None:
     buried = outbox_row(state="buried", due_at=Desk().clock.at - timedelta(minutes=5))
     assert [breach.subject for breach in looked(engine.Told, evidence([], outbox=[buried]))] == [STREAM]
-    assert looked(engine.Told, evidence([], outbox=[buried], rows=trouble("X84"))) == []
+    history = History()
+    history.tell(opened("X84", STREAM, "given up"), at=buried["due_at"])
+    assert looked(engine.Told, evidence(history.log, outbox=[buried])) == []
+    earlier = [replace(history.log[0], recorded_at=buried["due_at"] - timedelta(hours=1))]
+    assert len(looked(engine.Told, evidence(earlier, outbox=[buried]))) == 1, "that was something else"
     assert ["nothing was given up" in breach.says for breach in looked(engine.Told, evidence([], rows=trouble("X84")))] == [True]
     assert [
         "every system answers" in breach.says for breach in looked(engine.Told, evidence([], rows=trouble("X78", "target-shopify")))

@@ -36,7 +36,8 @@ ASKED_BY: Mapping[str, tuple[str, ...]] = {
     "mirakl.RT26": ("answer_return",),
     "mirakl.STO01": ("publish_stock",),
     "shopify.orderCreate": ("create_shop_order",),
-    "shopify.orderCancel": ("cancel_shop_order",),
+    "shopify.orderCancel": ("cancel_shop_order", "create_shop_order"),  # the second: of one that was made twice
+    "shopify.metafieldsSet": ("create_shop_order",),
     "shopify.tagsAdd": ("signal_on_order",),
     "shopify.fulfillmentOrderHold": ("hold_shop_order", "create_shop_order"),
     "shopify.fulfillmentOrderReleaseHold": ("release_shop_order",),

@@ -4,7 +4,7 @@ Reliability: E5, E6, L1, L2, L5, P1, X1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from ops.sandbox.referee.case import moment
 from ops.service import PROJECTIONS
 from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence
+from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderPlaced
 
 SOON = timedelta(seconds=60)  # of the event loop, in which what is stuck must be an exception
@@ -128,11 +129,14 @@ class Told(Check):
     invariant = "L2"
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
-        about = {one.subject for one in evidence.troubles if one.open or one.closed_because.startswith("settled by a person")}
+        opened: dict[str, datetime] = {}
+        for told in evidence.log:
+            if isinstance(told.event, ExceptionOpened):
+                opened[told.event.subject] = told.recorded_at
         for row in evidence.outbox:
             if row["state"] == "buried" and row["due_at"] + SOON * evidence.pace + evidence.leeway < evidence.now:
                 self.judged += 1
-                if row["subject"] not in about:
+                if opened.get(row["subject"], row["issued_at"]) <= row["due_at"] - evidence.leeway:  # none since it was given up
                     yield self.breach(row["subject"], f"a {row['tag']} was given up, and nobody is told")
 
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:

@@ -45,13 +45,13 @@ def _recount(stage: Stage, sku: str, more: int) -> None:
 
 @provokes("X10")
 async def a_line_of_a_file_is_refused(stage: Stage) -> None:
-    """A line of a file is spoilt on the way."""
+    """Somebody deletes an offer, and before we hear of that a file names it; then the offer is made again."""
     sku = await stage.sku()
-    stage.spoil("STO01", "import_line_errors")
+    stage.act("mirakl", "delete_offer", sku=sku)
     _recount(stage, sku, -1)
-    trouble = await stage.trouble("X10")
-    sku = trouble.subject.removeprefix("stock-")
-    await stage.wait(5 * MINUTE)
+    await stage.trouble("X10", sku)
+    stage.act("mirakl", "restore_offer", sku=sku)
+    await stage.wait(10 * MINUTE)
     _recount(stage, sku, +5)
     await stage.cured("X10", sku)
 

@@ -2,13 +2,14 @@
 
 from ops.simulate.provocations.aftercare import lines_of
 from ops.simulate.provocations.orders import tried_again
-from ops.simulate.provocations.stage import HOUR, PROVOCATIONS, Provocation, Stage, provokes
+from ops.simulate.provocations.stage import HOUR, MINUTE, PROVOCATIONS, Provocation, Stage, provokes
 
 
 @provokes("X18")
 async def a_subscription_is_gone(stage: Stage) -> None:
     """Shopify has taken a subscription away."""
-    gone = next(iter(stage.shop.subscriptions))
+    gone = await stage.until(lambda: next(iter(stage.shop.subscriptions), None), "there are subscriptions")
+    await stage.wait(10 * MINUTE)
     stage.sandbox.apply("shopify.webhookSubscriptionDelete", {"subscription": f"gid://shopify/WebhookSubscription/{gone}"})
     await stage.trouble("X18")
     await stage.cured("X18")
