@@ -43,7 +43,11 @@ class Invariants:
 
     async def looked(self, play: Play) -> None:
         """Raises BrokenError."""
-        _raise(self._began(play).look(await self._evidence(play, settled=False)))
+        _raise(await self.looks(play))
+
+    async def looks(self, play: Play) -> list[Breach]:
+        """The same, and everything that it finds."""
+        return self._began(play).look(await self._evidence(play, settled=False))
 
     async def settled(self, play: Play) -> None:
         watching, found = self._began(play), await self._evidence(play, settled=True)
@@ -64,7 +68,7 @@ class Invariants:
             now=play.clock.now(),
             truth=play.truth(),
             metrics=[engine.service.metrics for engine in play.engines],
-            posted=self._posted,
+            posted=tuple(self._posted),  # what comes while the log is read need not be in it
             outages=self.outages,
             skew=self.skew,
             pace=play.options.speed,

@@ -88,7 +88,9 @@ async def more_is_packed_than_is_owed(stage: Stage) -> None:
     stage.act("shopify", "staffUnfulfil", fulfillment=parcel)
     await stage.cured("X43", order)
     await stage.until(lambda: copy.lines[0].current == 1, "the unit is off in Shopify")
-    stage.pack(copy, number="ONE1234GB")
+    [waiting] = [one for one in map(stage.shop.fulfillment_orders.__getitem__, copy.fulfillment_orders) if one.remaining]
+    tracking = {"company": "Royal Mail", "number": "ONE1234GB", "url": None}
+    stage.act("shopify", "staffFulfil", parcel=waiting.id, lines=[[waiting.lines[0].id, 1]], tracking=tracking)
 
 
 @provokes("X44")
