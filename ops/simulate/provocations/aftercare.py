@@ -94,7 +94,7 @@ async def both_pay_at_once(stage: Stage) -> None:
     await stage.cured("X53", order)
 
 
-@provokes("X54")
+@provokes("X54", outcomes=("command B refused",))
 async def a_record_is_refused(stage: Stage) -> None:
     """Shopify will not note what the marketplace paid back, for no reason."""
     order, _, _ = await stage.shipped()

@@ -109,7 +109,7 @@ async def no_part_of_an_order_may_be_taken(stage: Stage) -> None:
     stage.switch("mirakl", partial_acceptance=True)
 
 
-@provokes("X27")
+@provokes("X27", outcomes=("command C refused",))
 async def an_acceptance_is_refused(stage: Stage) -> None:
     """The marketplace will not take an acceptance, for no reason."""
     stage.spoil("OR21", "http_400")
@@ -118,7 +118,7 @@ async def an_acceptance_is_refused(stage: Stage) -> None:
     await stage.copied(order)
 
 
-@provokes("X28")
+@provokes("X28", outcomes=("command D refused",))
 async def an_order_is_refused_by_the_shop(stage: Stage) -> None:
     """Shopify will not create an order, for no reason."""
     stage.spoil("orderCreate", "user_errors")

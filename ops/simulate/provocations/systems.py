@@ -93,6 +93,40 @@ async def an_order_is_made_twice(stage: Stage) -> None:
     await stage.cured("X30", order)
 
 
+@provokes(outcomes=("command A confirmed", "command A unknown"))
+async def the_answer_to_a_reference_is_lost(stage: Stage) -> None:
+    """The marketplace has taken the name of an order, and the answer never comes."""
+    stage.spoil("OR04", "reset_after")
+    order = await stage.bought()
+    await stage.until(lambda: stage.order(order).seller_reference, f"{order} has its reference")
+
+
+@provokes(outcomes=("command B confirmed", "command B unknown"))
+async def the_answer_to_a_record_is_lost(stage: Stage) -> None:
+    """Shopify has noted a refund, and the answer never comes."""
+    order, copy, _ = await stage.shipped()
+    stage.spoil("refundCreate", "reset_after")
+    [line] = stage.order(order).lines
+    stage.act("mirakl", "operator_refund", order_line_id=line.id, share=0.25, shipping=False)
+    await stage.until(lambda: copy.refunds, "it is noted in Shopify")
+
+
+@provokes(outcomes=("command C confirmed", "command C unknown", "command C found"))
+async def the_answer_to_an_acceptance_is_lost(stage: Stage) -> None:
+    """The marketplace has taken an acceptance, and the answer never comes; another is answered."""
+    stage.spoil("OR21", "reset_after")
+    await stage.copied(await stage.bought())
+    await stage.copied(await stage.bought())
+
+
+@provokes(outcomes=("command D confirmed", "command D unknown", "command D found"))
+async def the_answer_to_a_creation_is_lost(stage: Stage) -> None:
+    """Shopify has created an order, and the answer never comes; another is answered."""
+    stage.spoil("orderCreate", "reset_after")
+    await stage.copied(await stage.bought())
+    await stage.copied(await stage.bought())
+
+
 def wanting(brought: set[str]) -> list[Provocation]:
     """Those that bring about something that is not among these: `exception X44`, `command A buried`."""
     return [one for one in PROVOCATIONS.values() if not {*(f"exception {code}" for code in one.codes), *one.outcomes} <= brought]
