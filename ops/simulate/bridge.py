@@ -20,7 +20,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ops.simulate.loop import PROCESS, Process, SimLoop
 
-Fate = Literal["", "reset_before", "reset_after", "hole"]
+Fate = Literal["", "reset_before", "reset_after", "hole", "serialization", "deadlock", "full"]
+REFUSALS = {  # what the server says instead of doing it
+    "serialization": (b"40001", b"could not serialize access"),
+    "deadlock": (b"40P01", b"deadlock detected"),
+    "full": (b"53100", b"could not extend file: no space left on device"),
+}
+HALF_OPEN = 30.0  # seconds of the loop, after which the server gives up a session whose client it cannot reach (PostgresDb says so)
 LATENCY = (0.0002, 0.003)  # seconds of the loop, for a request and its answer together
 GLANCE = 0.001  # real seconds without an answer, after which it may be that a lock is waited for
 REAPED_WITHIN = 5.0  # real seconds
@@ -39,7 +45,7 @@ class Bridge:
     def __init__(self, loop: SimLoop, url: str, seed: int, *, latency: tuple[float, float] = LATENCY) -> None:
         self.loop, self._chance, self._latency = loop, random.Random(f"database {seed}"), latency
         self.address = address_of(url)
-        self._monitor = Monitor(url)
+        self.monitor = Monitor(url)
         self._sessions: dict[Session, None] = {}
         self._parked: list[Session] = []
         self.fate: Callable[[Session, bytes], Fate] = lambda _session, _data: ""
@@ -72,7 +78,7 @@ class Bridge:
     def close(self) -> None:
         """Whatever is still connected is cut."""
         self._end(list(self._sessions))
-        self._monitor.close()
+        self.monitor.close()
 
     # ------------------------------------------------------------ sessions that end
 
@@ -95,7 +101,7 @@ class Bridge:
                 self._parked.remove(session)
             session.closed = True
             session.socket.close()
-        self._monitor.reap([session.pid for session in sessions if session.pid])
+        self.monitor.reap([session.pid for session in sessions if session.pid])
 
     def leave(self, session: "Session") -> None:
         if session in self._sessions:
@@ -108,11 +114,11 @@ class Bridge:
         self.waits += 1
         self._parked.append(session)
         waiting = {each.pid for each in self._parked}
-        if all(set(self._monitor.blockers(each.pid)) <= waiting for each in self._parked):
-            raise HopelessError(f"{len(waiting)} sessions wait for each other: {[each.doing for each in self._parked]}")
+        if all(set(self.monitor.blockers(each.pid)) <= waiting for each in self._parked):
+            raise HopelessError(f"{len(waiting)} sessions wait for each other: {[each.doing[:80] for each in self._parked]}")
 
     def is_blocked(self, session: "Session") -> bool:
-        return bool(session.pid and self._monitor.blockers(session.pid))
+        return bool(session.pid and self.monitor.blockers(session.pid))
 
     def settle(self) -> None:
         """Let those go on who waited for what is free now, the longest wait first; then tell the news, theirs too: they may have been
@@ -131,7 +137,7 @@ class Bridge:
 
     def _spread_news(self) -> None:
         for session in list(self._sessions):
-            if session.listens and not session.wanted and not session.in_transaction:
+            if session.listens and not session.wanted and not session.in_transaction and not session.swallows:
                 session.fetch_news()
 
     def cancel(self, pid: int) -> None:
@@ -139,7 +145,7 @@ class Bridge:
         for session in list(self._parked):
             if session.pid == pid:
                 self._parked.remove(session)
-                self._monitor.query(f"SELECT pg_cancel_backend({pid})")
+                self.monitor.query(f"SELECT pg_cancel_backend({pid})")
                 session.pump(to_the_end=True)
         self.settle()
 
@@ -154,11 +160,11 @@ class Session(asyncio.Transport):
         self.process = PROCESS.get()
         self.socket = connected(bridge.address)
         self.pid = 0
-        self.closed = self._lost = self._swallows = False
+        self.closed = self._lost = self.swallows = False
         self.listens = self.in_transaction = False
         self.wanted: deque[bytes] = deque()  # what ends each answer that is still to come: any of these kinds of message
-        self.doing = b""  # the last statement that was named
-        self._noisy: set[bytes] = set()  # prepared statements that may send news
+        self.doing = b""  # the statement that is asked
+        self._texts: dict[bytes, bytes] = {}  # prepared statement -> its text
         self._rings = False  # the transaction may have sent some
         self._owed: list[bytes] = []  # answers since the last sync, of which a flush asks for
         self._begun = False
@@ -191,9 +197,14 @@ class Session(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def abort(self) -> None:
-        if not self.closed:
+        if self.closed:
+            return
+        if self.swallows:  # the server is not told either: what is open there stays open
+            self.closed = True
+            self._loop.call_later(HALF_OPEN, self._bridge.leave, self, context=contextvars.Context())
+        else:
             self._bridge.leave(self)
-            self.lose(None)
+        self.lose(None)
 
     close = abort
 
@@ -203,7 +214,7 @@ class Session(asyncio.Transport):
         data, introduces = bytes(data), not self._begun
         if self._read_requests(data):
             return
-        dies = self.process.sends("db") if self.process is not None and self.wanted else None
+        dies = self.process.sends(f"db {self.doing.decode(errors='replace')}") if self.process is not None and self.wanted else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
@@ -212,8 +223,11 @@ class Session(asyncio.Transport):
             self._bridge.leave(self)
             self.lose(ConnectionResetError(104, "reset"))
             return
-        self._swallows |= fate == "hole"
-        if not self._swallows:
+        if fate in REFUSALS and not introduces and len(self.wanted) == 1 and b"Z" in self.wanted[0]:
+            self._refuse(*REFUSALS[fate])
+            return
+        self.swallows |= fate == "hole"
+        if not self.swallows:
             self.socket.sendall(data)
         self._bridge.requests += 1
         self._bridge.seen("db", self.number, 0 if introduces else len(data))  # a database's name is no part of what happens
@@ -222,11 +236,19 @@ class Session(asyncio.Transport):
             self._bridge.leave(self)
             self.lose(ConnectionResetError(104, "reset"))
             return
-        if not self._swallows:
+        if not self.swallows:
             self.pump(deliver=dies is None)
         if dies == "after":
             self._loop.kill(self.process)  # type: ignore[arg-type]
         self._bridge.settle()
+
+    def _refuse(self, code: bytes, text: bytes) -> None:
+        """As if the server had: nothing is done, and an open transaction can only be rolled back."""
+        self.wanted.clear()
+        fields = b"SERROR\0VERROR\0C" + code + b"\0M" + text + b"\0\0"
+        ready = b"Z" + struct.pack("!i", 5) + (b"E" if self.in_transaction else b"I")
+        self._bridge.seen("refusal", self.number, 0)
+        self._deliver(b"E" + struct.pack("!i", len(fields) + 4) + fields + ready)
 
     # ------------------------------------------------------------ what is asked
 
@@ -261,14 +283,15 @@ class Session(asyncio.Transport):
                 return True
             case b"Q":
                 self._statement(b"", body)
-                self._rings |= b"" in self._noisy
+                self._rings |= is_noisy(body)
                 self.wanted.append(b"ZG")  # G: it wants to be given a copy
             case b"P":
                 name, _, text = body.partition(b"\0")
                 self._statement(name, text)
             case b"B":
                 name = body.split(b"\0", 2)[1]
-                self._rings |= name in self._noisy
+                self.doing = self._texts.get(name, b"")
+                self._rings |= is_noisy(self.doing)
             case b"H":
                 self.wanted.extend(self._owed)
                 self._owed.clear()
@@ -282,10 +305,8 @@ class Session(asyncio.Transport):
         return False
 
     def _statement(self, name: bytes, text: bytes) -> None:
-        self.doing, small = text[:100], text.lower()
-        self._noisy.discard(name)
-        if any(word in small for word in NOISY):
-            self._noisy.add(name)
+        self.doing = self._texts[name] = text
+        small = text[:20].lower()
         if small.startswith(b"listen"):
             self.listens = True
         elif small.startswith(b"unlisten"):
@@ -377,6 +398,12 @@ class Session(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context)
+
+
+def is_noisy(text: bytes) -> bool:
+    """Whether a statement may send news."""
+    small = text.lower()
+    return any(word in small for word in NOISY)
 
 
 # ---------------------------------------------------------------- the server, from beside

@@ -46,6 +46,7 @@ class Process:
         self.name, self.alive = name, True
         self.on_message: Callable[[str], str | None] | None = None  # asked before each message leaves; "before" or "after": it dies then
         self.messages = 0  # that it has sent, to the database and by HTTP
+        self.frozen: list[Any] | None = None  # stopped, as by SIGSTOP: what it would have run meanwhile
         self.main: asyncio.Task[Any] | None = None
 
     def __repr__(self) -> str:
@@ -100,6 +101,7 @@ class SimLoop(base_events.BaseEventLoop):
         self.wires: list[Wires] = []
         self.steps = self._spins = 0
         self._dead: list[Process] = []
+        self._frozen: list[Process] = []
         self._graveyard: list[Any] = []  # tasks that must not come to their `finally`
         self.set_task_factory(lambda loop, coroutine, **more: SimTask(coroutine, loop=self, **more))
 
@@ -131,13 +133,17 @@ class SimLoop(base_events.BaseEventLoop):
             handle = heapq.heappop(timers)
             handle._scheduled = False
             ready.append(handle)
-        dead = self._dead
+        dead, frozen = self._dead, self._frozen
         batch = [handle for handle in ready if not handle._cancelled]
         ready.clear()
         if self._shuffle and len(batch) > 1:
             self._chance.shuffle(batch)
         for handle in batch:
-            if not handle._cancelled and not (dead and handle._context.get(PROCESS) in dead):
+            if handle._cancelled or (dead and handle._context.get(PROCESS) in dead):
+                continue
+            if frozen and (process := handle._context.get(PROCESS)) in frozen:
+                process.frozen.append(handle)
+            else:
                 handle._run()
 
     def _process_events(self, event_list: Any) -> None:
@@ -167,6 +173,19 @@ class SimLoop(base_events.BaseEventLoop):
             self._graveyard += [task for task in asyncio.all_tasks(self) if task.process is process]  # type: ignore[attr-defined]
             for wires in self.wires:
                 wires.cut(process)
+
+    def freeze(self, process: Process) -> None:
+        """As SIGSTOP: it does nothing until it is thawed; what is sent to it waits."""
+        if process.alive and process.frozen is None:
+            process.frozen = []
+            self._frozen.append(process)
+
+    def thaw(self, process: Process) -> None:
+        """As SIGCONT: everything that would have happened to it meanwhile happens now."""
+        if process.frozen is not None:
+            waiting, process.frozen = process.frozen, None
+            self._frozen.remove(process)
+            self._ready.extend(waiting)
 
     def stacks(self) -> str:
         """Where each task stands."""

@@ -164,7 +164,7 @@ class End(asyncio.Transport):
         if self._closing or not data or (self.process is not None and not self.process.alive):
             return
         data = bytes(data)
-        dies = self.process.sends("http") if self.process is not None else None
+        dies = self.process.sends(f"http {data[:40].decode('latin-1')}") if self.process is not None else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
