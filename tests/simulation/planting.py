@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
-import pytest
 from msgspec.structs import replace
 
-from engine.ports import SeededRng
 from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.wire import RefusalError
-from ops.settings import Settings
-from ops.simulate import play as plays
 from ops.simulate.invariants.evidence import Breach
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.options import Options
+from ops.simulate.play import BrokenError, Play, play
 from ops.simulate.provocations import NotReachedError, Stage
 from ops.simulate.store import Store
 from tests.simulation.bugs import Bug
@@ -25,41 +21,37 @@ SPEED = 240.0
 SHELVES = {"skus": 6, "locations": 1, "least_stock": 40, "most_stock": 60}
 
 
-class Planted(plays.Play):
+class Course:
     """A day of a bug: its scene, for so long as it takes to show; judged by everything, and not to its end."""
 
-    bug: Bug
-    found: list[Breach]
+    def __init__(self, bug: Bug) -> None:
+        self.bug = bug
+        self.found: list[Breach] = []
 
-    def _configured(self, directory: Path) -> Settings:
-        settings = super()._configured(directory)
-        [channel] = settings.channel
-        return replace(settings, channel=[replace(channel, stock=replace(channel.stock, **self.bug.stock))])
-
-    async def _until_settled(self) -> None:
+    async def __call__(self, it: Play) -> None:
+        [channel] = it.settings.channel
+        it.settings = replace(it.settings, channel=[replace(channel, stock=replace(channel.stock, **self.bug.stock))])
+        for place in range(it.options.engines):
+            it.start_engine(place)
         watcher = Invariants()
         async with anyio.create_task_group() as group:
-            group.start_soon(self._scene)
-            ends = self.clock.monotonic() + self.bug.minutes * 60
-            self.found = []
-            try:
-                while self.clock.monotonic() < ends and not self._shows():
-                    await self.clock.sleep(LOOK)
-                    watcher.outages = list(self.bug.outages(self.world.now)) if self.bug.outages else []
-                    self.found = await watcher.looks(self)
-                if not self._shows():
-                    self.found = await watcher.breaches(self)
-            finally:
-                group.cancel_scope.cancel()
+            group.start_soon(self._scene, it)
+            ends = it.clock.monotonic() + self.bug.minutes * 60
+            while it.clock.monotonic() < ends and not self.shows:
+                await it.wait(it.clock.loop_seconds(LOOK))
+                watcher.outages = self.bug.outages(it.world.now) if self.bug.outages else []
+                self.found = await watcher.looks(it)
+            if not self.shows:
+                self.found = await watcher.breaches(it)
+            group.cancel_scope.cancel()
 
-    def _shows(self) -> bool:
-        if self._failed is not None:
-            raise self._failed
+    @property
+    def shows(self) -> bool:
         return any(breach.invariant == self.bug.invariant for breach in self.found)
 
-    async def _scene(self) -> None:
+    async def _scene(self, it: Play) -> None:
         if self.bug.scene is not None:
-            stage = Stage(self.sandbox, self.clock, self.settings, self.pool, self.log, plays.SimIds(SeededRng(self.seed)))
+            stage = Stage(it.sandbox, it.clock, it.settings, it.pool, it.log, it.ids)
             with suppress(NotReachedError, RefusalError):
                 await self.bug.scene(stage)
 
@@ -71,12 +63,11 @@ def plan_of(bug: Bug) -> Plan:
 
 def breaches_of(bug: Bug, seed: int, store: Store) -> list[Breach]:
     """What is broken at that seed, with the bug planted or not."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "Play", type(bug.name, (Planted,), {"bug": bug}))
-        with plays.played(seed, Options(plan=plan_of(bug), speed=SPEED, engines=bug.engines), store, ()) as (play, directory):
-            play.loop.run_until_complete(play.run(directory))
-        assert isinstance(play, Planted)
-        return play.found
+    course = Course(bug)
+    outcome = play(seed, Options(plan=plan_of(bug), speed=SPEED, engines=bug.engines), store, (), course)
+    if isinstance(outcome.broken, BrokenError):
+        return [Breach(outcome.broken.invariant, outcome.broken.subject, outcome.broken.says)]
+    return course.found
 
 
 def first_seed(bug: Bug, seeds: Iterable[int], store: Store) -> tuple[int, list[Breach]] | None:

@@ -1,8 +1,8 @@
-"""The same statements to a real Postgres and to the memory, side by side: every answer, every error, every wait, and all rows in the end."""
+"""The same statements to a real Postgres and to the memory, side by side: every answer, error and wait, and in the end all rows."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import asyncpg
@@ -67,7 +67,7 @@ async def asked(connection: Any, call: Call) -> Answer:
         status = await connection.copy_from_query(call.text, *call.arguments, output=take, format=call.how)
         return Answer((status, b"".join(chunks)))
     except asyncpg.PostgresError as error:
-        return Answer(None, (type(error), error.sqlstate, error.constraint_name))  # type: ignore[attr-defined]
+        return Answer(None, (type(error), error.sqlstate, error.constraint_name))
 
 
 def _plain(value: Any) -> Any:
@@ -104,9 +104,20 @@ class Side(Generic[C]):
 
 
 class Postgres(Side[Any]):
-    def __init__(self, connections: Sequence[Any], admin: Any) -> None:
+    def __init__(self, connections: Sequence[Any], admin: Any, connect: Callable[[], Awaitable[Any]]) -> None:
         super().__init__(connections)
-        self.admin = admin
+        self.admin, self._connect = admin, connect
+
+    async def renew(self) -> None:
+        """Other sessions, which have begun nothing."""
+        for connection in self.connections:
+            connection.terminate()
+        await asyncio.gather(*(task for task in self.asking if task is not None), return_exceptions=True)
+        super().__init__([await self._connect() for _ in self.connections])
+
+    def terminate(self) -> None:
+        for connection in (*self.connections, self.admin):
+            connection.terminate()
 
     async def is_blocked(self, session: int) -> bool:
         return bool(await self.admin.fetchval(BLOCKED, self.connections[session].get_server_pid()))
@@ -218,7 +229,7 @@ async def postgres_of(engine_url: str, admin_url: str) -> Postgres:
     db = PostgresDb(engine_url)
     connections = [await db.connect() for _ in range(SESSIONS)]
     await made(connections[0])
-    return Postgres(connections, await asyncpg.connect(admin_url))
+    return Postgres(connections, await asyncpg.connect(admin_url), db.connect)
 
 
 async def memory_of() -> Memory:
@@ -238,5 +249,7 @@ async def made(connection: Any) -> None:
 
 
 async def emptied(postgres: Postgres) -> None:
+    for connection in postgres.connections:
+        await connection.execute("SELECT pg_advisory_unlock_all()")
     names = [*(f"crossdock.{table}" for table in TABLES), *(f"projections.{projection.name}" for projection in PROJECTIONS)]
     await postgres.admin.execute(f"TRUNCATE {', '.join(names)}; DROP TABLE IF EXISTS projections.shadow_orders_of_a_test")

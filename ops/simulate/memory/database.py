@@ -128,7 +128,7 @@ class Database:
         for name in ("leases", "cursors", "keys", "checkpoints", "calls", "outbox"):
             _fill(getattr(made, name), getattr(self, name))
         for name, there in self.catalogue.committed(""):
-            table = Documents(name, keyed=there.table.keyed)
+            table = Documents(name, constraint=there.table.constraint)
             _fill(table, there.table)
             made.catalogue.make("", name, Made(table)).committed = Made(table)
         for tenant, log in self.logs.items():

@@ -51,11 +51,11 @@ class Document:
 
 
 class Documents(Table[str, Document]):
-    """One such table. A key is there once from the moment on that it is `keyed`."""
+    """One such table. `constraint`: by which a key is there once; '' until there is one."""
 
-    def __init__(self, name: str, *, keyed: bool) -> None:
+    def __init__(self, name: str, *, constraint: str) -> None:
         super().__init__(f"projections.{name}")
-        self.keyed = keyed
+        self.constraint = constraint
 
 
 class Made(Struct, frozen=True):

@@ -6,6 +6,7 @@ asyncpg takes it for its protocol: the methods that open with a word of asyncpg'
 import asyncio
 import types
 import weakref
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,7 @@ from ops.simulate.loop import PROCESS, SimLoop
 from ops.simulate.memory.database import Database
 from ops.simulate.memory.errors import cut, error
 from ops.simulate.memory.faults import Asked, Strike
-from ops.simulate.memory.locks import Wait
+from ops.simulate.memory.locks import UPDATE, Wait
 from ops.simulate.memory.registry import Answer, Statement, answer_of, find
 from ops.simulate.memory.transaction import Transaction
 
@@ -51,6 +52,7 @@ class Session:
         self.process = PROCESS.get()  # whose it is; None: of those who watch
         self.transaction: Transaction | None = None
         self._own = Transaction(database, self, alone=False)  # holds the advisory locks of the session itself
+        self._advisory = Counter[str]()  # how often it has taken each
         self._begun = False  # by BEGIN
         self._busy = self._closed = False
         self._waiter: asyncio.Future[None] | None = None
@@ -102,7 +104,7 @@ class Session:
             raise asyncpg.InterfaceError("connection is closed")
         self._busy = True
         self.queries_count += 1
-        if self.process is not None and (dies := self.process.sends("db")) is not None:
+        if self.process is not None and (dies := self.process.sends(f"db {text}")) is not None:
             await self._die(dies, text, arguments)
         try:
             return await self._ask(text, arguments, self._command_timeout if timeout is None else timeout)
@@ -341,15 +343,21 @@ class Session:
     # ------------------------------------------------------------ beside statements
 
     def hold(self, key: str) -> bool:
-        """An advisory lock of the session; False: somebody else has it."""
-        return self._own.lock(("advisory session", key), 8, skip=True)
+        """An advisory lock of the session, to be let go as often as it was taken; False: somebody else has it."""
+        if not self._own.lock(("advisory session", key), UPDATE, skip=True):
+            return False
+        self._advisory[key] += 1
+        return True
 
     def let_go(self, key: str) -> bool:
         """False: it was not ours."""
-        name = ("advisory session", key)
-        if self._own.held.pop(name, False) is False:
+        if not self._advisory[key]:
             return False
-        self.database.wake(self.database.locks.release(self._own, {name: None}))
+        self._advisory[key] -= 1
+        if not self._advisory[key]:
+            name = ("advisory session", key)
+            del self._own.held[name]
+            self.database.wake(self.database.locks.release(self._own, {name: None}))
         return True
 
     def hear(self, channel: str, payload: str) -> None:

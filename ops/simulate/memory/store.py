@@ -9,6 +9,9 @@ from ops.simulate.loop import Process, SimLoop
 from ops.simulate.memory.connection import MemoryDb
 from ops.simulate.memory.database import Database
 from ops.simulate.memory.faults import Calm, Weather
+from ops.simulate.memory.registry import find
+from ops.simulate.memory.transaction import Transaction
+from ops.simulate.store import CONNECTIONS
 
 
 class InMemory:
@@ -16,7 +19,12 @@ class InMemory:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.db: Db = MemoryDb(database)
+        self.db: Db = MemoryDb(database, size=CONNECTIONS)
+
+    def ask(self, sql: str) -> list[str]:
+        """The first column of what it answers at once."""
+        found = find(sql).answer(Transaction(self.database, None, alone=True))
+        return [str(row[0]) for row in found]
 
     def carries(self, address: object) -> bool:
         """Nobody calls by address."""

@@ -94,9 +94,9 @@ class Transaction:
                 yield key, row
 
     def locked(self, table: Table[K, R], tenant: str, key: K, strength: int, *, skip: bool = False) -> R | None:
-        """The row, locked, as it is now. None where it is gone; with `skip`, also where somebody else has it."""
+        """A row that is seen, locked, as it is now. None where it is gone; with `skip`, also where somebody else has it."""
         slot = table.slot(tenant, key)
-        if slot is None:
+        if slot is None or self.seen(slot) is None:
             return None
         if not self.lock((table.name, tenant, key), strength, skip=skip):
             return None
@@ -107,7 +107,7 @@ class Transaction:
         return slot.committed
 
     def standing(self, table: Table[K, R], tenant: str, key: K) -> R | None:
-        """The row that a new one of this key would run into, seen or not. Waits for whoever is about to make, change or delete it."""
+        """The row that a new one of this key runs into, seen or not. Waits for whoever is about to make, change or delete it."""
         slot = table.slot(tenant, key)
         if slot is None:
             return None

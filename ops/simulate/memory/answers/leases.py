@@ -107,9 +107,10 @@ def last_call(tx: Transaction, tenant: str, target: str, endpoint: str) -> list[
 @answers(limits, "COUNT_CALL", "last_at")
 def count_call(tx: Transaction, tenant: str, target: str, endpoint: str, at: datetime, seen: datetime | None) -> list[tuple[datetime]]:
     calls, place, at = tx.database.calls, (target, endpoint), utc(at)
-    tx.standing(calls, tenant, place)
-    there = tx.locked(calls, tenant, place, NO_KEY_UPDATE)
-    if there is not None and there != seen:
-        return []
+    there = tx.standing(calls, tenant, place)
+    if there is not None:
+        tx.lock((calls.name, tenant, place), NO_KEY_UPDATE)
+        if there != seen:
+            return []
     tx.put(calls, tenant, place, at)
     return [(at,)]

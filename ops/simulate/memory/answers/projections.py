@@ -66,7 +66,7 @@ def not_alone(tx: Transaction, name: str) -> list[tuple[bool]]:
 def _make(tx: Transaction, name: str, *, shadow: bool) -> int:
     there = tx.standing(tx.database.catalogue, "", name)
     if there is None:
-        tx.put(tx.database.catalogue, "", name, Made(Documents(name, keyed=not shadow)))
+        tx.put(tx.database.catalogue, "", name, Made(Documents(name, constraint="" if shadow else f"{name}_pkey")))
     elif shadow:
         raise error("42P07", f'relation "{name}" already exists')
     return 0
@@ -81,7 +81,7 @@ def _drop(tx: Transaction, name: str) -> int:
 def _index(tx: Transaction, name: str, *, unique: bool) -> int:
     """A key that is there twice is refused when it is put, so that none has to be looked for."""
     table = find(tx, name)
-    table.keyed = table.keyed or unique
+    table.constraint = table.constraint or (f"{name}_key" if unique else "")
     return 0
 
 
@@ -93,7 +93,7 @@ def _read(tx: Transaction, name: str, tenant: str, keys: Sequence[str]) -> list[
 
 def _put(tx: Transaction, name: str, tenant: str, keys: Sequence[str], documents: Sequence[str], positions: Sequence[int]) -> int:
     table = find(tx, name)
-    if not table.keyed and keys:
+    if not table.constraint:
         raise error("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification")
     if len(set(keys)) < len(keys):
         raise error("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time")
@@ -152,11 +152,19 @@ def _fill(tx: Transaction, name: str, other: str, tenant: str) -> int:
     there = sorted(rows(tx, other, tenant), key=lambda pair: pair[0])
     table = find(tx, name)
     for key, _ in there:
-        if table.keyed and tx.standing(table, tenant, key) is not None:
-            raise error("23505", "duplicate key value violates unique constraint", constraint=f"{name}_pkey")
+        _refuse_twin(tx, table, tenant, key)
     for key, row in there:
         tx.put(table, tenant, key, Document(row.text, row.position))
     return len(there)
+
+
+def _refuse_twin(tx: Transaction, table: Documents, tenant: str, key: str) -> None:
+    """A key is put that is there already."""
+    if tx.standing(table, tenant, key) is None:
+        return
+    if not table.constraint:
+        raise NotImplementedError(f"{key} is put twice into {table.name}, which may be before it has a key; the memory cannot keep both")
+    raise error("23505", "duplicate key value violates unique constraint", constraint=table.constraint)
 
 
 def _difference(tx: Transaction, name: str, other: str, tenant: str) -> list[tuple[Any, ...]]:
@@ -173,8 +181,7 @@ def _copy_in(tx: Transaction, name: str, columns: Sequence[str], records: Sequen
     places = [list(columns).index(column) for column in ("tenant", "key", "document", "position")]
     for record in records:
         tenant, key, document, position = (record[place] for place in places)
-        if tx.standing(table, tenant, key) is not None:
-            raise error("23505", "duplicate key value violates unique constraint", constraint=f"{name}_pkey")
+        _refuse_twin(tx, table, tenant, key)
         tx.put(table, tenant, key, Document(document, int(position)))
     return len(records)
 

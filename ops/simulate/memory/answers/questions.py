@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
-from hashlib import md5
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +10,10 @@ import msgspec
 
 from ops import database, desk, explain, recompute, report, trace
 from ops.demo import proof
-from ops.simulate import play
 from ops.simulate.memory.answers.log import of_stream, run
 from ops.simulate.memory.answers.outbox import of_subject
 from ops.simulate.memory.answers.stock import one, ordered, text
-from ops.simulate.memory.events import DATA, POSITION, RECORDED_AT, STREAM, TYPE, utc
+from ops.simulate.memory.events import DATA, POSITION, RECORDED_AT, TYPE, utc
 from ops.simulate.memory.registry import answers
 from ops.simulate.memory.rows import Row
 from ops.simulate.memory.transaction import Transaction
@@ -187,12 +185,3 @@ def how_many_open(tx: Transaction, tenant: str) -> list[tuple[int]]:
 @answers(proof, "STOCK", "document")
 def stock(tx: Transaction, tenant: str) -> list[tuple[str]]:
     return [(row.text,) for _, row in ordered(tx, "inventory", tenant)]
-
-
-@answers(play, "EVENTS", "position type stream data")
-def events(tx: Transaction, tenant: str) -> list[tuple[int, str, str, str]]:
-    there = tx.database.log(tenant)
-    return [
-        (event[POSITION], event[TYPE], event[STREAM], md5(event[DATA].encode(), usedforsecurity=False).hexdigest())
-        for event in run(tx, tenant, 0, there.seen(tx, tenant))
-    ]
