@@ -26,6 +26,7 @@ from engine.limits import Limits
 from engine.perform import Performing, Standing
 from ops import publisher
 from ops.sandbox.mirakl import refunds
+from ops.sandbox.plan import Warehouse
 from ops.simulate.invariants.evidence import Outage
 from ops.simulate.provocations import Stage
 from ops.simulate.provocations.aftercare import lines_of
@@ -189,6 +190,8 @@ async def ship_fails(stage: Stage) -> None:
     stage.pack(await stage.copied(order))
 
 
+BY_HAND = {"warehouse": Warehouse(pick_seconds=1e7)}  # nothing leaves but what a scene packs
+
 # ---------------------------------------------------------------- orders
 
 
@@ -235,7 +238,7 @@ def answer_for_some(patch: Patch) -> None:
     patch.setattr(order_steps, "AcceptOrder", lambda **fields: accepted(**fields | {"accepted": fields["accepted"][:-1]}))
 
 
-@breaks("O6", scene=cancel_there)
+@breaks("O6", scene=cancel_there, plan=BY_HAND)
 def overlook_a_cancelation(patch: Patch) -> None:
     """What the marketplace gives up is packed all the same."""
     patch.setattr(orders.Order, "dead", False)
@@ -268,7 +271,7 @@ def keep_the_first_label(patch: Patch) -> None:
     patch.setattr(order_steps, "_correction", lambda *_: iter(()))
 
 
-@breaks("F4", scene=taken_back)
+@breaks("F4", scene=taken_back, plan=BY_HAND)
 def keep_quiet_about_a_parcel(patch: Patch) -> None:
     """Nobody hears that a parcel was taken back."""
     _unsaid(patch, "X44")
