@@ -213,7 +213,8 @@ def _dispatch(order: Order, channel: Channel) -> Iterator[Command]:
         return
     fulfilment, parcel = chosen
     if order.shipped or parcel.told or order.left_untracked:
-        if parcel.told or not order.shipped:
+        taken_back = not any(each.told for each in parcels.values())  # what was told has not left after all: this has, in its place
+        if parcel.told or not order.shipped or taken_back:
             yield from _correction(order, fulfilment, parcel)
     elif may_dispatch(order) and order.left_the_house and (parcel.tracking_number or blind):
         yield ShipOrder(

@@ -43,6 +43,7 @@ _BY_FIELD = {  # which one it is when a step is refused because of a field; a ma
     "tracking": ("X37", ""),
     "currency": ("X33", ""),
     "total": ("X31", ""),
+    "partial_acceptance": ("X26", ""),
 }
 _BY_STEP = {
     "accept_order": "X27",

@@ -70,6 +70,7 @@ RANKS = {
 PAID_BACK = frozenset({"REFUNDED", "CLOSED"})
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
 GONE = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})  # orders that left, whoever said so
+ANSWER = tag_of(AcceptOrder)
 TOLD_BY_OTHERS = ("X79:", "X38:")  # what could not be read of it; a tracking number that another order has
 # The commands that the policy of this row asks for.
 TAGS = frozenset(
@@ -371,7 +372,16 @@ def _stepped(order: Order, event: Event) -> Order:
 
 
 def _released(order: Order, _event: OrderReleased) -> Order:
-    return replace(order, held="", cleared=True)
+    return _said_anew(replace(order, held="", cleared=True))
+
+
+def _refusal_asked(order: Order, _event: OrderRefusalAsked) -> Order:
+    return _said_anew(replace(order, refusal_asked=True))
+
+
+def _said_anew(order: Order) -> Order:
+    """A person has decided: an answer that the marketplace would not take is given once more, as decided now."""
+    return replace(order, steps=order.steps.let_on([ANSWER])) if ANSWER in order.steps.refused else order
 
 
 def _opened(order: Order, event: ExceptionOpened) -> Order:
@@ -418,7 +428,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     ShopOrderTagged: lambda order, event: replace(order, tags=tuple(sorted({*order.tags, *event.tags}))),
     OrderHeld: lambda order, event: replace(order, held=event.reason or "held"),
     OrderReleased: _released,
-    OrderRefusalAsked: lambda order, _: replace(order, refusal_asked=True),
+    OrderRefusalAsked: _refusal_asked,
     **dict.fromkeys(OF_STEPS, _stepped),
     ExceptionOpened: _opened,
     ExceptionClosed: _closed,

@@ -179,6 +179,8 @@ def mismatches(truth: Mapping[str, Any], rows: list[Stock], channel: ChannelSect
     known, rules, name = {row.sku: row for row in rows}, channel.stock_rules, ChannelId(channel.id)
     made_of, wrong = offers_made_of(known), []
     for sku, offer in truth["mirakl"]["offers"].items():
+        if offer["deleted"]:
+            continue
         there = truth["shopify"]["stock"].get(sku, {"available": 0})["available"]
         worked = desired(sku, name, shelf_of(sku, name, known, made_of), rules)
         units = worked.units if worked is not None else 0

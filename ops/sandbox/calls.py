@@ -21,6 +21,7 @@ NAMES = (
     "fulfillment",
     "shipment_id",
     "fulfillmentOrderId",
+    "ownerId",
     "import_id",
     "return_id",
     "sku",

@@ -2,7 +2,7 @@
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +48,7 @@ class Sandbox:
         self.systems = Systems(world, token=token, secret=secret, key=key)
         self.token, self.key, self.faults = token, key, self.systems.faults
         self.url = ""
+        self.witness: Callable[[Post, bool], None] = lambda _post, _arrived: None  # sees each webhook, and whether it was answered with 2xx
         self.door = Door(tls)
         self._posting: set[int] = set()
         self._changed = anyio.Event()
@@ -153,6 +154,7 @@ class Sandbox:
         """One attempt; what came of it is an operation of the world."""
         for post in self.systems.posts(delivery, self.clock.now()):
             arrived = await self._arrives(post)
+            self.witness(post, arrived)
             if post.genuine:
                 self.systems.posted(delivery, self.clock.now(), arrived=arrived)
         self.wake()

@@ -198,6 +198,10 @@ class Faults:
         """All those asked for are taken back; the scenario's rates stay."""
         self._waiting.clear()
 
+    def mend(self, operation: str) -> None:
+        """Those asked for of this operation are taken back."""
+        self._waiting = [(fault, left) for fault, left in self._waiting if fault.operation != operation]
+
     @property
     def asked_for(self) -> list[tuple[Fault, int | None]]:
         """Those that will still be met, with the number of calls that each will hit; None: all."""

@@ -5,4 +5,6 @@ net.py      the network between processes                  bridge.py  real async
 store.py    where a play keeps its database                server.py  a Postgres for plays
 memory/     a database in memory: tier 1
 play.py     one play: a world, engines, a chaos phase, a heal phase, the verdict
+invariants/ what must hold, whatever happens               provocations/  how every kind of exception comes about
+seen.py     what has come about, and what has not
 """

@@ -49,7 +49,7 @@ def _facts(order: wire.Order, place: Place) -> Iterator[Heard]:
     yield from _marks(order, story, at)
     # The order's own state comes last: what a policy does because of it, it does knowing all the rest.
     state, reason = name(order.order_state, "order_state"), text(order.order_state_reason_code) or None
-    yield story.version(OrderStateChanged(channel=place.channel, order_id=story.order_id, state=state, reason=reason), at)
+    yield story.moved(OrderStateChanged(channel=place.channel, order_id=story.order_id, state=state, reason=reason), at)
 
 
 def _terms(placed: OrderPlaced, story: Story, at: Instant) -> Iterator[Heard]:
@@ -91,7 +91,7 @@ def _marks(order: wire.Order, story: Story, at: Instant) -> Iterator[Heard]:
         can_cancel=bool(order.can_cancel),
         can_ship=bool(order.can_shop_ship),
     )
-    yield story.version(signalled, at)
+    yield story.moved(signalled, at)
     tracking = TrackingShown(
         channel=channel,
         order_id=order_id,

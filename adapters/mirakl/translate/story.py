@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from adapters.mirakl import wire
 from adapters.mirakl.translate.values import UnreadableError, digest, name
@@ -13,7 +14,7 @@ from engine.adapter import Heard
 from schemas.envelope import Fact, event_id
 from schemas.events import Event, Personal, tag_of
 from schemas.events.exceptions import ExceptionOpened, RawPayload
-from schemas.events.orders import OrderPlaced
+from schemas.events.orders import OrderPlaced, OrderSignalled, OrderStateChanged
 from schemas.streams import channel_stream, order_stream
 from schemas.values import ChannelId, Instant, OrderId, TenantId
 
@@ -63,6 +64,15 @@ class Story:
         `at` is when the marketplace last touched what this tells of: the same state entered again is another fact, a stale answer is none.
         """
         return self.heard(event, at, *parts, fingerprint(event), at.isoformat(), same=lambda last: last == event, **how)
+
+    def moved(self, event: OrderStateChanged | OrderSignalled, at: Instant) -> Heard:
+        """A version that says itself since when it is so: told when it says something else, not when the order was touched again."""
+
+        def same(last: Event) -> bool:
+            return isinstance(last, type(event)) and replace(last, at=None) == replace(event, at=None)
+
+        timed = replace(event, at=at)
+        return self.heard(timed, at, fingerprint(timed), at.isoformat(), same=same)
 
     def _id(self, kind: str, *parts: str) -> UUID:
         return event_id(self.place.tenant, self.place.source, SEPARATOR.join((self.order_id, *parts)), kind)

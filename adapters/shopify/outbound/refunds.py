@@ -81,7 +81,13 @@ class RefundRecords:
             return None
         if about_key:
             raise UnknownOutcomeError(about_key, target=TARGET, endpoint=REFUND_CREATE.name)
-        return Refused(f"{no.code or 'refused'} at {'.'.join(no.field or ()) or 'its whole'}", "refund")
+        return refusal(no)
+
+
+def refusal(no: wire.refunds.KeyedError) -> Refused:
+    """More than is left of a transaction is somebody else's refund; all else has another cause."""
+    field = ".".join(no.field or ())
+    return Refused(f"{no.code or 'refused'} at {field or 'its whole'}", "refund" if field.startswith("transactions") else field)
 
 
 def _keys(client: Client, task: Task[RecordShopRefund]) -> Iterator[UUID]:

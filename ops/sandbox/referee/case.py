@@ -89,7 +89,10 @@ class Case:
 
     def creation(self, order: Row) -> str | None:
         """The call that made an order in Shopify."""
-        return described(next(iter(self.effective(order["id"].rpartition("/")[2], "shopify.orderCreate")), None))
+        return described(self.created_by(order))
+
+    def created_by(self, order: Row) -> Row | None:
+        return next(iter(self.effective(order["id"].rpartition("/")[2], "shopify.orderCreate")), None)
 
 
 def _kept(order: Row, kind: str, name: str) -> Iterator[str]:

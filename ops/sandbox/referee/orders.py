@@ -27,15 +27,23 @@ def one_for_one(case: Case) -> Iterator[Finding]:
     """O1: each marketplace order that came to be shipped has exactly one Shopify order, and none ever has two."""
     for name, copies in case.copies.items():
         for first, second in pairwise(copies):
-            if not first["cancelled_at"] or moment(first["cancelled_at"]) > moment(second["created_at"]):
-                yield Finding(
-                    rule="O1", subject=name, says=f"is in Shopify as {first['name']} and as {second['name']}", call=case.creation(second)
-                )
+            says = f"is in Shopify as {first['name']} and as {second['name']}"
+            if _one_call(case, first, second):
+                if not (first["cancelled_at"] or second["cancelled_at"]):
+                    yield Finding(rule="O1", subject=name, says=f"{says}, since something on the way asked twice", level="open")
+            elif not first["cancelled_at"] or moment(first["cancelled_at"]) > moment(second["created_at"]):
+                yield Finding(rule="O1", subject=name, says=says, call=case.creation(second))
     if case.told.settled:
         for order in case.orders:
             ours = order["centre"] == "DEFAULT" and not order["hidden"]
             if ours and order["order_id"] not in case.copies and any(line["state"] in LIVE and due(line) for line in order["lines"]):
                 yield Finding(rule="O1", subject=order["order_id"], says=f"{order['state']} on the marketplace, and not in Shopify")
+
+
+def _one_call(case: Case, first: Row, second: Row) -> bool:
+    """Whether a single request made both: the shop took it twice, and whoever asked cannot have known."""
+    calls = case.created_by(first), case.created_by(second)
+    return calls[0] is not None and calls[1] is not None and calls[0]["number"] == calls[1]["number"]
 
 
 def the_same(case: Case) -> Iterator[Finding]:
@@ -45,7 +53,9 @@ def the_same(case: Case) -> Iterator[Finding]:
         if not lines or any(line["excluded"] or line["cancelations"] for line in order["lines"]):
             continue  # what it was when it was copied cannot be told any more
         differences = list(_differences(order, lines, copy))
-        if differences:
+        if differences and copy["edited"]:  # by people: an app's edits are not simulated
+            yield Finding(rule="O2", subject=order["order_id"], says=f"edited in Shopify: {'; '.join(differences)}", level="open")
+        elif differences:
             yield Finding(rule="O2", subject=order["order_id"], says="; ".join(differences), call=case.creation(copy))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.shopify.outbound.refunds import _about_key
+from adapters.shopify.outbound.refunds import _about_key, refusal
 from adapters.shopify.wire.refunds import KeyedError
 from engine.adapter import NotYet, Refused
 from engine.errors import UnknownOutcomeError
@@ -211,6 +211,12 @@ async def test_more_than_is_left_is_refused_whether_units_or_money():
         unknown = await perform(front, recording(created, lines={LineId("?"): 1}))
         assert isinstance(unknown, Refused) and unknown.field == "refund"
         assert not front.shop.refunds
+
+
+def test_a_refusal_for_another_cause_is_no_refund_of_somebody_else():
+    assert refusal(KeyedError(field=["input", "note"], code="INVALID")) == Refused("INVALID at input.note", "input.note")
+    assert refusal(KeyedError(field=["transactions", "0", "amount"])).field == "refund"
+    assert refusal(KeyedError()).field == ""
 
 
 async def test_somebody_who_refunds_in_between_is_found_out_by_shopify():

@@ -87,6 +87,20 @@ def test_what_is_shown_of_an_order_has_the_date_of_its_last_change():
     }
 
 
+def test_since_when_it_is_so_is_told_once():
+    """Deadlines rest on it: a payment that is stuck, an order that is not in Shopify, a parcel that does not arrive, a buyer who waits."""
+    first, later = order(has_customer_message=True), order(has_customer_message=True, last_updated_date="2026-08-13T10:00:00Z")
+    known = {type(each.fact.event): each.fact.event for each in told(first)}
+    for each in told(later):
+        event = each.fact.event
+        if isinstance(event, OrderStateChanged | OrderSignalled):
+            assert event.at == datetime(2026, 8, 13, 10, 0, tzinfo=UTC)
+            assert each.same is not None and each.same(known[type(event)]), "the order was touched, and this is as it was"
+    for each in told(order(order_state="SHIPPED", has_incident=True, last_updated_date="2026-08-13T10:00:00Z")):
+        if isinstance(each.fact.event, OrderStateChanged | OrderSignalled):
+            assert each.same is not None and not each.same(known[type(each.fact.event)])
+
+
 def test_what_stands_on_the_order_itself_is_told():
     tracked = order(
         shipping_carrier_code="RM", shipping_company="Royal Mail", shipping_tracking="AB1", shipping_tracking_url="https://rm.test/AB1",
@@ -94,7 +108,9 @@ def test_what_stands_on_the_order_itself_is_told():
     )  # fmt: skip
     events = {type(each.fact.event): each.fact.event for each in told(tracked)}
     here: dict[str, Any] = {"channel": ChannelId("asos"), "order_id": OrderId("00012345-A")}
-    assert events[OrderSignalled] == OrderSignalled(**here, incident=True, message=True, can_cancel=True)
+    touched = datetime(2026, 8, 13, 8, 41, 7, 250_000, tzinfo=UTC)
+    assert events[OrderSignalled] == OrderSignalled(**here, incident=True, message=True, can_cancel=True, at=touched)
+    assert events[OrderStateChanged] == OrderStateChanged(**here, state="SHIPPING", at=touched)
     assert events[OrderDebited] == OrderDebited(**here, at=datetime(2026, 8, 13, 8, 40, 0, 500000, tzinfo=UTC))
     assert events[TrackingShown] == TrackingShown(
         **here, carrier_code="RM", carrier="Royal Mail", tracking_number="AB1", tracking_url="https://rm.test/AB1"

@@ -28,6 +28,7 @@ from schemas.events.orders import (
     OrderStateChanged,
     ShipmentMade,
     ShopOrderHeld,
+    TrackingCorrected,
     TrackingShown,
 )
 from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, Redriven
@@ -104,6 +105,11 @@ SPLIT = [*STANDS[:-2], created(), shop_seen()]
 HELD = OrderHeld(channel=CHANNEL, order_id=ORDER, reason="a call from the buyer")
 RELEASED = OrderReleased(channel=CHANNEL, order_id=ORDER, reason="all is well")
 REFUSE = OrderRefusalAsked(channel=CHANNEL, order_id=ORDER, reason="not ours")
+TAKEN_BACK = [*SHIPPED, fulfilled(status="CANCELLED", updated_at=NOON + HOUR)]
+OTHER = ShopId("gid://shopify/Fulfillment/2")
+SENT_AGAIN = fulfilled(fulfilment=OTHER, tracking_number="NEW1", updated_at=NOON + 2 * HOUR)
+CORRECTED_AGAIN = TrackingCorrected(channel=CHANNEL, order_id=ORDER, fulfilment=OTHER, carrier="Royal Mail", tracking_number="NEW1")
+ALL_OR_NOTHING = refused("accept_order", "ORDER_PARTIAL_ACCEPTANCE_DISABLED", field="partial_acceptance")
 LOST = DeliveryAddressGiven(channel=CHANNEL, order_id=ORDER, lacks=("city", "country"))
 SEEN = LineId("seen")
 OPEN_INCIDENT = OrderSignalled(channel=CHANNEL, order_id=ORDER, incident=True, at=NOON)
@@ -141,7 +147,12 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("its time runs out: somebody is told", [*WAITING, assessed(0)], reminded(NOON + 20 * HOUR), [], ["X24"]),
     ("its time runs out and Shopify was never read", WAITING, reminded(NOON + 20 * HOUR), [], ["X24"]),
     ("accepted orders of others are left alone", [placed(fulfilled_by="OPERATOR")], state("WAITING_ACCEPTANCE"), [], []),
+    ("taken back after it was told, and sent again: its new number", TAKEN_BACK, SENT_AGAIN, ["correct_tracking:" + str(OTHER)], []),
+    ("and that is known there", [*TAKEN_BACK, SENT_AGAIN, CORRECTED_AGAIN], shop_seen(), [], []),
     ("the marketplace has it otherwise now", [*WAITING, assessed()], refused("accept_order"), [], ["X27"]),
+    ("a part may not be taken: a person decides", [*WAITING, assessed()], ALL_OR_NOTHING, [], ["X26"]),
+    ("and takes all of it", [*WAITING, assessed(), ALL_OR_NOTHING], RELEASED, ["accept_order"], ["accept", "-X26"]),
+    ("or refuses it", [*WAITING, assessed(), ALL_OR_NOTHING], REFUSE, ["accept_order"], ["refuse", "-X26"]),
     ("payment does not come through", [*WAITING[:1], stuck("WAITING_DEBIT")], reminded(NOON + 4 * HOUR), [], ["X25"]),
     ("shippable: into Shopify", [*ACCEPTED, address()], state("SHIPPING"), ["create_shop_order"], []),
     ("shippable, the address comes later", [*ACCEPTED, state("SHIPPING")], address(), ["create_shop_order"], []),

@@ -69,6 +69,22 @@ def test_o1_an_order_is_there_once() -> None:
     assert twice.subject == first and "#1001 and as #1003" in twice.says and twice.call is not None and "orderCreate" in twice.call
 
 
+def test_o1_what_one_request_made_twice_is_for_a_person_until_one_is_cancelled() -> None:
+    desk, (first, _) = traded()
+    desk.create(sourceIdentifier=first)
+    [broken] = [finding for finding in found(desk) if finding.rule == "O1"]
+    assert broken.level == "broken"
+    [one, other] = [call for call in desk.world.calls.calls if call.operation == "orderCreate"][::2]
+    other.number = one.number
+    [finding] = [finding for finding in found(desk) if finding.rule == "O1"]
+    assert (finding.subject, finding.level) == (first, "open") and "asked twice" in finding.says
+
+    def cancelled(state: State) -> None:
+        state["shopify"]["orders"][-1]["cancelled_at"] = state["now"]
+
+    assert "O1" not in rules(found(desk, cancelled))
+
+
 def test_o1_a_copy_that_was_cancelled_before_the_next_was_made_is_none() -> None:
     desk, (first, _) = traded()
 

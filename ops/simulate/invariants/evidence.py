@@ -1,0 +1,231 @@
+"""What a play leaves behind, as the checks look at it: the truth of both systems, and all that the engine wrote down."""
+
+import base64
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from engine.log import Log
+from engine.metrics import Metrics
+from engine.runner import Table
+from ops.report import CHECKPOINTS, LEASES
+from ops.sandbox.face import Sandbox
+from ops.sandbox.referee.case import Case, Conventions, Finding, Row
+from ops.sandbox.referee.rules import judge
+from ops.sandbox.systems import Post
+from ops.service import PROJECTIONS
+from ops.settings import ChannelSection, Settings
+from projections.exceptions import Trouble
+from schemas.envelope import Envelope
+from schemas.values import Instant
+
+OUTBOX = """
+SELECT command_id, target, tag, class, lane, subject, state, attempt, epoch, failures, issued_at, due_at, called_at, unknown_since, body
+FROM crossdock.outbox WHERE tenant = $1 ORDER BY command_id
+"""
+AT_ONCE = 4_000  # events
+
+S = TypeVar("S", bound=Struct)
+
+
+class Breach(Struct, frozen=True):
+    """An invariant that does not hold, of what, and how it shows."""
+
+    invariant: str
+    subject: str  # an order, a SKU, a stream, an operation
+    says: str  # one sentence, without personal data
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.subject}: {self.says}"
+
+
+class Outage(Struct, frozen=True):
+    """For so long the engine could read nothing of a system."""
+
+    system: str  # shopify, mirakl
+    since: Instant
+    until: Instant
+
+
+class Document(Struct, frozen=True):
+    """A row of a projection as it is stored."""
+
+    position: int
+    text: str  # JSON
+
+
+class Posted(Struct, frozen=True):
+    """A webhook as somebody posted it."""
+
+    topic: str
+    body: bytes
+    at: Instant
+    signed: bool  # with the shop's secret
+    taken: bool  # answered with 2xx
+
+
+def witness(sandbox: Sandbox) -> list[Posted]:
+    """From now on every webhook that the sandbox, or somebody in its name, posts."""
+    found: list[Posted] = []
+
+    def seen(post: Post, taken: bool) -> None:
+        mac = base64.b64encode(hmac.digest(sandbox.systems.secret.encode(), post.body, hashlib.sha256)).decode()
+        signed = hmac.compare_digest(mac, post.headers["X-Shopify-Hmac-SHA256"])
+        found.append(Posted(post.headers["X-Shopify-Topic"], post.body, sandbox.clock.now(), signed, taken))
+
+    sandbox.witness = seen
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One tenant, at one moment. What a play cannot give is empty, and what rests on it is not judged."""
+
+    settings: Settings
+    now: Instant
+    truth: Row  # of the sandbox: ops.sandbox.truth
+    log: Sequence[Envelope]  # from the first event to the last
+    outbox: Sequence[Row] = ()  # as OUTBOX has them
+    rows: Mapping[str, Mapping[str, Document]] = field(default_factory=dict)  # projection -> key -> row
+    checkpoints: Mapping[str, int] = field(default_factory=dict)  # projection -> position
+    leases: Mapping[str, int] = field(default_factory=dict)  # outside system -> epoch
+    metrics: Sequence[Metrics] = ()  # of the engines that live
+    told: Mapping[str, str] = field(default_factory=dict)  # what the engine let out in clear, by where: log lines, pages, exports
+    posted: Sequence[Posted] = ()  # webhooks, oldest first
+    outages: Sequence[Outage] = ()
+    skew: float = 0.0  # seconds by which the engine's clock may differ from the sandbox's
+    pace: float = 1.0  # seconds of the sandbox for each of the event loop's: what the machine does takes as many times as long there
+    settled: bool = False  # all work is said to be done
+
+    @property
+    def channels(self) -> Sequence[ChannelSection]:
+        return self.settings.channel
+
+    @cached_property
+    def conventions(self) -> Conventions:
+        channel = self.settings.channel[0]
+        return Conventions(settled=self.settled, buffer=channel.buffer + channel.floor)
+
+    @cached_property
+    def case(self) -> Case:
+        return Case(self.truth, self.conventions)
+
+    @cached_property
+    def findings(self) -> Sequence[Finding]:
+        """What the referee says, who knows nothing of engines."""
+        return judge(self.truth, self.conventions)
+
+    @cached_property
+    def troubles(self) -> Sequence[Trouble]:
+        """The exceptions, open or closed."""
+        return self.decoded("exceptions", Trouble)
+
+    def decoded(self, projection: str, kind: type[S]) -> list[S]:
+        """Its rows, in the order of their keys."""
+        return [msgspec.json.decode(row.text, type=kind) for _, row in sorted(self.rows.get(projection, {}).items())]
+
+    @cached_property
+    def places(self) -> Mapping[Any, int]:
+        """Event id -> position."""
+        return {told.event_id: told.position for told in self.log}
+
+    @property
+    def leeway(self) -> timedelta:
+        """By how much two clocks' times may be the wrong way round."""
+        return timedelta(seconds=self.pace + self.skew)
+
+
+class Check:
+    """One way to see that an invariant holds. `see` is given each event once, in order; `look` and `quiet` all that there is by then.
+
+    `judged` counts what was held against it: a check that judged nothing says nothing.
+    """
+
+    invariant = ""
+    outside = False  # it looks at the truth of both systems alone
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.judged = 0
+
+    def see(self, told: Envelope) -> Iterator[Breach]:
+        """A safety property of the log: cheap, and judged with every event."""
+        yield from ()
+
+    def look(self, evidence: Evidence) -> Iterator[Breach]:
+        """A safety property of everything: judged now and then, since what breaks it leaves a trace."""
+        yield from ()
+
+    def quiet(self, evidence: Evidence) -> Iterator[Breach]:
+        """What holds once all work is done."""
+        yield from ()
+
+    def breach(self, subject: str, says: str) -> Breach:
+        return Breach(self.invariant, subject, says)
+
+
+class Watch:
+    """All the checks of one play; `only` some invariants, where others are bound to break too."""
+
+    def __init__(self, checks: Iterable[Check], only: frozenset[str] = frozenset()) -> None:
+        self.checks = [check for check in checks if not only or check.invariant in only]
+        self._seen = 0  # position
+
+    def see(self, events: Iterable[Envelope]) -> list[Breach]:
+        """What came into the log since the last time; events that were seen are passed over."""
+        found: list[Breach] = []
+        for told in events:
+            if told.position <= self._seen:
+                continue
+            self._seen = told.position
+            for check in self._seeing:
+                found += check.see(told)
+        return found
+
+    @cached_property
+    def _seeing(self) -> Sequence[Check]:
+        return [check for check in self.checks if type(check).see is not Check.see]
+
+    def judge(self, evidence: Evidence) -> list[Breach]:
+        """What is seen from outside alone, at one moment of a play that goes on: evidence without a log."""
+        return [breach for check in self.checks if check.outside for breach in check.look(evidence)]
+
+    def look(self, evidence: Evidence) -> list[Breach]:
+        """Everything at one moment of a play that goes on."""
+        return [*self.see(evidence.log), *(breach for check in self.checks for breach in check.look(evidence))]
+
+    def quiet(self, evidence: Evidence) -> list[Breach]:
+        """Everything, when all work is done: evidence that is `settled`."""
+        return [*self.look(evidence), *(breach for check in self.checks for breach in check.quiet(evidence))]
+
+    @property
+    def judged(self) -> Counter[str]:
+        """How often each invariant was held against something."""
+        found: Counter[str] = Counter()
+        for check in self.checks:
+            found[check.invariant] += check.judged
+        return found
+
+
+async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: Any) -> Evidence:
+    """The part of it that is in a Postgres; `read` is what was read of the log before, `known` the rest, as Evidence has it."""
+    envelopes = list(read)
+    while page := await log.read(len(envelopes), AT_ONCE):
+        envelopes += page
+    async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        outbox = [dict(row) for row in await conn.fetch(OUTBOX, log.tenant)]
+        checkpoints = {row["name"]: row["position"] for row in await conn.fetch(CHECKPOINTS, log.tenant)}
+        leases = {row["name"]: row["epoch"] for row in await conn.fetch(LEASES, log.tenant)}
+        rows = {}
+        for projection in PROJECTIONS:
+            found = await conn.fetch(Table(projection.name).lines, log.tenant)
+            rows[projection.name] = {row["key"]: Document(row["position"], row["document"]) for row in found}
+    return Evidence(log=envelopes, outbox=outbox, checkpoints=checkpoints, leases=leases, rows=rows, **known)

@@ -1,0 +1,83 @@
+"""Looks on while a play is played, and judges it by every invariant."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ops.simulate.invariants.evidence import Breach, Evidence, Outage, Posted, Watch, gather, witness
+from ops.simulate.invariants.table import watch
+from ops.simulate.play import BrokenError, Play
+from ops.simulate.seen import of
+from schemas.envelope import Envelope
+
+LOOK = 25  # calls that changed something, between two looks of the referee
+
+
+class Invariants:
+    """A watcher of one play. `only` some invariants, where others are bound to break too.
+
+    With every request that is answered, as cheap as can be: after so many changes the referee judges from outside. `looked`, now and
+    then: what came into the log since, event by event, and everything that leaves a trace. `settled`, at the end: all of it.
+    """
+
+    def __init__(self, only: frozenset[str] = frozenset(), *, skew: float = 0.0) -> None:
+        self.only, self.skew = only, skew
+        self.outages: list[Outage] = []
+        self.seen: Counter[str] = Counter()
+        self._watch: Watch | None = None
+        self._posted: Sequence[Posted] = ()
+        self._log: list[Envelope] = []
+        self._changes = 0
+
+    def _began(self, play: Play) -> Watch:
+        if self._watch is None:
+            self._watch, self._posted = watch(play.settings, self.only), witness(play.sandbox)
+        return self._watch
+
+    def stepped(self, play: Play) -> None:
+        if play.pool is None:
+            return  # nobody has asked anything yet
+        watching, changes = self._began(play), len(play.world.calls.calls)
+        if changes - self._changes >= LOOK:
+            self._changes = changes
+            _raise(watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=())))
+
+    async def looked(self, play: Play) -> None:
+        """Raises BrokenError."""
+        _raise(await self.looks(play))
+
+    async def looks(self, play: Play) -> list[Breach]:
+        """The same, and everything that it finds."""
+        return self._began(play).look(await self._evidence(play, settled=False))
+
+    async def settled(self, play: Play) -> None:
+        watching, found = self._began(play), await self._evidence(play, settled=True)
+        _raise(watching.quiet(found))
+        self.seen = of(found)
+        self.seen.update({f"judged {name}": times for name, times in watching.judged.items()})
+
+    async def breaches(self, play: Play) -> list[Breach]:
+        """Everything that does not hold at the end, and not the first of it alone."""
+        return self._began(play).quiet(await self._evidence(play, settled=True))
+
+    async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
+        found = await gather(
+            play.pool,
+            play.log,
+            () if settled else self._log,  # at the end all of it is read once more: it may have been rewritten
+            settings=play.settings,
+            now=play.clock.now(),
+            truth=play.truth(),
+            metrics=[engine.service.metrics for engine in play.engines],
+            posted=tuple(self._posted),  # what comes while the log is read need not be in it
+            outages=self.outages,
+            skew=self.skew,
+            pace=play.options.speed,
+            settled=settled,
+        )
+        self._log = list(found.log)
+        return found
+
+
+def _raise(found: Sequence[Breach]) -> None:
+    for breach in found:
+        raise BrokenError(breach.invariant, breach.subject, breach.says)
