@@ -51,6 +51,7 @@ def test_a_moment_of_shopifys_stays_within_reckoning(said: str, read: datetime) 
         tenant=PLACE.tenant,
         shop="harbour-and-thread.myshopify.com",
         received_at=NOW,
+        mark=hints.marker("a secret"),
     )
     assert isinstance(heard, Heard) and heard.fact.occurred_at == read
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 
-from adapters.shopify.hints import Ignored, hint
+from adapters.shopify.hints import Ignored, marker
 from adapters.shopify.inbound.changes import OrdersSweep
 from adapters.shopify.inbound.sweep import StockSweep
+from adapters.shopify.privacy import heard
 from engine.log import Page
 from engine.projection import Projection
 from engine.rebuild import differing_at
 from engine.runner import Rows, encode
 from ops.sandbox.referee.case import moment
+from ops.sandbox.systems import WEBHOOK_SECRET
 from ops.service import PROJECTIONS
 from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence
@@ -28,6 +30,7 @@ BEHIND = timedelta(seconds=5)  # of the event loop, by which a fold may be behin
 YOUNG = timedelta(minutes=10)  # since an order came: it need not have been heard of
 MOMENTARY = ("returns/process", "products/")  # their identity is of the moment at which they were read
 LATE = 3.0  # periods of a source
+MARK = marker(WEBHOOK_SECRET)
 SAMPLE = tuple[str, Mapping[str, str], float]
 
 
@@ -41,18 +44,18 @@ class Received(Check):
         for post in evidence.posted:
             if not (post.taken and post.signed):
                 continue
-            heard = hint(post.topic, post.body, tenant=settings.tenant_id, shop=settings.shopify.shop, received_at=post.at)
-            if not isinstance(heard, Ignored) and not post.topic.startswith(MOMENTARY):
+            told = heard(post.topic, post.body, tenant=settings.tenant_id, shop=settings.shopify.shop, received_at=post.at, mark=MARK)
+            if not isinstance(told, Ignored) and not post.topic.startswith(MOMENTARY):
                 self.judged += 1
-                if heard.fact.event_id not in known:
+                if told.fact.event_id not in known:
                     yield self.breach(post.topic, f"a webhook was taken at {post.at:%H:%M:%S} and is not in the log")
 
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:
-        heard = {told.event.order_id for told in evidence.log if isinstance(told.event, OrderPlaced)}
+        placed = {told.event.order_id for told in evidence.log if isinstance(told.event, OrderPlaced)}
         for order in evidence.case.orders:
             if not order["hidden"] and moment(order["created_at"]) < evidence.now - YOUNG:
                 self.judged += 1
-                if order["order_id"] not in heard:
+                if order["order_id"] not in placed:
                     yield self.breach(order["order_id"], f"{order['state']} on the marketplace, and the log does not know it")
 
 
