@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from engine.chain import verify as verify_chain
 from engine.errors import EngineError
 from engine.log import Log
 from engine.metrics import Metrics
-from engine.ports import PostgresDb, SystemClock
+from engine.ports import PostgresDb, SystemClock, SystemRng
 from engine.rebuild import compare, discard, rebuild
 from engine.vault import Vault
 from ops.database import Database, master_key_of
+from ops.evidence import folder_of
+from ops.evidence.audit import audit
 from ops.sandbox.face import Sandbox
 from ops.sandbox.referee.case import SHIPPED, Case, Conventions, is_over
 from ops.sandbox.referee.rules import judge
@@ -55,6 +56,7 @@ class Result(Struct, frozen=True, kw_only=True):
     exceptions_open: int
     lenient: bool  # some things wait for a person here, and may
     chain_verified: bool
+    checkpoints: int  # signed while it went on; all of this log
     rebuild_equal: bool
     seconds: float = 0.0
 
@@ -77,7 +79,8 @@ class Result(Struct, frozen=True, kw_only=True):
             f"{self.exceptions_open} exceptions {waits}, for {self.for_people} things that only a person can settle": (
                 self.exceptions_open <= self.for_people or self.lenient
             ),
-            f"the hash chain of {self.events} events verified": self.chain_verified,
+            f"the hash chain of {self.events} events verified, and what was signed in {self.checkpoints} checkpoints": self.chain_verified
+            and self.checkpoints > 0,
             "every projection folded again equals the live one": self.rebuild_equal,
         }
 
@@ -145,19 +148,21 @@ async def prove(settings: Settings, database: Database, sandbox: Sandbox, metric
             commands_unknown=await pool.fetchval(UNKNOWN, tenant),
             exceptions_open=await pool.fetchval(OPEN, tenant),
             lenient=lenient,
-            chain_verified=await _verified(pool, settings),
+            chain_verified=(signed := await _verified(pool, log, settings)) is not None,
+            checkpoints=signed or 0,
             rebuild_equal=await _rebuilds_equal(pool, log),
         )
     finally:
         await pool.close()
 
 
-async def _verified(pool: Any, settings: Settings) -> bool:
+async def _verified(pool: Any, log: Log, settings: Settings) -> int | None:
+    """The checkpoints that the log was compared with; None: it is not as it was."""
+    folder = folder_of(settings, os.environ, SystemRng())
     try:
-        await verify_chain(pool, settings.tenant_id)
+        return (await audit(pool, log, folder.all() if folder is not None else ())).compared
     except EngineError:
-        return False
-    return True
+        return None
 
 
 async def _rebuilds_equal(pool: Any, log: Log) -> bool:
