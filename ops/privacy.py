@@ -21,7 +21,7 @@ from schemas.events import Event
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
 from schemas.events.privacy import PrivacyAnswered, PrivacyAsked, PrivacyAsker
 
-EVERY = 15.0  # seconds of the event loop between two looks; thirty days are allowed
+EVERY = 5.0  # seconds of the event loop between two looks; thirty days are allowed
 PATIENCE = 3600.0  # seconds that an erasure may be under way before people are told
 
 # The tags stand here, for only then is the index used that holds nothing else.
