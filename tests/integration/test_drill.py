@@ -20,6 +20,7 @@ from ops.bench.life import append_of
 from ops.drill import drill
 from ops.service import PROJECTIONS
 from tests.conftest import Database
+from tests.house import settings_of
 from tests.machine import TENANT, Machine, machine
 
 pytestmark = pytest.mark.anyio
@@ -52,31 +53,7 @@ async def fold(engine: Machine) -> None:
 
 @pytest.fixture
 def settings(database: Database, tmp_path: Path) -> Path:
-    """Of somebody whose log is in this test's database."""
-    secrets = {"url": database.owner_url, "key": base64.b64encode(bytes(32)).decode(), "other": "x" * 32}
-    for name, text in secrets.items():
-        (tmp_path / name).touch(mode=0o600)
-        (tmp_path / name).write_text(text)
-    path = tmp_path / "crossdock.toml"
-    path.write_text(f"""
-[tenant]
-id = "{TENANT}"
-[database]
-url = {{ file = "{tmp_path / "url"}" }}
-[vault]
-master_key = {{ file = "{tmp_path / "key"}" }}
-[shopify]
-shop = "harbour-and-thread.myshopify.com"
-access_token = {{ file = "{tmp_path / "other"}" }}
-webhook_secret = {{ file = "{tmp_path / "other"}" }}
-webhook_path = {{ file = "{tmp_path / "other"}" }}
-[[channel]]
-id = "asos"
-base_url = "https://asos.example.com"
-api_key = {{ file = "{tmp_path / "other"}" }}
-shop_id = 1
-""")
-    return path
+    return settings_of(database, tmp_path)
 
 
 async def drilled(settings: Path, capsys: pytest.CaptureFixture[str], **how: Any) -> tuple[int, Any]:
