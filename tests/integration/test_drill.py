@@ -164,10 +164,13 @@ async def test_a_log_that_is_another_now_is_named(
 
 
 async def test_with_the_keys_of_today_an_old_backup_opens_nobody_who_was_erased_since(
-    kept: Path, engine: Machine, settings: Path, capsys: pytest.CaptureFixture[str]
+    kept: Path, database: Database, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with engine.pool.acquire() as conn:
-        await conn.execute("DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = 'order-5'", TENANT)
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        await admin.execute("DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = 'order-5'", TENANT)
+    finally:
+        await admin.close()
     today = settings.parent / "today"
     code, report = await drilled(settings, capsys, keep=today)
     assert (code, wrong(report)) == (0, {})
