@@ -40,7 +40,7 @@ WAIT_LONG = "SET LOCAL idle_in_transaction_session_timeout = 0"  # for pg_dump, 
 THIS_MOMENT = "SELECT pg_export_snapshot()"
 HEAD = "SELECT position, hash FROM crossdock.heads WHERE tenant = $1"
 READABLE = """
-SELECT count(*) AS sealed, count(k.subject) AS readable
+SELECT count(*) AS sealed, count(k.wrapped) AS readable
 FROM crossdock.events e LEFT JOIN crossdock.keys k ON k.tenant = e.tenant AND k.subject = e.subject
 WHERE e.tenant = $1 AND e.sealed IS NOT NULL
 """

@@ -27,7 +27,7 @@ from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres
 from ops.replay import Told, progress_bar
 from ops.report import out, print_json
 from ops.service import PROJECTIONS
-from ops.settings import read_settings
+from ops.settings import Settings, read_settings
 
 Environment = Mapping[str, str]
 OPENED_AT_ONCE = 2_000  # sealed parts
@@ -66,6 +66,8 @@ class Restored:
     opened: Opened
     manifest: Manifest
     live_url: str  # of the engine's role
+    settings: Settings
+    environment: Environment
     bar: Callable[[str], Told]
     later_keys: bool = False  # than the backup: people may have been erased since
 
@@ -208,7 +210,9 @@ async def drill(
                 vault_of = partial(Vault, tenant=settings.tenant_id, master=master_key_of(settings, environment))
                 async with _restored(room, backup, keys or backup / KEYS, manifest, vault_of) as opened:
                     steps.append(Step("restore", clock.monotonic() - restoring, "into an empty server"))
-                    steps += await checked(Restored(opened, manifest, live.engine_url, bar, later_keys=keys is not None))
+                    steps += await checked(
+                        Restored(opened, manifest, live.engine_url, settings, environment, bar, later_keys=keys is not None)
+                    )
             except NotBackError as error:
                 steps.append(Step("restore", clock.monotonic() - restoring, "", (str(error),)))
             report = _report(manifest, steps, clock.monotonic() - began)

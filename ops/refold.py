@@ -130,3 +130,5 @@ if __name__ == "__main__":
         main(sys.argv[1])
     except NotChangedError as error:
         sys.exit(str(error))
+    except Exception as error:  # noqa: BLE001 - the changed code may fail in any way; whoever tries it is told how
+        sys.exit(" ".join(f"{type(error).__name__}: {error} ({error.__cause__ or 'no more is known'})".split()))

@@ -112,14 +112,14 @@ class Shown(msgspec.Struct, frozen=True):
     projection: str
     key: str
     changed_at: int  # position of the event that changed it last
-    document: msgspec.Raw
+    document: Any
 
 
 async def _rows_of(opened: Opened, name: str, rebuilt: Rebuilt, named: str) -> list[Shown]:
     """The rows with that key; where none has it, those in whose key it stands."""
     rows = await opened.pool.fetch(Table(rebuilt.table).named, opened.log.tenant, named)
     exact = [row for row in rows if row["key"] == named]
-    return [Shown(name, row["key"], row["position"], msgspec.Raw(row["document"].encode())) for row in exact or rows]
+    return [Shown(name, row["key"], row["position"], msgspec.json.decode(row["document"])) for row in exact or rows]
 
 
 async def _result(opened: Opened, projection: Any, rebuilt: Rebuilt, *, verifying: bool, swapping: bool) -> dict[str, Any]:
@@ -141,7 +141,7 @@ async def _result(opened: Opened, projection: Any, rebuilt: Rebuilt, *, verifyin
 def _print_rows(console: Console, named: str, rows: Sequence[Shown]) -> None:
     for row in rows[:MOST_SHOWN]:
         console.print(f"[bold]{row.projection}[/] [bold]{escape(row.key)}[/], last changed at position {row.changed_at:,}")
-        console.print_json(bytes(row.document).decode(), indent=2)
+        console.print_json(data=row.document, indent=2)
     if len(rows) > MOST_SHOWN:
         console.print(f"and {len(rows) - MOST_SHOWN:,} more: say more of the key, or --json")
     if not rows:

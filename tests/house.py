@@ -1,5 +1,6 @@
 """The whole house for a test: both systems served over HTTP, a real Postgres, and as many engines as are wanted, in accelerated time."""
 
+import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ from ops.sandbox.shopify.state import APP_ID
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import ChannelSection, Settings, read_settings
+from tests.conftest import Database
+from tests.machine import TENANT
 
 MASTER = bytes(range(32))
 SPEED = 120.0  # two minutes a second: a poll every half second
@@ -208,3 +211,31 @@ async def house(
     finally:
         await pool.close()
         structlog.reset_defaults()
+
+
+def settings_of(database: Database, directory: Path) -> Path:
+    """Those of somebody whose log is in a test's database, with the master key of tests.machine."""
+    secrets = {"url": database.owner_url, "key": base64.b64encode(bytes(32)).decode(), "other": "x" * 32}
+    for name, text in secrets.items():
+        (directory / name).touch(mode=0o600)
+        (directory / name).write_text(text)
+    path = directory / "crossdock.toml"
+    path.write_text(f"""
+[tenant]
+id = "{TENANT}"
+[database]
+url = {{ file = "{directory / "url"}" }}
+[vault]
+master_key = {{ file = "{directory / "key"}" }}
+[shopify]
+shop = "harbour-and-thread.myshopify.com"
+access_token = {{ file = "{directory / "other"}" }}
+webhook_secret = {{ file = "{directory / "other"}" }}
+webhook_path = {{ file = "{directory / "other"}" }}
+[[channel]]
+id = "asos"
+base_url = "https://asos.example.com"
+api_key = {{ file = "{directory / "other"}" }}
+shop_id = 1
+""")
+    return path

@@ -20,6 +20,7 @@ from ops.bench.life import append_of
 from ops.drill import drill
 from ops.service import PROJECTIONS
 from tests.conftest import Database
+from tests.house import settings_of
 from tests.machine import TENANT, Machine, machine
 
 pytestmark = pytest.mark.anyio
@@ -52,31 +53,7 @@ async def fold(engine: Machine) -> None:
 
 @pytest.fixture
 def settings(database: Database, tmp_path: Path) -> Path:
-    """Of somebody whose log is in this test's database."""
-    secrets = {"url": database.owner_url, "key": base64.b64encode(bytes(32)).decode(), "other": "x" * 32}
-    for name, text in secrets.items():
-        (tmp_path / name).touch(mode=0o600)
-        (tmp_path / name).write_text(text)
-    path = tmp_path / "crossdock.toml"
-    path.write_text(f"""
-[tenant]
-id = "{TENANT}"
-[database]
-url = {{ file = "{tmp_path / "url"}" }}
-[vault]
-master_key = {{ file = "{tmp_path / "key"}" }}
-[shopify]
-shop = "harbour-and-thread.myshopify.com"
-access_token = {{ file = "{tmp_path / "other"}" }}
-webhook_secret = {{ file = "{tmp_path / "other"}" }}
-webhook_path = {{ file = "{tmp_path / "other"}" }}
-[[channel]]
-id = "asos"
-base_url = "https://asos.example.com"
-api_key = {{ file = "{tmp_path / "other"}" }}
-shop_id = 1
-""")
-    return path
+    return settings_of(database, tmp_path)
 
 
 async def drilled(settings: Path, capsys: pytest.CaptureFixture[str], **how: Any) -> tuple[int, Any]:
@@ -187,10 +164,13 @@ async def test_a_log_that_is_another_now_is_named(
 
 
 async def test_with_the_keys_of_today_an_old_backup_opens_nobody_who_was_erased_since(
-    kept: Path, engine: Machine, settings: Path, capsys: pytest.CaptureFixture[str]
+    kept: Path, database: Database, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with engine.pool.acquire() as conn:
-        await conn.execute("DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = 'order-5'", TENANT)
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        await admin.execute("DELETE FROM crossdock.keys WHERE tenant = $1 AND subject = 'order-5'", TENANT)
+    finally:
+        await admin.close()
     today = settings.parent / "today"
     code, report = await drilled(settings, capsys, keep=today)
     assert (code, wrong(report)) == (0, {})
