@@ -120,11 +120,13 @@ class Http:
         expect: Expect,
         at: str = "",
         most: int = MAX_BODY,
+        counts: bool = True,
     ) -> Reply:
         """One call, once the limiter admits it: a query that is a function is asked for then, and holds what came up meanwhile.
 
         `at` is the address of a file, as they gave it: only its path and query are kept, and asked of our own host. `most` is how many
-        bytes the answer may have. Every failure is an AdapterError:
+        bytes the answer may have. What does not count is no call by their ceiling (a further page, on some), and waits for nobody. Every
+        failure is an AdapterError:
 
         - UnavailableError: nothing was sent, or it was only a read that got no usable answer
         - UnknownOutcomeError: a write that may have arrived, without a usable answer
@@ -133,7 +135,8 @@ class Http:
         A read is sent a second time when a kept connection turns out to be closed; a write never is.
         """
         url = self._url(endpoint, path, () if callable(query) else query, at)
-        await self._admission.admit(endpoint)
+        if counts:
+            await self._admission.admit(endpoint)
         started, outcome = self.clock.monotonic(), "cancelled"
         try:
             if callable(query):
@@ -145,7 +148,8 @@ class Http:
             outcome = OUTCOMES[type(error)]
             raise
         finally:
-            self._admission.settled(endpoint)
+            if counts:
+                self._admission.settled(endpoint)
             self._metrics.outbound_requests.labels(self.target, endpoint.code, outcome).inc()
             self._metrics.outbound_request_seconds.labels(self.target, endpoint.code).observe(self.clock.monotonic() - started)
 

@@ -128,6 +128,7 @@ def mirakl_of(channel: ChannelSection, environment: Mapping[str, str]) -> Mirakl
         blocklist=[Blocked(name=buyer.name, sha256=buyer.sha256) for buyer in channel.blocklist],
         orders_every=channel.orders_every,
         orders_ceiling=EXTERNAL_PARTNER if channel.orders_every >= EXTERNAL_PARTNER else 60.0,
+        pages_count=channel.pages_count,
         first_look_days=channel.first_look_days,
         settle_every=channel.settle_every,
         settle_within=channel.stock.import_minutes * 60,

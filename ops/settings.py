@@ -93,6 +93,7 @@ class ChannelSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     orders_every: Annotated[float, Meta(ge=60)] = (
         60.0  # seconds; the published ceiling is one call a minute, for external partners one in 15
     )
+    pages_count: bool = True  # whether each page of the list of orders is a call by that ceiling; ask the operator
     first_look_days: Units = 14  # how far back the first poll reaches
     publish_every: Annotated[float, Meta(ge=60)] = 60.0  # seconds; the published ceiling is one file a minute
     settle_every: Annotated[float, Meta(ge=15)] = 15.0  # seconds between two looks at a file's progress

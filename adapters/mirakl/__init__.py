@@ -51,7 +51,8 @@ class MiraklSettings:
     tax_mode: Literal["TAX_INCLUDED", "TAX_EXCLUDED", ""] = "TAX_INCLUDED"  # "": the platform's own
     orders_every: float = 300.0  # seconds between two polls; the recommended rate
     orders_ceiling: float = 60.0  # seconds between two calls of OR11; the published maximum. 900 for an External Partner's key
-    order_overlap: float = 1800.0  # seconds that a poll reaches back beyond the last one
+    order_overlap: float = 1800.0  # seconds that a poll reaches back beyond the last one; less where more than a page has changed in them
+    pages_count: bool = True  # whether each page of a list is a call by the ceiling: yes until the operator says no
     first_look_days: int = 14  # how far back the first poll reaches
     returns_every: float = 900.0  # seconds between two polls; the recommended rate
     sweep_every: float = 86400.0  # seconds between two sweeps of all that changed of late
@@ -112,6 +113,7 @@ class Mirakl:
             maps=maps or SettingsMaps(settings),
             shop_id=settings.shop_id,
             list_orders=msgspec.structs.replace(LIST_ORDERS, per=max(LIST_ORDERS.per, settings.orders_ceiling)),
+            pages_count=settings.pages_count,
             settle_every=settings.settle_every,
             settle_within=settings.settle_within,
         )

@@ -29,6 +29,7 @@ class Client:
     maps: Maps
     shop_id: int  # sent with each call: a key that gains a second shop must not switch to it unnoticed
     list_orders: Endpoint  # OR11 with the ceiling of this account's key
+    pages_count: bool  # whether each page of a list is a call by the ceiling
     settle_every: float  # seconds between two looks at a stock file's progress
     settle_within: float  # seconds after which it is given up
     platform: PlatformSeen | None = None  # as last read; None: not yet
@@ -64,11 +65,11 @@ class Client:
                 field=field,
             ) from None
 
-    async def orders(self, query: Query) -> tuple[wire.OrderPage, Reply]:
-        """A page of OR11, in the tax mode of this account."""
+    async def orders(self, query: Query, *, further: bool = False) -> tuple[wire.OrderPage, Reply]:
+        """A page of OR11, in the tax mode of this account. `further`: not the first of its list."""
         mode = (("order_tax_mode", self.place.tax_mode),) if self.place.tax_mode else ()
         whole: Query = (lambda: (*query(), *mode)) if callable(query) else (*query, *mode)
-        reply = await self.send(self.list_orders, query=whole, expect="json")
+        reply = await self.send(self.list_orders, query=whole, expect="json", counts=self.pages_count or not further)
         return self.read(self.list_orders, reply, wire.OrderPage), reply
 
     async def order(self, order_id: str, asker: UUID) -> wire.Order | None:

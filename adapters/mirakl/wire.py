@@ -6,6 +6,7 @@ states are open lists, hence text. Ids come as text or as whole numbers.
 """
 
 import re
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -255,6 +256,19 @@ def where(error: msgspec.DecodeError) -> str:
     """The field that a decoder stumbled over: order_lines[...].offer_sku."""
     at = re.search(r"at `\$\.?(.*)`$", str(error))
     return at[1] if at else ""
+
+
+def touched(raw: bytes | Raw) -> datetime | None:
+    """When an order changed last; None where it does not say so readably."""
+    try:
+        said = msgspec.json.decode(raw, type=_Touched).last_updated_date
+        return said.astimezone(UTC) if said is not None and said.tzinfo is not None else None
+    except (msgspec.DecodeError, OverflowError):
+        return None
+
+
+class _Touched(Struct):
+    last_updated_date: datetime | None = None
 
 
 def identity(raw: bytes | Raw, field: str = "order_id") -> str | None:

@@ -55,6 +55,7 @@ id = "{CHANNEL}"
 base_url = "{sandbox.mirakl_url}"
 api_key = {{ file = "{secrets / "api_key"}" }}
 shop_id = {sandbox.world.account.shop_id}
+pages_count = {str(sandbox.world.account.switches.pages_count).lower()}
 buffer = {BUFFER}
 
 [channel.carriers]

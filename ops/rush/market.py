@@ -71,6 +71,7 @@ class Tally:
     refused: int = 0  # after a file or a poll that the marketplace refused as one too many, though it was not
     ours: int = 0  # every other unit that was sold and not there: the connector's doing
     zeros: list[float] = field(default_factory=list)  # seconds from the last unit until none was shown, without the import
+    missed: list[float] = field(default_factory=list)  # the same, where Shopify's webhook of that last unit never came
     files: list[float] = field(default_factory=list)  # when each was sent
     polls: list[float] = field(default_factory=list)
     imports: list[float] = field(default_factory=list)  # how long each took
@@ -108,6 +109,7 @@ class Market:
         self._gone: dict[int, float] = {}  # item -> since when what is left is no more than the buffer, while some is shown
         self._short: dict[int, float] = {}  # item -> since when nothing is left
         self._unheard: set[int] = set()  # items whose last change no hint told of
+        self._missed: set[int] = set()  # items of _gone of which no hint told that they went
         self._refused_at = -DAY
         self._import = 0.0  # how long the last file took
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -158,10 +160,13 @@ class Market:
 
     def _move(self, item: int, units: int) -> None:
         self.shelf[item] += units
+        before = item in self._gone
         self._watch(item)
         assert self.connector is not None
         if self.wire.happens(self.plan.lost):
             self._unheard.add(item)
+            if item in self._gone and not before:
+                self._missed.add(item)
         else:
             self._unheard.discard(item)
             self.connector.hinted(item)
@@ -199,6 +204,7 @@ class Market:
             self._gone.setdefault(item, self.now)
         else:
             self._gone.pop(item, None)
+            self._missed.discard(item)
 
     # ------------------------------------------------------------ the marketplace
 
@@ -235,11 +241,13 @@ class Market:
         wait, run = self.wire.uniform(2.5, 7.5), self.wire.uniform(2.5, 7.5)
 
         def apply() -> None:
+            assert self.connector is not None
             for item, units in quantities.items():
                 since = self._gone.get(item)
                 self.shown[item] = units
                 if units == 0 and since is not None:
-                    self.tally.zeros.append(self.now - since - wait - run)
+                    told = self.tally.missed if item in self._missed and self.connector.listens else self.tally.zeros
+                    told.append(self.now - since - wait - run)
                 self._watch(item)
             self._import = wait + run
             self.tally.imports.append(wait + run)
@@ -275,6 +283,8 @@ def summary(tally: Tally) -> dict[str, Any]:
         "zero_p50": zeros[len(zeros) // 2] if zeros else None,
         "zero_p99": zeros[int(len(zeros) * 0.99)] if zeros else None,
         "zero_max": zeros[-1] if zeros else None,
+        "missed": len(tally.missed),
+        "missed_max": max(tally.missed, default=None),
         "files": len(tally.files),
         "closest_files": _closest(tally.files),
         "closest_polls": _closest(tally.polls),

@@ -20,6 +20,10 @@ from schemas.values import Instant
 PAGE = 100  # orders; the ceiling of `max`. Its default of 10 has lost orders for others
 SHARED = 10  # orders that each page has in common with the one before: what leaves the list meanwhile moves the rest up
 PASSES = 3  # over a list that does not hold still
+FITS = 60  # orders that a poll hears of once more, so that with those that are new it gets by with a page
+FITS_LONG = 460  # likewise of one poll in each overlap, where each page is a call: five of them
+QUIET = timedelta(minutes=5)  # that the marketplace takes off `start_update_date` unasked
+LEAST = timedelta(minutes=2)  # that a poll reaches back in any case
 
 
 class Cursor(Struct, frozen=True):
@@ -27,7 +31,8 @@ class Cursor(Struct, frozen=True):
 
 
 class OrdersSource:
-    """OR11. Mirakl's index may lag and its dates are rough, so each poll reaches back beyond the last one; repeats cost nothing.
+    """OR11. Mirakl's index may lag and its dates are rough, so each poll reaches back beyond the last one; repeats cost nothing, unless it
+    takes another page to hear them. Where so much has changed of late, most polls reach back less far.
 
     Nothing is asked by state: an order that moved on between two polls would be missed.
     """
@@ -38,18 +43,33 @@ class OrdersSource:
         self.last_poll: float | None = None  # monotonic, when it ended; None: not yet
         self.tell: Callable[[Sequence[Heard]], Awaitable[None]] | None = None
         self._client, self._clock = client, clock
+        self._touched: dict[str, Instant] = {}  # when each order changed last, of those that did within the overlap
+        self._long_at: Instant | None = None  # when a poll last reached back as far as it may
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
     async def poll(self, cursor: str | None) -> Sight:
         asked_at = self._clock.now().replace(microsecond=0)
-        since = asked_at - self._first_look if cursor is None else msgspec.json.decode(cursor, type=Cursor).until - self._overlap
-        start = min(since, asked_at - self._overlap)  # our clock may have been set back
+        start = asked_at - self._first_look
+        if cursor is not None:
+            start = self._beyond(min(msgspec.json.decode(cursor, type=Cursor).until, asked_at), asked_at)  # our clock may be set back
         number, orders, answered_at = await self._list(start)
         now = self._clock.now()
         until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
         self._client.sightings.polled(orders, start, asked_at, number)
+        touched = self._touched | {order: at for order, raw in orders.items() if (at := wire.touched(raw)) is not None}
+        self._touched = {order: at for order, at in touched.items() if at > until - self._overlap - QUIET}
         self.last_poll = self._clock.monotonic()
         return Sight(heard_of(self._client, orders.values(), now), msgspec.json.encode(Cursor(until)).decode())
+
+    def _beyond(self, until: Instant, now: Instant) -> Instant:
+        """From where on to hear once more what was heard up to there."""
+        fits, latest = FITS, sorted(self._touched.values(), reverse=True)
+        if self._long_at is None or now - self._long_at >= self._overlap:
+            self._long_at = now
+            fits = FITS_LONG if self._client.pages_count else len(latest)
+        if len(latest) <= fits:
+            return until - self._overlap
+        return max(until - self._overlap, min(latest[fits] + QUIET, until - LEAST))
 
     async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None]:
         """Which poll this is, every order changed since, and their clock when they began to answer. Raises UnavailableError if the list
@@ -82,7 +102,7 @@ class OrdersSource:
             return (*query, ("sort", "dateCreated"), ("order", "asc"), ("max", str(PAGE)), ("offset", str(offset)))
 
         while True:
-            page, reply = await self._client.orders(leaves)
+            page, reply = await self._client.orders(leaves, further=offset > 0)
             if page.orders is None or page.total_count is None:
                 raise UnavailableError("a list of orders without its count", target=self.target, endpoint=self._client.list_orders.code)
             answered_at = answered_at or reply.date
@@ -94,7 +114,7 @@ class OrdersSource:
                 return number, found, joined and len(found) >= page.total_count, answered_at
             if not (joined and news):
                 return number, found, False, answered_at
-            if self.tell is not None:  # the next page is a call of its own, a minute later
+            if self.tell is not None:  # the next page may be a call of its own, a minute later
                 await self.tell(heard_of(self._client, (found[each] for each in news), self._clock.now()))
             shared = min(SHARED, len(page.orders) - 1)
             offset += len(page.orders) - shared

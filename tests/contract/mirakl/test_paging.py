@@ -1,7 +1,7 @@
 """The list of orders is read whole, however it moves while it is read; and the cursor passes only what was heard."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -86,6 +86,15 @@ async def test_one_page_is_one_call():
         orders = Orders(*range(100))
         await polled(it, orders)
         assert orders.calls == 1
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_where_a_list_is_one_call_its_further_pages_wait_for_nobody(counts: bool):
+    async with account(pages_count=counts) as it:
+        orders = Orders(*range(250))
+        heard, _ = await polled(it, orders)
+        assert heard == list(range(250)) and orders.calls == 3
+        assert it.door.admitted == it.door.answered == ["OR11"] * (3 if counts else 1)
 
 
 async def test_an_order_that_leaves_the_list_hides_no_other():
@@ -205,6 +214,41 @@ async def test_a_poll_reaches_back_beyond_the_last_one():
             "2026-08-13T08:30:00Z",
             '{"until":"2026-08-13T09:05:00Z"}',
         )
+
+
+@pytest.mark.parametrize(
+    ("gap", "counts", "reaches"),  # seconds between two changes of orders; minutes that a long poll, and the next, reach back
+    [
+        (60.0, True, (30.0, 30.0)),  # half an hour of them is less than a page
+        (20.0, True, (30.0, 15.0)),  # Mirakl's own five minutes, and 60 orders: 20 minutes
+        (9.0, True, (30.0, 4.0)),
+        (3.0, True, (18.0, 2.0)),  # 460 orders, of which Mirakl's five minutes have a hundred
+        (3.0, False, (30.0, 2.0)),
+    ],
+)
+async def test_a_poll_reaches_back_no_further_than_a_page_goes(gap: float, counts: bool, reaches: tuple[float, float]):
+    async with account(order_overlap=1800.0, pages_count=counts) as it:
+        moments = [NOW - timedelta(seconds=gap * number) for number in range(int(2400 / gap))]
+        told = [numbered(number, last_updated_date=f"{at:%Y-%m-%dT%H:%M:%SZ}") for number, at in enumerate(moments)]
+
+        async def answer(asked: Asked) -> web.Response:
+            since, offset = asked.query["start_update_date"], int(asked.query["offset"])
+            rows = [each for each in told if each["last_updated_date"] >= since]
+            body = {"orders": rows[offset : offset + 100], "total_count": len(rows)}
+            return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+        it.marketplace.says("OR11", answer)
+        _, cursor = await polled(it)
+
+        async def minutes() -> float:
+            """How far back the next poll reaches, from NOW."""
+            before = len(it.marketplace.asked)
+            await polled(it, cursor=cursor)
+            return (NOW - datetime.fromisoformat(it.marketplace.asked[before].query["start_update_date"])).total_seconds() / 60
+
+        assert (await minutes(), await minutes()) == pytest.approx(reaches, abs=0.2)
+        it.clock.time += timedelta(minutes=31)
+        assert await minutes() >= reaches[0] - 0.2, "and once in a while further"
 
 
 async def test_a_cursor_is_never_beyond_their_clock_nor_ours():
