@@ -26,6 +26,7 @@ def nursery() -> Iterator[Nursery]:
 async def cluster(anyio_backend: str) -> AsyncIterator[Path]:
     """The directory of a server that was migrated once, to be copied."""
     with tempfile.TemporaryDirectory(prefix="crossdock-") as path:
+        Path(path).chmod(0o711)  # as its copies are to be: the database's own user passes through
         with EmbeddedPostgres(Path(path)) as server:
             await migrate(server.url())
         yield Path(path)

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 
 THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 KILLS = {
-    "kill -9 of an engine": 42,
+    "kill -9 of an engine": 40,
     "SIGTERM": 10,
     "immediate stop of Postgres": 6,
     "kill -9 of a backend": 6,
-    "connection cut after its commit": 16,
+    "connection cut after its commit": 14,
 }
-WAIT = 0.7  # seconds between two kills, at most
+WAIT = 0.5  # seconds between two kills, at most
 UNDER_WAY = 0.25  # seconds that the calls which matter most take
 AWAY = 0.5  # seconds that Postgres is away, at most
 SEATS = 2  # engines at once: one leads, or neither, while the other is on its way
