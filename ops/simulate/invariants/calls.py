@@ -246,7 +246,7 @@ class Bounded(Check):
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:
         effects: dict[str, int] = {}
         for call in evidence.truth["calls"]:
-            for name in {change["op"] for change in call["changes"]}:
+            for name in sorted({change["op"] for change in call["changes"]}):
                 effects[name] = effects.get(name, 0) + 1
         faults = sum(evidence.truth["faults"].values())
         for name, calls in evidence.truth["calls_counted"].items():

@@ -31,6 +31,18 @@ async def a_system_is_away(stage: Stage) -> None:
     await stage.cured("X78")
 
 
+@provokes("X90")
+async def a_buyer_wants_to_know(stage: Stage) -> None:
+    """The buyer of an order asks what is held of them; a person answers."""
+    order, copy, _ = await stage.shipped()
+    told = await stage.until(lambda: next(iter(stage.shop.subscriptions.values()), None), "there are subscriptions")
+    stage.act("shopify", "privacyAddress", uri=told.uri)
+    stage.act("shopify", "dataRequest", order=copy.id)
+    trouble = await stage.trouble("X90")
+    await stage.desk.resolve(trouble.key, f"answered by letter: {order}")
+    await stage.cured("X90")
+
+
 async def _given_up(stage: Stage, operation: str, about: str = "") -> None:
     """A person lets what was given up try again, and now it works."""
     trouble = await stage.trouble("X84", about, patience=48 * HOUR)
