@@ -16,6 +16,7 @@ from engine.log import Append, Log
 from engine.metrics import Metrics
 from engine.ports import Clock
 from ops.evidence.folder import Folder, FolderError, Kept
+from ops.evidence.reread import read_anew
 from projections.kinds import opened
 from schemas.events.exceptions import ExceptionOpened, ExceptionResolved
 from schemas.events.people import LogResumed
@@ -175,6 +176,7 @@ class Guard:
     async def _tell(self, found: Rollback) -> None:
         now = self.clock.now()
         await self.pool.execute(HEED_CALLS, self.log.tenant, now)
+        await read_anew(self.pool, self.log)
         event = opened("X96", LOG, found.summary)
         fact = own_fact(self.log.tenant, event, f"{ROLLED_BACK}@{found.lost.checkpoint.root.hex()}", now)
         await self.log.append(Append(stream=LOG, facts=(fact,)))
