@@ -33,7 +33,7 @@ from engine.runner import Runner, ensure_tables
 from engine.vault import Vault, blocklist_key
 from ops.book import Book, apply_settings, rules_of
 from ops.evidence import folder_of
-from ops.evidence.guard import Guard
+from ops.evidence.guard import Guard, RestoredError
 from ops.evidence.sealer import LEASE as EVIDENCE
 from ops.evidence.sealer import Sealer
 from ops.oversells import Oversells
@@ -238,6 +238,20 @@ class Service:
             dispatcher.stop()
 
     async def run(self) -> None:
+        while await self._is_to_begin_anew() and not self._stop.is_set():
+            logger.warning("begins anew", tenant=self.settings.tenant_id)
+
+    async def _is_to_begin_anew(self) -> bool:
+        """Work until asked to stop. True: an earlier state of the log was put in its place, and all that we remember is of another one."""
+        restored = False
+        try:
+            await self._run()
+        except* RestoredError:
+            restored = True
+            self._missing, self._dispatchers = {"start": "not finished"}, []
+        return restored
+
+    async def _run(self) -> None:
         ports, tenant = self.ports, self.settings.tenant_id
         async with AsyncExitStack() as stack:
             pool = await ports.db.pool()

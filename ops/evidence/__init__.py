@@ -2,8 +2,8 @@
 
 keys.py     who signs                                   folder.py   where checkpoints are kept
 sealer.py   makes them, while an engine runs            guard.py    stops all sending where the log does not continue the last one
-resume.py   a person's word that work may go on there
-audit.py    the whole log against all of them           bundle.py   an order's events, or that one checkpoint continues another, as a file
+reread.py   what is read anew there                     resume.py   a person's word that work may go on
+audit.py    the whole log against all of them           bundle.py   an order's events, or that one checkpoint continues another
 verify.py   the only file that an auditor needs: it imports nothing of this
 """
 

@@ -10,12 +10,13 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from engine.errors import ChainError, StartupError
+from engine.errors import ChainError, EngineError, StartupError
 from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.metrics import Metrics
 from engine.ports import Clock
 from ops.evidence.folder import Folder, FolderError, Kept
+from ops.evidence.reread import read_anew
 from projections.kinds import opened
 from schemas.events.exceptions import ExceptionOpened, ExceptionResolved
 from schemas.events.people import LogResumed
@@ -34,6 +35,10 @@ FROM (SELECT) AS here LEFT JOIN crossdock.heads AS h ON h.tenant = $1
 HEED_CALLS = "UPDATE crossdock.calls SET last_at = greatest(last_at, $2) WHERE tenant = $1"
 
 logger = structlog.get_logger()
+
+
+class RestoredError(EngineError):
+    """The database behind a running engine is an earlier one: whatever the engine remembers is of another. It must begin anew."""
 
 
 class Rollback(Struct, frozen=True):
@@ -115,21 +120,24 @@ class Guard:
         """Before anything leaves. Raises StartupError where the folder cannot be read."""
         self.folder.prepare(self.clock.now())
         try:
-            await self._look()
+            self.rollback = await rolled_back(self.pool, self.log, self.folder)
         except FolderError as error:
             raise StartupError(
                 f"the checkpoints cannot be read: {error}. Where the key was changed, give evidence.previous_signing_key, too"
             ) from None
+        if self.rollback is not None:
+            await self._tell(self.rollback)
+        self.metrics.log_rollback_detected.labels(self.log.tenant).set(int(not self.allows))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Raises RestoredError."""
         async with self.log.listen() as wake:
             while True:
                 await (self.clock.sleep(EVERY / self.clock.loop_seconds(1.0)) if self.allows else wake(EVERY))
                 await self.look()
 
     async def look(self) -> None:
-        """Whether the log still continues the newest checkpoint. A folder that cannot be read changes nothing."""
+        """Whether the log still continues the newest checkpoint. A folder that cannot be read changes nothing. Raises RestoredError."""
         try:
             await self._look()
         except FolderError as error:
@@ -141,8 +149,8 @@ class Guard:
         found = await rolled_back(self.pool, self.log, self.folder)
         if found is not None and self.rollback is None:
             self.rollback = found
-            await self._tell(found)
-        elif found is None and self.rollback is not None:
+            raise RestoredError(found.summary)
+        if found is None and self.rollback is not None:
             logger.warning("resumed", tenant=self.log.tenant)
         self.rollback = found
         self.metrics.log_rollback_detected.labels(self.log.tenant).set(int(found is not None))
@@ -168,6 +176,7 @@ class Guard:
     async def _tell(self, found: Rollback) -> None:
         now = self.clock.now()
         await self.pool.execute(HEED_CALLS, self.log.tenant, now)
+        await read_anew(self.pool, self.log)
         event = opened("X96", LOG, found.summary)
         fact = own_fact(self.log.tenant, event, f"{ROLLED_BACK}@{found.lost.checkpoint.root.hex()}", now)
         await self.log.append(Append(stream=LOG, facts=(fact,)))

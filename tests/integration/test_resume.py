@@ -12,6 +12,7 @@ from engine.codec import to_json
 from engine.rebuild import rebuild, swap
 from engine.runner import ensure_tables
 from ops.evidence.guard import is_resumed, rolled_back
+from ops.evidence.reread import read_anew
 from ops.evidence.resume import say_resumed, unread, waiting
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, SecretRef, Settings, ShopifySection, TenantSettings
@@ -149,6 +150,32 @@ async def test_each_command_that_waits_is_settled_by_what_was_heard_since(databa
         assert [each.actor for each in told if isinstance(each.event, LogResumed)] == ["person:ops"]
         assert await is_resumed(engine.log, found.lost) and await rolled_back(engine.pool, engine.log, notary.folder) is None
         assert (await notary.audit()).lost == 1
+
+
+async def test_a_reading_that_was_under_way_begins_anew(database: Database, tmp_path: Any) -> None:
+    """Its result tells how things stood before the log was restored, long ago perhaps; and would be believed."""
+    asked = {"tracking_id": "x", "at": NOON.isoformat()}
+    cursors = {
+        "shopify:stock": {"whole": NOON.isoformat(), "operation": "gid://shopify/BulkOperation/1", "began": NOON.isoformat(), "line": 7},
+        "mirakl:asos:offers": {"read": NOON.isoformat(), "due": NOON.isoformat(), "asked": asked},
+        "mirakl:asos:sweep": {"swept": NOON.isoformat(), "asked": asked | {"since": NOON.isoformat(), "until": NOON.isoformat()}},
+        "mirakl:asos:orders": {"until": NOON.isoformat()},
+        "shopify:orders": NOON.isoformat(),
+    }
+    async with machine(database) as engine:
+        for name, cursor in cursors.items():
+            text = cursor if isinstance(cursor, str) else json.dumps(cursor)
+            await engine.pool.execute("INSERT INTO crossdock.cursors VALUES ($1, $2, $3, $4)", TENANT, name, text, NOON)
+        await read_anew(engine.pool, engine.log)
+        found = dict(await engine.pool.fetch("SELECT name, cursor FROM crossdock.cursors"))
+        assert found.pop("shopify:orders") == cursors["shopify:orders"]
+        left = {name: sorted(json.loads(cursor)) for name, cursor in found.items()}
+        assert left == {
+            "shopify:stock": ["whole"],
+            "mirakl:asos:offers": ["read"],
+            "mirakl:asos:sweep": ["swept"],
+            "mirakl:asos:orders": ["until"],
+        }
 
 
 async def test_nothing_is_resumed_before_both_sides_were_read_again(database: Database, tmp_path: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.errors import StartupError
-from ops.evidence.guard import ALTERED
+from ops.evidence.guard import ALTERED, RestoredError
 from ops.evidence.sealer import LEASE
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
 from schemas.streams import LOG
@@ -135,6 +135,21 @@ async def test_a_key_that_nobody_vouched_for_is_refused_at_the_start(notary: Not
         await notary_of(notary.engine, notary.folder.directory.parent, 9).guard.begin()
     await notary_of(notary.engine, notary.folder.directory.parent, 1, 9).guard.begin()
     await notary_of(notary.engine, notary.folder.directory.parent, 9).guard.begin()
+
+
+async def test_an_engine_under_which_an_older_log_is_put_begins_anew(notary: Notary) -> None:
+    """It remembers how far it had folded, read and published: all of that is of another log."""
+    await notary.hear(5)
+    kept = await notary.sealer.seal()
+    await notary.guard.begin()
+    await notary.guard.look()
+    notary.folder.put(kept.note.split("\n\n")[0].replace("\n5\n", "\n9\n") + "\n")  # as another engine signed it of the log that is gone
+    with pytest.raises(RestoredError, match="of 9 events is not how this log goes on after 5"):
+        await notary.guard.look()
+    again = notary_of(notary.engine, notary.folder.directory.parent).guard
+    await again.begin()
+    assert not again.allows and await troubles(notary, "X96") == ["opened"] and measured(notary, "log_rollback_detected") == 1
+    await again.look()
 
 
 async def test_a_tree_that_somebody_has_written_in_is_made_anew(notary: Notary) -> None:
