@@ -24,7 +24,7 @@ from adapters.mirakl.translate.values import UnreadableError, amount, instant, r
 from adapters.shopify import hints
 from engine import codec
 from engine.adapter import Heard, Sight
-from engine.errors import AdapterError, SchemaError
+from engine.errors import AdapterError, SchemaError, StartupError
 from engine.log import Page
 from engine.runner import Rows
 from ops.service import policies
@@ -338,7 +338,7 @@ async def _played(stage: Stage, call: Call, bodies: Sequence[bytes], tried: Trie
     began = process_time()
     try:
         _look_at(await stage.play(call, bodies))
-    except AdapterError:
+    except (AdapterError, StartupError):
         tried.refused += 1
     except EndlessError:
         tried.found.append(Found(about.what, "asks for ever", about.body))
