@@ -25,7 +25,7 @@ from adapters.shopify import privacy
 from adapters.shopify.hints import marker
 from engine import codec
 from engine.adapter import Heard, Sight
-from engine.errors import AdapterError, SchemaError
+from engine.errors import AdapterError, SchemaError, StartupError
 from engine.log import Page
 from engine.runner import Rows
 from ops.service import policies
@@ -341,7 +341,7 @@ async def _played(stage: Stage, call: Call, bodies: Sequence[bytes], tried: Trie
     began = process_time()
     try:
         _look_at(await stage.play(call, bodies))
-    except AdapterError:
+    except (AdapterError, StartupError):
         tried.refused += 1
     except EndlessError:
         tried.found.append(Found(about.what, "asks for ever", about.body))

@@ -14,10 +14,13 @@ import pytest
 import structlog
 
 from adapters import http
+from adapters.mirakl import endpoints as market_endpoints
 from adapters.mirakl.translate import values
+from adapters.shopify import endpoints as shop_endpoints
 from adapters.shopify import hints
 from adapters.shopify.inbound import paging
 from engine import codec
+from engine.adapter import Endpoint
 from engine.errors import AdapterError
 from schemas.events import EVENTS
 from schemas.values import Money
@@ -66,6 +69,14 @@ async def test_unbroken_answers_are_read() -> None:
                 if all(answer.status < 300 for answer in call.answers):
                     refused.append(f"{call.shape}: {error}")
     assert len(refused) <= len(kept_calls()) // 10, "\n".join(refused)
+
+
+def test_every_call_there_is_was_recorded() -> None:
+    """Of both systems; but for the second pages of four lists that are hardly ever that long."""
+    recorded = {answer.code for call in kept_calls() for answer in call.answers}
+    shop = {each.name for each in vars(shop_endpoints).values() if isinstance(each, shop_endpoints.Operation)}
+    market = {each.code for each in vars(market_endpoints).values() if isinstance(each, Endpoint)}
+    assert (shop | market) - recorded <= {"RefundShipping", "RefundTransactions", "ReverseOrders", "ShelfLines"}
 
 
 # ---------------------------------------------------------------- it finds what is planted

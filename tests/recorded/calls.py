@@ -2,7 +2,7 @@
 answers of our own.
 
     python -m tests.recorded.calls      plays those days against the sandbox, runs the contract tests, listens to both, and adds calls of a
-                                        kind that calls.jsonl has not got yet
+                                        kind that calls.jsonl has not got yet; or listens to the tests that are named
 
 A call here is what the engine makes of an adapter: a poll, a reading after hints, a command performed, a look whether it was done.
 """
@@ -67,7 +67,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     adapter: str  # shopify, mirakl
-    kind: str  # poll, read, perform, look
+    kind: str  # poll, read, perform, look; prepare, probe
     name: str  # of the source or reader, or the command's tag
     answers: list[Answered]
     cursor: str | None = None
@@ -144,6 +144,8 @@ class Stage:
             case "read":
                 [reader] = [reader for reader in adapter.readers if reader.name == call.name]
                 return await reader.read([_envelope(hint, place) for place, hint in enumerate(call.hints, 1)])
+            case "prepare" | "probe":
+                return await getattr(adapter, call.kind)()
         performer = next(performer for kind, performer in adapter.performs.items() if tag_of(kind) == call.name)
         tasks = [_task(asked) for asked in call.tasks]
         if call.kind == "look":
@@ -262,6 +264,8 @@ class Tap:
             source.poll = self._poll(name, source.name, source.poll)
         for reader in adapter.readers:
             reader.read = self._read(name, reader.name, reader.read)
+        for kind in ("prepare", "probe"):
+            setattr(adapter, kind, self._at_start(name, kind, getattr(adapter, kind)))
         adapter.performs = {
             kind: dataclasses.replace(
                 performer,
@@ -281,6 +285,12 @@ class Tap:
             _under_way.reset(token)
             if answers and (call := of(answers)).size <= LONGEST:
                 self.calls.append(call)
+
+    def _at_start(self, adapter: str, kind: str, work: Any) -> Any:
+        async def tapped() -> Any:
+            return await self._heard(work, lambda answers: Call(adapter, kind, kind, answers))
+
+        return tapped
 
     def _poll(self, adapter: str, name: str, poll: Any) -> Any:
         async def tapped(cursor: str | None) -> Any:
@@ -414,14 +424,15 @@ class Listening:
             kind.__init__ = make  # type: ignore[assignment,method-assign]
 
 
-def main() -> None:
+def main(tests: Sequence[str]) -> None:
     from tests.recorded.record import HERE  # noqa: PLC0415
 
     tap, histories = Tap(), dict[str, list[dict[str, Any]]]()
     quietly = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
     with listening():
-        asyncio.run(days(tap, histories))
-        pytest.main([*quietly, "tests/contract/shopify", "tests/contract/mirakl"], plugins=[Listening(tap)])
+        if not tests:
+            asyncio.run(days(tap, histories))
+        pytest.main([*quietly, *(tests or ("tests/contract/shopify", "tests/contract/mirakl"))], plugins=[Listening(tap)])
     known = kept_calls()
     new = chosen(tap.calls, known)
     with CALLS.open("ab") as file:
@@ -435,4 +446,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
