@@ -244,7 +244,13 @@ class Rig:
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
     async def leaders(self, target: str) -> list[Engine]:
-        return [each for each in self.engines if each.up and await self.gauge(each, "crossdock_leader", target=target) == 1]
+        """Those that say they lead."""
+        found = []
+        for engine in [each for each in self.engines if each.up]:
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):  # it is gone
+                if await self.gauge(engine, "crossdock_leader", target=target) == 1:
+                    found.append(engine)
+        return found
 
     async def until(self, holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
         """Wait, in real time; `holds` may be a coroutine function."""
@@ -302,9 +308,9 @@ class Rig:
         logged = [f"{engine.being.said.name}: {line}"[:240] for engine in self.engines for line in engine.being.lines[-8:]]
         return "\n".join([f"now: {(await self.state())['now']}", *rows, *logged])
 
-    async def prove(self) -> dict[str, Any]:
+    async def prove(self, patience: float = PATIENCE) -> dict[str, Any]:
         """What was acknowledged is in the log, each order is there once and has left once, the chain and every fold are right."""
-        truth = await self.settled()
+        truth = await self.settled(patience)
         copies = Case(truth, Conventions(settled=True)).copies
         assert {name: len(found) for name, found in copies.items()} == {each["order_id"]: 1 for each in truth["mirakl"]["orders"]}
         assert await self.lost() == [], "webhooks were answered with 200 and are not in the log"
