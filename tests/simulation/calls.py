@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from engine import chain, lease, limits, line, log, migrate, outbox, poller, rebuild, runner, vault
+from engine import chain, erasure, lease, limits, line, log, migrate, outbox, poller, rebuild, runner, tiles, vault
 from engine.codec import CURRENT, RAISED
-from ops import book, database, desk, explain, oversells, publisher, recompute, report, trace, watch
+from ops import book, database, desk, explain, oversells, privacy, publisher, recompute, replay_with, report, trace, watch
 from ops.demo import proof
+from ops.evidence import guard, resume
 from ops.service import PROJECTIONS
 from ops.simulate.memory import Database
 from ops.simulate.memory.database import Lease
@@ -101,8 +102,15 @@ PLACES = between(-1, 12)
 ZONES = some([UTC, timezone(timedelta(hours=2))])
 MOMENTS: Values = lambda rng: (NOON + timedelta(seconds=rng.randint(0, 5), microseconds=7)).astimezone(ZONES(rng))  # noqa: E731
 SUBJECTS = some(["order-a:1", "order-a:2"])
-TAGS = some(["publish_stock", "accept_order", "ship_order"])
-TYPES = some(["mapping_set", "command_issued", "exception_opened"])
+TAGS = some(["publish_stock", "accept_order", "ship_order", "create_shop_order"])
+TYPES = some(
+    [
+        *("mapping_set", "command_issued", "exception_opened", "shop_order_seen"),
+        *("subject_erased", "privacy_asked", "privacy_asked", "privacy_answered"),
+    ]
+)
+PEOPLE = some(["order-a:1", "größe 漢", "A", 'Ö"\\\t'])
+SHOP_ORDERS = some(["gid://shopify/Order/7", "7"])
 BODIES = some(
     [
         "{}",
@@ -114,7 +122,8 @@ BODIES = some(
     ]
 )
 BAD = some(["{", '{"a":}', ""])
-SEALED = some([None, b"KEYNAME1one", b"KEYNAME1two", b"KEYNAME2one"])
+TILES = some([(0, 0), (0, 1), (1, 0), (0, 2), (2, 0)])  # level and number
+SEALED = some([None, b"KEYNAME1one", b"KEYNAME1two", b"KEYNAME2one", vault.NOTHING])
 DOCUMENTS = some(
     [
         "{}",
@@ -261,11 +270,28 @@ def _count_call(draw: Draw) -> Sequence[Any]:
 
 
 def _keys(draw: Draw) -> Sequence[Any]:
-    subjects = sorted(set(draw(few(KEYS))))
+    subjects = sorted(set(draw(few(PEOPLE))))
     return [draw(TENANTS), subjects, [draw.rng.randbytes(3) for _ in subjects], draw(MOMENTS), draw(COIN)]
 
 
-def _documents(draw: Draw) -> list[Any]:
+def _erase(draw: Draw) -> Sequence[Any]:
+    return [draw(TENANTS), sorted(set(draw(few(PEOPLE)))), draw(MOMENTS)]
+
+
+def _tiles(draw: Draw) -> Sequence[Any]:
+    places = draw(few(TILES, distinct=not draw.seldom()))
+    return [draw(TENANTS), *_columns(places), [draw.rng.randbytes(32 * draw(between(1, 3))) for _ in places]]
+
+
+def _columns(places: Sequence[tuple[int, int]]) -> list[Any]:
+    return [[level for level, _ in places], [nth for _, nth in places]]
+
+
+def _some_tiles(draw: Draw) -> Sequence[Any]:
+    return [draw(TENANTS), *_columns(draw(few(TILES)))]
+
+
+def documents(draw: Draw) -> list[Any]:
     keys = draw(few(KEYS, most=4, distinct=not draw.seldom()))
     texts = BAD if draw.seldom() else DOCUMENTS
     return [keys, [draw(texts) for _ in keys], [draw(between(1, 6)) for _ in keys]]
@@ -275,7 +301,7 @@ def _move(draw: Draw) -> Sequence[Any]:
     tenant, name = draw(TENANTS), draw(NAMES)
     there = dict(draw.database.checkpoints.committed(tenant)).get(name)
     at = there if there is not None and draw.mostly() else (draw(SMALL), 0)
-    return [tenant, *_documents(draw), name, *at, draw(SMALL), draw(COIN)]
+    return [tenant, *documents(draw), name, *at, draw(SMALL), draw(COIN)]
 
 
 def _of(*values: Values) -> Arguments:
@@ -297,14 +323,24 @@ WRITES: Mapping[tuple[Any, str], Arguments] = {
     (poller, "SAVE_CURSOR"): _save_cursor,
     (limits, "COUNT_CALL"): _count_call,
     (vault, "FIND_OR_ADD_KEYS"): _keys,
-    (vault, "ERASE"): _of(TENANTS, KEYS),
+    (vault, "ERASE"): _erase,
+    (tiles, "PUT"): _tiles,
+    (tiles, "FORGET"): _of(TENANTS),
+    (guard, "HEED_CALLS"): _of(TENANTS, MOMENTS),
+    (resume, "DOUBT"): _of(TENANTS, MOMENTS),
+    (resume, "ASKED"): _of(TENANTS, few(TAGS)),
+    (resume, "REWRITE"): lambda draw: [draw(TENANTS), draw(COMMAND_IDS), draw(BAD if draw.seldom() else BODIES)],
+    (resume, "DROP"): _of(TENANTS, few(COMMAND_IDS)),
     (runner, "BEGIN"): _of(TENANTS, NAMES),
     (rebuild, "AWAIT"): _of(TENANTS, NAMES),
     (rebuild, "SWAPPED"): _of(TENANTS, NAMES, SMALL),
     (rebuild, "ALONE"): _of(some(["a", "b"])),
     (rebuild, "NOT_ALONE"): _of(some(["a", "b"])),
 }
-EXECUTED = {"PUT", "RESCUE", "REVIVE", "MAKE", "GIVE_BACK", "ERASE", "BEGIN", "SWAPPED"}  # give no rows, but a status
+EXECUTED = {  # give no rows, but a status
+    *("PUT", "RESCUE", "REVIVE", "MAKE", "GIVE_BACK", "BEGIN", "SWAPPED"),
+    *("FORGET", "HEED_CALLS", "DOUBT", "REWRITE", "DROP"),
+}
 
 # ---------------------------------------------------------------- what only asks
 
@@ -336,7 +372,24 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (poller, "FIND_CURSOR"): _of(TENANTS, NAMES),
     (limits, "LAST_CALLS"): _of(TENANTS, TARGETS),
     (limits, "LAST_CALL"): _of(TENANTS, TARGETS, NAMES),
-    (vault, "FIND_KEYS"): _of(TENANTS, few(KEYS)),
+    (vault, "FIND_KEYS"): _of(TENANTS, few(PEOPLE)),
+    (vault, "FIND_ERASED"): _of(TENANTS, few(PEOPLE)),
+    (log, "READ_SEALED"): _of(*_RUN),
+    (erasure, "RESURRECTED"): _of(TENANTS),
+    (erasure, "UNTOLD"): _of(TENANTS),
+    (erasure, "LIVING"): _of(TENANTS, SMALL),
+    (erasure, "EVER"): _of(TENANTS),
+    (privacy, "UNANSWERED"): _of(TENANTS),
+    (privacy, "OURS"): _of(TENANTS, few(SHOP_ORDERS)),
+    (privacy, "FOLDED"): _of(TENANTS),
+    (privacy, "SEALED"): _of(TENANTS, STREAMS),
+    (tiles, "EDGE"): _of(TENANTS),
+    (tiles, "FIND"): _some_tiles,
+    (guard, "AT"): _of(TENANTS, PLACES),
+    (resume, "WAITING"): _of(TENANTS),
+    (resume, "UNKNOWN"): _of(TENANTS, PLACES),
+    (resume, "BEHIND"): _of(TENANTS),
+    (resume, "ROW"): _of(TENANTS, KEYS),
     (runner, "STANDS"): _of(TENANTS, NAMES),
     (chain, "END"): _of(TENANTS),
     (chain, "HASH_AT"): _of(TENANTS, PLACES),
@@ -371,6 +424,7 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (explain, "RECIPES"): _of(TENANTS, PLACES),
     (explain, "SKUS"): _of(TENANTS),
     (recompute, "FILES"): _of(TENANTS, PLACES),
+    (replay_with, "STORED"): _of(*_RUN),
     (database, "LAST_BEFORE"): _of(TENANTS, MOMENTS),
     (report, "CHECKPOINTS"): _of(TENANTS),
     (report, "QUEUE"): _of(TENANTS),
@@ -391,7 +445,6 @@ READS: Mapping[tuple[Any, str], Arguments] = {
 # Found by the words around it, with no rows in any order: nobody asks for one.
 UNORDERED = {"engine.outbox.CLAIM", "engine.outbox.FINISH", "engine.outbox.PUT_BACK"}
 TABLES = [projection.name for projection in PROJECTIONS]
-SHADOW = "shadow_orders_of_a_test"
 
 
 def name_of(place: tuple[Any, str]) -> str:
@@ -423,7 +476,7 @@ def write(draw: Draw) -> Call:
         case "move":
             return Call("runner.Table.move", table.move, tuple(_move(draw)))
         case "put":
-            return Call("runner.Table.put", table.put, (draw(TENANTS), *_documents(draw)), "execute")
+            return Call("runner.Table.put", table.put, (draw(TENANTS), *documents(draw)), "execute")
     return Call("runner.Table.empty", table.empty, (draw(TENANTS),), "execute")
 
 
@@ -444,24 +497,3 @@ def read(draw: Draw) -> Call:
 def every_read(draw: Draw) -> list[Call]:
     """Each question once."""
     return [_call(place, draw, arguments) for place, arguments in READS.items()]
-
-
-def shadow(draw: Draw) -> list[Call]:
-    """A table made, filled, compared and dropped, as a rebuild does it, and sometimes otherwise."""
-    table, live = runner.Table(SHADOW), runner.Table("orders")
-    tenant = draw(TENANTS)
-    steps = [
-        Call("runner.Table.make_shadow", table.make_shadow, (), "execute"),
-        Call("runner.Table.index", table.index, (), "execute"),
-        Call("runner.Table.put", table.put, (tenant, *_documents(draw)), "execute"),
-        Call("runner.Table.difference_from", live.difference_from(table), (tenant,)),
-        Call("runner.Table.fill_from", table.fill_from(live), (tenant,), "execute"),
-        Call("runner.Table.lines", table.lines, (tenant,), "text"),
-        Call("runner.Table.difference_from", live.difference_from(table), (tenant,)),
-        Call("runner.Table.drop", table.drop, (), "execute"),
-        Call("runner.Table.read", table.read, (tenant, ["A"])),
-    ]
-    if draw.mostly():
-        return steps
-    steps.pop(draw.rng.choice([0, 1, 2, 4, 7]))  # without a table; without a key, and then nothing but that
-    return [step for step in steps if step.text != table.fill_from(live) or steps[1].text == table.index]

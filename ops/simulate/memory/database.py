@@ -33,8 +33,9 @@ class Cursor(NamedTuple):
 
 
 class Key(NamedTuple):
-    wrapped: bytes
+    wrapped: bytes | None  # None: destroyed
     created_at: datetime
+    erased_at: datetime | None = None
 
 
 class Checkpoint(NamedTuple):
@@ -52,6 +53,7 @@ class Database:
         self.keys: Table[str, Key] = Table("keys")
         self.checkpoints: Table[str, Checkpoint] = Table("checkpoints")
         self.calls: Table[tuple[str, str], datetime] = Table("calls")  # of target and endpoint
+        self.tiles: Table[tuple[int, int], bytes] = Table("tiles")  # by level and number
         self.outbox = Outbox()
         self.catalogue: Table[str, Made] = Table("catalogue")
         self.logs: dict[str, TenantLog] = {}
@@ -125,7 +127,7 @@ class Database:
     def copy(self) -> "Database":
         """Another server with the same committed rows: a backup, restored. Takes no session along."""
         made = Database(self.weather)
-        for name in ("leases", "cursors", "keys", "checkpoints", "calls", "outbox"):
+        for name in ("leases", "cursors", "keys", "checkpoints", "calls", "tiles", "outbox"):
             _fill(getattr(made, name), getattr(self, name))
         for name, there in self.catalogue.committed(""):
             table = Documents(name, constraint=there.table.constraint)

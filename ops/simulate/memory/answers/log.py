@@ -14,6 +14,7 @@ from ops.simulate.memory.events import (
     POSITION,
     RECORDED_AT,
     SCHEMA_VERSION,
+    SEALED,
     STREAM,
     TYPE,
 )
@@ -62,6 +63,11 @@ def read_stream(tx: Transaction, tenant: str, stream: str, after: int) -> list[R
 @answers(log, "READ_NAMING", COLUMNS)
 def read_naming(tx: Transaction, tenant: str, after: int, upto: int, sought: Sequence[str]) -> list[Row]:
     return [event for event in run(tx, tenant, after, upto) if any(name in event[DATA] for name in sought)]
+
+
+@answers(log, "READ_SEALED", COLUMNS)
+def read_sealed(tx: Transaction, tenant: str, after: int, upto: int) -> list[Row]:
+    return [event for event in run(tx, tenant, after, upto) if event[SEALED] is not None]
 
 
 @answers(log, "LAST", f"part {COLUMNS}")

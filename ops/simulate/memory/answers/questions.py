@@ -8,12 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from ops import database, desk, explain, recompute, report, trace
+from ops import database, desk, explain, recompute, replay_with, report, trace
 from ops.demo import proof
 from ops.simulate.memory.answers.log import of_stream, run
 from ops.simulate.memory.answers.outbox import of_subject
 from ops.simulate.memory.answers.stock import one, ordered, text
-from ops.simulate.memory.events import DATA, POSITION, RECORDED_AT, TYPE, utc
+from ops.simulate.memory.events import DATA, POSITION, RECORDED_AT, SCHEMA_VERSION, TYPE, utc
 from ops.simulate.memory.registry import answers
 from ops.simulate.memory.rows import Row
 from ops.simulate.memory.transaction import Transaction
@@ -123,6 +123,11 @@ def skus(tx: Transaction, tenant: str) -> list[tuple[str]]:
 def files(tx: Transaction, tenant: str, upto: int) -> list[tuple[int, int | None]]:
     found = ((event, _publishes(event)) for event in run(tx, tenant, 0, upto) if event[TYPE] == "command_issued")
     return [(event[POSITION], command.get("as_of")) for event, command in found if command is not None]
+
+
+@answers(replay_with, "STORED", "type schema_version data")
+def stored(tx: Transaction, tenant: str, after: int, upto: int) -> list[tuple[str, int, str]]:
+    return [(event[TYPE], event[SCHEMA_VERSION], event[DATA]) for event in run(tx, tenant, after, upto)]
 
 
 @answers(database, "LAST_BEFORE", "coalesce")

@@ -10,13 +10,13 @@ from ops.simulate.memory.registry import answers, register
 from ops.simulate.memory.transaction import Transaction
 
 
-@answers(line, "PLAN_ONCE")
+@answers(line, "PLAN_ONCE", writes=False)
 def plan_once(_: Transaction) -> int:
     """There is nothing to plan."""
     return 0
 
 
-@answers(line, "PLAN_AS_BEFORE")
+@answers(line, "PLAN_AS_BEFORE", writes=False)
 def plan_as_before(_: Transaction) -> int:
     return 0
 
