@@ -1,0 +1,41 @@
+"""What a play itself asks, from beside: is something in the log yet, and what is in it in the end."""
+
+import re
+from functools import partial
+from hashlib import md5
+
+from ops.simulate import crash, play
+from ops.simulate.memory.answers.log import run
+from ops.simulate.memory.events import DATA, POSITION, STREAM, TYPE
+from ops.simulate.memory.registry import MAKERS, answers, register
+from ops.simulate.memory.transaction import Transaction
+
+IS_HEARD_OF = re.compile(r"SELECT 1 FROM crossdock\.events WHERE stream = '([^']*)' LIMIT 1")
+
+
+@answers(play, "EVENTS", "position type stream data")
+def events(tx: Transaction, tenant: str) -> list[tuple[int, str, str, str]]:
+    there = tx.database.log(tenant)
+    return [
+        (event[POSITION], event[TYPE], event[STREAM], md5(event[DATA].encode(), usedforsecurity=False).hexdigest())
+        for event in run(tx, tenant, 0, there.seen(tx, tenant))
+    ]
+
+
+@answers(crash, "AT_WORK", "at_work")
+def at_work(tx: Transaction) -> list[tuple[int]]:
+    kinds = {event[TYPE] for log in tx.database.logs.values() for event in log.events[: log.ends]}
+    return [(1,)] if {"stock_import_finished", "platform_seen"} <= kinds else []
+
+
+def _is_heard_of(tx: Transaction, *, stream: str) -> list[tuple[int]]:
+    heard = any(place <= log.ends for log in tx.database.logs.values() for place in log.streams.get(stream, ())[:1])
+    return [(1,)] if heard else []
+
+
+def _find(text: str) -> None:
+    if found := IS_HEARD_OF.fullmatch(text):
+        register(text, "ops.simulate.crash heard of", partial(_is_heard_of, stream=found[1]), "heard")
+
+
+MAKERS.append(_find)

@@ -1,0 +1,53 @@
+"""What is asked of the server itself: settings, its migrations, what the engine's login may do, whether it is there."""
+
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from engine import line, migrate
+from ops.simulate.memory.errors import error
+from ops.simulate.memory.registry import answers, register
+from ops.simulate.memory.transaction import Transaction
+
+
+@answers(line, "PLAN_ONCE")
+def plan_once(_: Transaction) -> int:
+    """There is nothing to plan."""
+    return 0
+
+
+@answers(line, "PLAN_AS_BEFORE")
+def plan_as_before(_: Transaction) -> int:
+    return 0
+
+
+@answers(migrate, "IS_MIGRATED", "?column?")
+def is_migrated(_: Transaction) -> list[tuple[bool]]:
+    """From the beginning: the tables are those of every migration in the directory."""
+    return [(True,)]
+
+
+@answers(migrate, "APPLIED", "name sha256")
+def applied(_: Transaction) -> list[tuple[str, str]]:
+    return [(path.name, sha256(path.read_bytes()).hexdigest()) for path in sorted(migrate.MIGRATIONS.glob("*.sql"))]
+
+
+def _refuse(_: Transaction, *, what: str) -> int:
+    raise error("42501", f"permission denied: {what}")
+
+
+def _allow(_: Transaction, *, found: Any) -> Any:
+    return found
+
+
+register("SELECT 1", "ops.service pulse", partial(_allow, found=[(1,)]), "?column?")
+for _what, _text in migrate.FORBIDDEN.items():
+    register(_text, f"engine.migrate.FORBIDDEN {_what}", partial(_refuse, what=_what))
+for _what, _text in migrate.NEEDED.items():
+    _is_append = _what == "append"
+    register(
+        _text,
+        f"engine.migrate.NEEDED {_what}",
+        partial(_allow, found=[(None,) * 7] if _is_append else []),
+        "reached verdicts first_positions last_positions stream_versions known_events known_data" if _is_append else "position",
+    )
