@@ -110,6 +110,15 @@ NEEDED = {
 }
 
 
+# Of a statement that ended so, nobody knows whether it would have been allowed: begin again.
+NO_ANSWER = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+
+
 async def prove_privileges(conn: Any) -> None:
     """Try everything that the engine must not be able to do to the log, and what it must; raise StartupError naming what went wrong.
 
@@ -124,7 +133,7 @@ async def prove_privileges(conn: Any) -> None:
 
 
 async def _may(conn: Any, statement: str) -> bool:
-    """Whether the server lets us; an attempt that fails for another reason was let through."""
+    """Whether the server lets us; an attempt that fails for another reason was let through, unless the server was in no state to say."""
     transaction = conn.transaction()
     await transaction.start()
     try:
@@ -136,6 +145,8 @@ async def _may(conn: Any, statement: str) -> bool:
         asyncpg.InvalidSchemaNameError,
     ):
         return False
+    except NO_ANSWER:
+        raise
     except asyncpg.PostgresError:
         return True
     finally:

@@ -17,7 +17,7 @@ from rich.table import Table
 from engine.errors import EngineError
 from engine.log import Append, Log
 from engine.outbox import revive
-from engine.ports import RandomIds
+from engine.ports import Ids, RandomIds
 from ops.database import open_log
 from ops.report import Environment, paper, print_json
 from ops.settings import Settings, read_settings
@@ -55,13 +55,13 @@ class DeskError(EngineError):
 class Desk:
     """One person at work on one tenant's log."""
 
-    def __init__(self, pool: Pool, log: Log, settings: Settings, now: datetime, actor: str) -> None:
-        self._pool, self._log, self._settings, self._now = pool, log, settings, now
+    def __init__(self, pool: Pool, log: Log, settings: Settings, now: datetime, actor: str, *, ids: Ids | None = None) -> None:
+        self._pool, self._log, self._settings, self._now, self._ids = pool, log, settings, now, ids or RandomIds()
         self.actor = f"person:{actor}"
 
     async def _tell(self, stream: str, event: Event) -> None:
         """A person may say the same twice, and means it twice: the id is drawn."""
-        identity = event_id(self._log.tenant, "desk", str(RandomIds().new()), tag_of(event))
+        identity = event_id(self._log.tenant, "desk", str(self._ids.new()), tag_of(event))
         fact = Fact(event=event, event_id=identity, occurred_at=self._now, actor=self.actor)
         await self._log.append(Append(stream=stream, facts=(fact,)))
 

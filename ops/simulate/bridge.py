@@ -20,7 +20,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ops.simulate.loop import PROCESS, Process, SimLoop
 
-Fate = Literal["", "reset_before", "reset_after", "hole"]
+Fate = Literal["", "reset_before", "reset_after", "hole", "serialization", "deadlock", "full"]
+REFUSALS = {  # what the server says instead of doing it
+    "serialization": (b"40001", b"could not serialize access"),
+    "deadlock": (b"40P01", b"deadlock detected"),
+    "full": (b"53100", b"could not extend file: no space left on device"),
+}
+HALF_OPEN = 30.0  # seconds of the loop, after which the server gives up a session whose client it cannot reach (PostgresDb says so)
 LATENCY = (0.0002, 0.003)  # seconds of the loop, for a request and its answer together
 GLANCE = 0.001  # real seconds without an answer, after which it may be that a lock is waited for
 REAPED_WITHIN = 5.0  # real seconds
@@ -131,7 +137,7 @@ class Bridge:
 
     def _spread_news(self) -> None:
         for session in list(self._sessions):
-            if session.listens and not session.wanted and not session.in_transaction:
+            if session.listens and not session.wanted and not session.in_transaction and not session.swallows:
                 session.fetch_news()
 
     def cancel(self, pid: int) -> None:
@@ -154,7 +160,7 @@ class Session(asyncio.Transport):
         self.process = PROCESS.get()
         self.socket = connected(bridge.address)
         self.pid = 0
-        self.closed = self._lost = self._swallows = False
+        self.closed = self._lost = self.swallows = False
         self.listens = self.in_transaction = False
         self.wanted: deque[bytes] = deque()  # what ends each answer that is still to come: any of these kinds of message
         self.doing = b""  # the statement that is asked
@@ -191,9 +197,14 @@ class Session(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def abort(self) -> None:
-        if not self.closed:
+        if self.closed:
+            return
+        if self.swallows:  # the server is not told either: what is open there stays open
+            self.closed = True
+            self._loop.call_later(HALF_OPEN, self._bridge.leave, self, context=contextvars.Context())
+        else:
             self._bridge.leave(self)
-            self.lose(None)
+        self.lose(None)
 
     close = abort
 
@@ -212,8 +223,11 @@ class Session(asyncio.Transport):
             self._bridge.leave(self)
             self.lose(ConnectionResetError(104, "reset"))
             return
-        self._swallows |= fate == "hole"
-        if not self._swallows:
+        if fate in REFUSALS and not introduces and len(self.wanted) == 1 and b"Z" in self.wanted[0]:
+            self._refuse(*REFUSALS[fate])
+            return
+        self.swallows |= fate == "hole"
+        if not self.swallows:
             self.socket.sendall(data)
         self._bridge.requests += 1
         self._bridge.seen("db", self.number, 0 if introduces else len(data))  # a database's name is no part of what happens
@@ -222,11 +236,19 @@ class Session(asyncio.Transport):
             self._bridge.leave(self)
             self.lose(ConnectionResetError(104, "reset"))
             return
-        if not self._swallows:
+        if not self.swallows:
             self.pump(deliver=dies is None)
         if dies == "after":
             self._loop.kill(self.process)  # type: ignore[arg-type]
         self._bridge.settle()
+
+    def _refuse(self, code: bytes, text: bytes) -> None:
+        """As if the server had: nothing is done, and an open transaction can only be rolled back."""
+        self.wanted.clear()
+        fields = b"SERROR\0VERROR\0C" + code + b"\0M" + text + b"\0\0"
+        ready = b"Z" + struct.pack("!i", 5) + (b"E" if self.in_transaction else b"I")
+        self._bridge.seen("refusal", self.number, 0)
+        self._deliver(b"E" + struct.pack("!i", len(fields) + 4) + fields + ready)
 
     # ------------------------------------------------------------ what is asked
 

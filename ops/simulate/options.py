@@ -1,24 +1,138 @@
 """What a play is made of: drawn from its seed, each seed with its own part of everything that can go wrong."""
 
-from msgspec import Struct
+from typing import Any
 
-from ops.sandbox.plan import Plan, Warehouse
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ops.sandbox.chance import choose, fraction, happens, whole
+from ops.sandbox.faults import KINDS
+from ops.sandbox.mirakl.state import Switches as MiraklSwitches
+from ops.sandbox.plan import Merchandise, Operator, Plan, Service, Warehouse
+from ops.sandbox.shopify.state import Switches as ShopifySwitches
+
+
+class Troubles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes wrong besides the marketplaces' own faults, which are the plan's. Shares are of messages; times are the loop's."""
+
+    wire: dict[str, float] = {}  # of HTTP writes: reset_before, reset_after, hole
+    database: dict[str, float] = {}  # of requests: reset_before, reset_after, hole, serialization, deadlock, full
+    restarts: int = 0  # of the database: everybody is dropped, and nobody gets in for a while
+    crashes: int = 0  # of engines, each at a message of its own
+    pauses: int = 0  # of engines, as by SIGSTOP, for longer than a lease
+    skew: float = 0.0  # seconds of the world by which an engine's clock is ahead, or behind
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One play, in full: with the seed it says everything that happens."""
 
     plan: Plan  # the world's; its faults stop with the chaos
+    troubles: Troubles = Troubles()
     speed: float = 240.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
-    shuffle: bool = True  # what is ready at the same time runs in any order
+    budget: int = 1_000_000  # faults after which nothing goes wrong any more: what a failure is narrowed down by
 
 
 def plain(seed: int) -> Options:
     """A few orders, and nothing goes wrong."""
     return Options(
         plan=Plan(skus=6, marketplace_orders=4, buyer_gap=300.0, warehouse=Warehouse(pick_seconds=300.0)),
+    )
+
+
+# ---------------------------------------------------------------- drawn
+
+SHARE = 0.22  # of the fault classes, in one play
+RATES = (0.01, 0.03, 0.08)
+WIRE = ("reset_before", "reset_after", "hole")
+DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
+A_DAY = ("webhook_late", "webhook_redelivered")  # their effect comes hours later
+SLOW_WORLD = 2400.0  # speed of a play that must see the next day
+
+# No connector can make these good. What is sent twice on the way is done twice, where neither system knows a key; a refusal or a state that
+# is a lie is for a person, who cannot find out either.
+NOBODY_S = ("sent_twice",)
+
+
+def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
+    """A part of everything that can go wrong, in one shape of a small trade: no two seeds have the same."""
+
+    def drawn(name: str, share: float = SHARE) -> bool:
+        return happens(seed, share, "swarm", name)
+
+    def rate(name: str) -> float:
+        return choose(seed, RATES, "rate", name)
+
+    faults: dict[str, float] = {}
+    for name, kind in KINDS.items():
+        if name not in NOBODY_S and drawn(name):
+            rare = 4.0 if kind.only or kind.where == "webhook" else 1.0  # of what there is little of, more is hit
+            faults[name] = min(0.5, rate(name) * rare / (4.0 if name in ("refused", "black_hole", "huge_body", "gzip_bomb") else 1.0))
+    calm = drawn("calm", 0.1)  # one in ten meets nothing but people
+    slow = not calm and any(name in faults for name in A_DAY)
+    return Options(
+        plan=_plan(seed, {} if calm else faults, orders),
+        troubles=Troubles() if calm else _troubles(seed),
+        speed=SLOW_WORLD if slow else choose(seed, (120.0, 240.0, 480.0), "speed"),
+        engines=2 if drawn("twins", 0.25) else 1,
+        lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
+        heal_minutes=3000.0 if slow else 300.0,
+    )
+
+
+def _troubles(seed: int) -> Troubles:
+    wire = {name: choose(seed, (0.002, 0.01, 0.03), "wire rate", name) for name in WIRE if happens(seed, 0.3, "wire", name)}
+    database = {name: choose(seed, (0.0005, 0.002, 0.005), "db rate", name) for name in DATABASE if happens(seed, 0.3, "database", name)}
+    some = {name: whole(seed, 1, 4, name) for name in ("restarts", "crashes", "pauses") if happens(seed, 0.4, name)}
+    skew = (fraction(seed, "skew") - 0.5) * 240.0 if happens(seed, 0.2, "skewed") else 0.0
+    return Troubles(wire=wire, database=database, skew=skew, **some)
+
+
+def _plan(seed: int, faults: dict[str, float], orders: tuple[int, int]) -> Plan:
+    def share(kind: type[Struct], *but: str) -> dict[str, Any]:
+        names = [name for name in kind.__struct_fields__ if name not in but]
+        return {name: 0.2 for name in names if happens(seed, 0.35, "people", kind.__name__, name)}
+
+    gap = choose(seed, (20.0, 60.0, 180.0), "gap")
+    return Plan(
+        skus=whole(seed, 3, 8, "skus"),
+        locations=whole(seed, 1, 2, "locations"),
+        offers_open=choose(seed, ("at_zero", "at_stock"), "open"),
+        marketplace_orders=whole(seed, *orders, "orders"),
+        buyer_gap=gap,
+        restocks=whole(seed, 0, 3, "restocks"),
+        restock_gap=gap * 4,
+        warehouse=replace(Warehouse(pick_seconds=gap * 3), **share(Warehouse, "pick_seconds", "parcels", "unlisted_carriers")),
+        service=replace(Service(after=gap * 4), **share(Service, "after", "restocks")),
+        operator=replace(Operator(after=gap * 4), **share(Operator, "after", "ships", "messages")),
+        merchandise=Merchandise(recounts=whole(seed, 0, 2, "recounts"), transfers=whole(seed, 0, 1, "transfers"), gap=gap * 4),
+        faults=faults,
+        shopify=_shop(seed),
+        mirakl=_account(seed),
+    )
+
+
+def _shop(seed: int) -> ShopifySwitches:
+    return ShopifySwitches(
+        duplicate_metafield=choose(seed, ("refuse", "create_without"), "twin"),
+        index_lag=choose(seed, (0.0, 5.0, 30.0), "index lag"),
+        lookup_lag=choose(seed, (0.0, 0.0, 5.0), "lookup lag"),
+        claims_at=choose(seed, ("routed", "first"), "claims"),
+        cancel_leaves_refund=happens(seed, 0.3, "cancel leaves refund"),
+        metafield_touches_order=happens(seed, 0.5, "metafield touches"),
+    )
+
+
+def _account(seed: int) -> MiraklSwitches:
+    return MiraklSwitches(
+        acceptance=choose(seed, ("NOT_AUTOMATIC", "NOT_AUTOMATIC", "AUTOMATIC"), "acceptance"),
+        multi_shipment=happens(seed, 0.3, "multi shipment"),
+        returns=happens(seed, 0.3, "returns"),
+        returns_accepted=choose(seed, ("by_hand", "automatically"), "accepted"),
+        tax_mode=choose(seed, ("TAX_INCLUDED", "TAX_EXCLUDED"), "tax mode"),
+        enforce_ceilings=True,
+        receive_hours=0.5,  # a parcel, and what follows from it, within the play
     )

@@ -9,12 +9,14 @@ A watcher is asked after each request that either system has answered (`stepped`
 """
 
 import hashlib
+import logging
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
@@ -23,11 +25,11 @@ import anyio
 import structlog
 from msgspec.structs import replace
 
+from engine.codec import encode
 from engine.log import Log
 from engine.metrics import Metrics
-from engine.ports import AcceleratedClock, SeededRng
+from engine.ports import DATABASE_AWAY, AcceleratedClock, SeededRng
 from engine.vault import Vault
-from ops.demo.proof import State, is_settled
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
@@ -36,7 +38,11 @@ from ops.settings import Settings, read_settings
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
+from ops.simulate.settled import Standing, look
 from ops.simulate.store import Store, Stored
+from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
+from schemas.events.exceptions import ExceptionOpened
+from schemas.events.orders import OrderStateChanged
 
 START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 WEBHOOKS, OPERATIONS = 18_080, 19_464  # ports of the first place
@@ -44,7 +50,6 @@ MASTER = bytes(range(32))  # it guards nobody
 PATIENCE = 60.0  # seconds of the loop
 GLANCE = 0.01  # likewise, between two looks at the world
 LOOK_EVERY = 60.0  # seconds of the world between two looks at whether all is quiet
-EVENTS = "SELECT position, type, stream, md5(data::text) AS data FROM crossdock.events WHERE tenant = $1 ORDER BY position"
 
 
 class BrokenError(AssertionError):
@@ -85,9 +90,13 @@ class Outcome:
 class SimClock(AcceleratedClock):
     """The world's time, by the loop's."""
 
-    def __init__(self, loop: SimLoop, start: datetime, speed: float) -> None:
+    def __init__(self, loop: SimLoop, start: datetime, speed: float, skew: float = 0.0) -> None:
+        """`skew`: seconds by which it is ahead of the world."""
         super().__init__(start, speed)
-        self._loop = loop
+        self._loop, self._skew = loop, timedelta(seconds=skew)
+
+    def now(self) -> datetime:
+        return super().now() + self._skew
 
     def monotonic(self) -> float:
         return self._loop.time() * self._speed
@@ -125,6 +134,7 @@ class Play:
         self.pool: Any = None  # of whoever watches
         self.engines: list[Engine] = []
         self.seen: Counter[str] = Counter()
+        self.ids = SimIds(SeededRng(seed))  # for people
         self.digest = hashlib.sha256()
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
@@ -165,9 +175,26 @@ class Play:
             await course(self)
             for watcher in self.watchers:
                 await watcher.settled(self)
-            for row in await self.pool.fetch(EVENTS, self.tenant):
-                self.digest.update(f"{row['position']} {row['type']} {row['stream']} {row['data']}\n".encode())
+            await self._read_log()
             self.digest.update(self.world.snapshot())
+
+    async def _read_log(self) -> None:
+        """Into the digest; and what has been seen, into the counts."""
+        log, position = self.log, 0
+        while page := await log.read(position):
+            position = page[-1].position
+            for envelope in page:
+                tag, _, data = encode(envelope.event)
+                self.digest.update(f"{envelope.position} {tag} {envelope.stream} {data}\n".encode())
+                match envelope.event:
+                    case CommandConfirmed(command=command) | CommandRefused(command=command) | CommandUnknown(command=command):
+                        self.seen[f"{tag.replace('_', ' ')} {command}"] += 1
+                    case CommandBuried(command=command):
+                        self.seen[f"command buried {command}"] += 1
+                    case ExceptionOpened(code=code):
+                        self.seen[f"exception {code}"] += 1
+                    case OrderStateChanged(state=state):
+                        self.seen[f"order {state}"] += 1
 
     async def _serve(self, serving: anyio.Event) -> None:
         async with serve_sandbox(self.world, self.clock, SimNet()) as self.sandbox:
@@ -213,7 +240,8 @@ class Play:
         web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + place}", operations=f"127.0.0.1:{OPERATIONS + place}")
         settings = replace(self.settings, web=web)
         rng = SeededRng(self.seed * 1000 + number)
-        ports = Ports(self.clock, SimIds(rng), rng, SimNet(), self.stored.db)
+        clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
+        ports = Ports(clock, SimIds(rng), rng, SimNet(), self.stored.db)
         engine = Engine(
             Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
         )
@@ -225,7 +253,13 @@ class Play:
         try:
             await engine.service.run()
         except Exception as error:  # noqa: BLE001 - a bug that ends the engine is what we are looking for
-            self.fail(error)
+            leaves = list(_leaves(error))
+            if all(isinstance(leaf, (*DATABASE_AWAY, TimeoutError)) for leaf in leaves):
+                self.seen["engine ended without a database"] += 1  # and is started again, by whoever looks after it
+            else:
+                self.fail(BrokenError("bug", engine.process.name, "".join(traceback.format_exception(error))[-3000:]))
+        if engine.process.alive:
+            self.loop.kill(engine.process)
 
     async def wait(self, seconds: float) -> None:
         """So many of the loop. Raises what has been found broken meanwhile."""
@@ -244,15 +278,27 @@ class Play:
 
     async def until_settled(self, minutes: float) -> None:
         """Until everybody has done what was to be done and both sides agree; within so many minutes of the world, else L1 is broken."""
-        state: State | None = None
+        state: Standing | None = None
         deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
             await self.wait(self.clock.loop_seconds(LOOK_EVERY))
-            async with self.pool.acquire() as conn:
-                state = await is_settled(conn, self.settings, self.truth(), lenient=False)
+            state = await look(self)
             if state.settled:
                 return
         raise BrokenError("L1", "the end", f"not reached: {state}")
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def note_library(it: Play, told: dict[str, Any]) -> None:
+    """What a library leaves lying in the loop; it would be a line in a log."""
+    it.seen[f"left in the loop: {type(told.get('exception')).__name__}"] += 1
 
 
 async def plainly(play: Play) -> None:
@@ -268,8 +314,10 @@ def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] 
         broken = None
         try:
             it.loop.run_until_complete(it.run(directory, course))
-        except BrokenError as error:
-            broken = error
+        except (BrokenError, BaseExceptionGroup) as error:
+            broken = next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None)
+            if broken is None:
+                raise
         return Outcome(
             seed=seed,
             broken=broken,
@@ -284,10 +332,12 @@ def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] 
 @contextmanager
 def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher]) -> Iterator[tuple[Play, Path]]:
     """A play that is about to begin; all of it is gone afterwards."""
-    loop = SimLoop(seed, shuffle=options.shuffle)
+    loop = SimLoop(seed)
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="crossdock-play-") as directory, running(loop), store.open(loop, seed) as stored:
-        network = Network(loop, seed)
+        network = Network(loop, seed, speed=options.speed)
+        loop.set_exception_handler(lambda _, told: note_library(it, told))
         it = Play(seed, options, loop=loop, network=network, stored=stored, watchers=watchers)
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:
