@@ -39,8 +39,8 @@ TOURS, LONG = 3, 600
 HOLDER = UUID(int=1)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|SET|RESET)\b")
-LEFT_OUT = {("ops", "bench"), ("ops", "sandbox"), ("ops", "rush")}  # no part of an engine
-NOT_SERVED = {Path("engine/migrate.py"), Path("ops/simulate/bridge.py")}  # a database in memory is born migrated
+LEFT_OUT = {("ops", "bench"), ("ops", "sandbox"), ("ops", "rush"), ("ops", "simulate")}  # no part of an engine
+NOT_SERVED = {Path("engine/migrate.py")}  # a database in memory is born migrated
 # Compared elsewhere, or no answer of Postgres': what the engine may not do, a name for COPY, what is put together for a rebuild.
 ELSEWHERE = ("engine.migrate.FORBIDDEN", "engine.migrate.NEEDED", "copy_to_table", "ops.service pulse", "runner.Table", "ops.simulate")
 READONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"

@@ -133,6 +133,8 @@ class Session:
             if self._closed:
                 raise
             self._fail()
+            if word == "COMMIT":  # done or refused, it is over
+                self.transaction, self._begun = None, False
             if not isinstance(raised, asyncpg.PostgresError):
                 raise
             failure = raised
