@@ -1,25 +1,14 @@
-"""What a play itself asks, from beside: is something in the log yet, and what is in it in the end."""
+"""What a play itself asks, from beside: is something in the log yet."""
 
 import re
 from functools import partial
-from hashlib import md5
 
-from ops.simulate import crash, play
-from ops.simulate.memory.answers.log import run
-from ops.simulate.memory.events import DATA, POSITION, STREAM, TYPE
+from ops.simulate import crash
+from ops.simulate.memory.events import TYPE
 from ops.simulate.memory.registry import MAKERS, answers, register
 from ops.simulate.memory.transaction import Transaction
 
 IS_HEARD_OF = re.compile(r"SELECT 1 FROM crossdock\.events WHERE stream = '([^']*)' LIMIT 1")
-
-
-@answers(play, "EVENTS", "position type stream data")
-def events(tx: Transaction, tenant: str) -> list[tuple[int, str, str, str]]:
-    there = tx.database.log(tenant)
-    return [
-        (event[POSITION], event[TYPE], event[STREAM], md5(event[DATA].encode(), usedforsecurity=False).hexdigest())
-        for event in run(tx, tenant, 0, there.seen(tx, tenant))
-    ]
 
 
 @answers(crash, "AT_WORK", "at_work")
