@@ -28,12 +28,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
-    speed: float = 240.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
+    speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
-    shuffle: bool = True  # what is ready at the same time runs in any order
     budget: int = 1_000_000  # faults after which nothing goes wrong any more: what a failure is narrowed down by
 
 
@@ -77,11 +76,10 @@ def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
     return Options(
         plan=_plan(seed, {} if calm else faults, orders),
         troubles=Troubles() if calm else _troubles(seed),
-        speed=SLOW_WORLD if slow else choose(seed, (120.0, 240.0, 480.0), "speed"),
+        speed=SLOW_WORLD if slow else choose(seed, (480.0, 960.0), "speed"),
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
         heal_minutes=3000.0 if slow else 300.0,
-        shuffle=drawn("shuffle", 0.8),
     )
 
 

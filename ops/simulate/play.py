@@ -9,6 +9,7 @@ A watcher is asked after each request that either system has answered (`stepped`
 """
 
 import hashlib
+import logging
 import tempfile
 import traceback
 from collections import Counter
@@ -29,7 +30,6 @@ from engine.log import Log
 from engine.metrics import Metrics
 from engine.ports import DATABASE_AWAY, AcceleratedClock, SeededRng
 from engine.vault import Vault
-from ops.demo.proof import State, is_settled
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
@@ -38,7 +38,9 @@ from ops.settings import Settings, read_settings
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
+from ops.simulate.settled import Standing, look
 from ops.simulate.store import Store, Stored
+from ops.trace import story
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderStateChanged
@@ -84,6 +86,7 @@ class Outcome:
     loop_steps: int
     orders: int
     seen: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)  # where it is broken: of the order that it is about
 
 
 class SimClock(AcceleratedClock):
@@ -137,6 +140,7 @@ class Play:
         self.digest = hashlib.sha256()
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
+        self.story: list[str] = []
 
     # ------------------------------------------------------------ for watchers
 
@@ -171,11 +175,25 @@ class Play:
             self.settings = self._configured(directory)
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
-            await course(self)
+            try:
+                await course(self)
+            except (BrokenError, BaseExceptionGroup) as error:
+                await self._tell_story(next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None))
+                raise
             for watcher in self.watchers:
                 await watcher.settled(self)
             await self._read_log()
             self.digest.update(self.world.snapshot())
+
+    async def _tell_story(self, broken: "BrokenError | None") -> None:
+        """Of the order or SKU that is concerned, from the log, as `crossdock trace` does; of anything else the log's end."""
+        if broken is None:
+            return
+        with anyio.move_on_after(60.0):
+            log = self.log
+            async with self.pool.acquire() as conn:
+                steps = await story(conn, log, self.settings.tenant_id, self.settings.channel_ids, broken.subject)
+            self.story = [f"{step.position} {step.occurred_at[:19]} {step.what}" for step in steps][-60:]
 
     async def _read_log(self) -> None:
         """Into the digest; and what has been seen, into the counts."""
@@ -277,17 +295,16 @@ class Play:
 
     async def until_settled(self, minutes: float) -> None:
         """Until everybody has done what was to be done and both sides agree; within so many minutes of the world, else L1 is broken."""
-        state: State | None = None
+        state: Standing | None = None
         deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
             await self.wait(self.clock.loop_seconds(LOOK_EVERY))
-            truth = self.truth()
-            truth["shopify"]["webhooks"]["under_way"] = 0  # they are hints: all must be well without those that are still to come
-            async with self.pool.acquire() as conn:
-                state = await is_settled(conn, self.settings, truth, lenient=False)
+            state = await look(self)
             if state.settled:
                 return
-        raise BrokenError("L1", "the end", f"not reached: {state}")
+        wrong = state.wrong if state is not None else []
+        rule, subject, says = [*wrong[0].split(maxsplit=2), "", ""][:3] if wrong else ("L1", "the end", f"not reached: {state}")
+        raise BrokenError(rule, subject.rstrip(":"), f"{says}; and {len(wrong) - 1} more: {wrong[1:4]}" if len(wrong) > 1 else says)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -296,6 +313,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(each)
     else:
         yield error
+
+
+def note_library(it: Play, told: dict[str, Any]) -> None:
+    """What a library leaves lying in the loop; it would be a line in a log."""
+    it.seen[f"left in the loop: {type(told.get('exception')).__name__}"] += 1
 
 
 async def plainly(play: Play) -> None:
@@ -323,16 +345,19 @@ def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] 
             loop_steps=it.loop.steps,
             orders=len(it.world.account.orders) + len(it.world.shop.orders),
             seen=it.seen,
+            story=it.story,
         )
 
 
 @contextmanager
 def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher]) -> Iterator[tuple[Play, Path]]:
     """A play that is about to begin; all of it is gone afterwards."""
-    loop = SimLoop(seed, shuffle=options.shuffle)
+    loop = SimLoop(seed)
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="crossdock-play-") as directory, running(loop), store.open(loop, seed) as stored:
-        network = Network(loop, seed)
+        network = Network(loop, seed, speed=options.speed)
+        loop.set_exception_handler(lambda _, told: note_library(it, told))
         it = Play(seed, options, loop=loop, network=network, stored=stored, watchers=watchers)
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:

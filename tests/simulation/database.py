@@ -1,6 +1,7 @@
 """Puts what the model knows where a publisher looks for it: into the database in memory that whole plays run on, too."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from adapters.shopify.inbound.sweep import Progress
 from engine import codec
 from engine.runner import encode
+from ops.simulate.memory.connection import Connection
 from ops.simulate.memory.database import Checkpoint, Cursor, Database
 from ops.simulate.memory.documents import Document, Documents, Made
 from ops.simulate.memory.events import Event
@@ -17,11 +19,22 @@ from tests.simulation.book import TENANT, Book, Fold
 from tests.simulation.readers import SHOP
 
 
+class OnePool:
+    """A pool of one connection, which nobody has to wait for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.fetch, self.terminate = connection, connection.fetch, connection.terminate
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        yield self.connection
+
+
 class Shelf:
     """The tables as the model has come to have them."""
 
     def __init__(self, book: Book, *folds: Fold) -> None:
-        self.book, self.folds, self.database = book, folds, Database()
+        self.book, self.folds, self.database = book, folds, Database(at_once=True)
         self._tables: dict[str, Documents] = {}
 
     def update(self, whole: Mapping[str, Instant]) -> None:
@@ -40,6 +53,9 @@ class Shelf:
 
     def _put(self, tx: Transaction, fold: Fold) -> None:
         name = fold.projection.name
+        there_yet = tx.get(self.database.checkpoints, TENANT, name)
+        if there_yet is not None and there_yet.position == fold.position:
+            return
         if name not in self._tables:
             self._tables[name] = Documents(name, constraint=f"{name}_pkey")
             tx.put(self.database.catalogue, "", name, Made(self._tables[name]))

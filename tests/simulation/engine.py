@@ -30,7 +30,7 @@ from schemas.events.commands import CommandIssued
 from schemas.values import ChannelId, Instant
 from tests.examples import NOON
 from tests.simulation.book import TENANT, Book, Fold
-from tests.simulation.database import Shelf
+from tests.simulation.database import OnePool, Shelf
 from tests.simulation.dispatcher import Dispatcher
 from tests.simulation.heard import recipe_set
 from tests.simulation.readers import SHOP, Readers
@@ -75,7 +75,7 @@ class Engine:
         self.blackouts: dict[ChannelId, Window] = {}
         self.shelf = Shelf(self.book, self.stock, self.files)
         self.loop = asyncio.new_event_loop()
-        self.pool: Any = self.run(MemoryDb(self.shelf.database).pool())
+        self.pool: Any = OnePool(self.run(MemoryDb(self.shelf.database).connect()))
         for channel, recipes in RECIPES.items():
             for offer, value in recipes.items():
                 self.book.append(recipe_set(channel, offer, value, trade.now))

@@ -41,9 +41,9 @@ TOURS, LONG = 3, 600
 HOLDER = UUID(int=1)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|SET|RESET)\b")
-LEFT_OUT = {("ops", "bench"), ("ops", "sandbox"), ("ops", "rush")}  # no part of an engine
+LEFT_OUT = {("ops", "bench"), ("ops", "sandbox"), ("ops", "rush"), ("ops", "simulate")}  # no part of an engine
 NOT_SERVED = {
-    *(Path("engine/migrate.py"), Path("ops/simulate/bridge.py")),  # a database in memory is born migrated
+    Path("engine/migrate.py"),  # a database in memory is born migrated
     *(Path("ops/backup.py"), Path("ops/drill.py")),  # work by Postgres' own programs, as pg_dump
 }
 # Compared elsewhere, or no answer of Postgres': what the engine may not do, a name for COPY, what is put together for a rebuild.

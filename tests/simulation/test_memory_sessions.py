@@ -185,6 +185,7 @@ FAULTS = [  # what is struck, by what; what whoever asked is told; whether it is
     (BEGIN, Strike("error", sqlstate="40P01"), asyncpg.DeadlockDetectedError, False),
     (BEGIN, Strike("error", sqlstate="53100"), asyncpg.DiskFullError, False),
     (BEGIN, Strike("error", sqlstate="57014"), asyncpg.QueryCanceledError, False),
+    ("COMMIT", Strike("error", sqlstate="40001"), asyncpg.SerializationError, False),
     ("COMMIT", Strike("lost_before"), asyncpg.ConnectionDoesNotExistError, False),
     ("COMMIT", Strike("lost_after"), asyncpg.ConnectionDoesNotExistError, True),
 ]
@@ -209,6 +210,8 @@ def test_each_fault_does_what_it_says(loop: SimLoop, name: str, strike: Strike, 
         # In a transaction of its own a lost statement takes all with it; only COMMIT says that it was done.
         assert (found is not None) == (done and (error is None or name == "COMMIT"))
         assert weather.met[0].commits == (name == "COMMIT")
+        async with pool.acquire() as connection, connection.transaction():  # and the session is fit for the next
+            await connection.execute(runner.BEGIN, *OTHER)
         await pool.close()
 
     loop.run_until_complete(work())

@@ -44,10 +44,10 @@ class Checkpoint(NamedTuple):
 
 
 class Database:
-    """`weather` says what befalls each statement; without it, nothing does."""
+    """`weather` says what befalls each statement; without it, nothing does. `at_once`: an answer does not even take a turn of the loop."""
 
-    def __init__(self, weather: "Weather | None" = None) -> None:
-        self.weather = weather
+    def __init__(self, weather: "Weather | None" = None, *, at_once: bool = False) -> None:
+        self.weather, self.at_once = weather, at_once
         self.leases: Table[str, Lease] = Table("leases")
         self.cursors: Table[str, Cursor] = Table("cursors")
         self.keys: Table[str, Key] = Table("keys")

@@ -18,7 +18,7 @@ from ops.simulate.memory.database import Database
 from ops.simulate.memory.errors import cut, error
 from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.memory.locks import UPDATE, Wait
-from ops.simulate.memory.registry import Answer, Statement, answer_of, find
+from ops.simulate.memory.registry import KNOWN, Answer, Statement, answer_of, find
 from ops.simulate.memory.transaction import Transaction
 
 # Seconds of the event loop, as engine/ports.py sets them and Postgres defaults to.
@@ -26,7 +26,7 @@ LOCK_TIMEOUT = 8.0
 DEADLOCK_TIMEOUT = 1.0
 IDLE_IN_TRANSACTION_TIMEOUT = 30.0
 
-CONTROL = {"BEGIN": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK", "LISTEN": "LISTEN", "UNLISTEN": "UNLISTEN"}
+CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "LISTEN", "UNLISTEN")
 
 
 class Settings:
@@ -114,44 +114,58 @@ class Session:
                 self._idle_since = self._loop.time()
 
     async def _ask(self, text: str, arguments: Sequence[Any], timeout: float | None) -> Answer:
-        word = text.split(None, 1)[0].rstrip(";")
-        statement = None if word in CONTROL else find(text)
-        weather = self.database.weather
+        statement = KNOWN.get(text)
+        word = "" if statement is not None else text.split(None, 1)[0].rstrip(";")
+        if statement is None and word not in CONTROL:
+            statement = find(text)
         strike = None
-        if weather is not None:
-            commits = word == "COMMIT" or (statement is not None and statement.writes and not self._begun)
-            strike = weather.strike(Asked(statement.name if statement else word, bool(statement and statement.writes), commits))
-            if strike is not None:
-                await self._before(strike, timeout)
+        if self.database.weather is not None:
+            strike = await self._weathered(statement, word, timeout)
         answer, failure = None, None
         try:
             if strike is not None and strike.kind == "error":
                 raise error(strike.sqlstate, "as the weather has it")
             answer = self._control(word, text) if statement is None else self._perform(statement, arguments)
-            while answer is None:
-                assert statement is not None
+            while answer is None and statement is not None:
                 await self._wait(timeout)
                 answer = self._perform(statement, arguments)
         except Exception as raised:
             if self._closed:
                 raise
             self._fail()
+            if word == "COMMIT":  # done or refused, it is over
+                self.transaction, self._begun = None, False
             if not isinstance(raised, asyncpg.PostgresError):
                 raise
             failure = raised
         if strike is not None and strike.kind in ("lost_after", "mute_after"):
             await self._lose(strike, timeout)
-        latency = 0.0 if weather is None else weather.latency()
+        if not self.database.at_once:
+            await self._hear()
+        if failure is not None:
+            raise failure
+        assert answer is not None
+        return answer
+
+    async def _weathered(self, statement: Statement | None, word: str, timeout: float | None) -> Strike | None:
+        """What befalls it; whatever of that comes before it arrives has happened."""
+        assert self.database.weather is not None
+        writes = statement is not None and statement.writes
+        asked = Asked(statement.name if statement is not None else word, writes, word == "COMMIT" or (writes and not self._begun))
+        strike = self.database.weather.strike(asked)
+        if strike is not None:
+            await self._before(strike, timeout)
+        return strike
+
+    async def _hear(self) -> None:
+        """The answer is on its way."""
+        latency = 0.0 if self.database.weather is None else self.database.weather.latency()
         if latency:
             await self._sleep(latency)
         else:
             await _turn()
             if self._closed:
                 raise cut()
-        if failure is not None:
-            raise failure
-        assert answer is not None
-        return answer
 
     async def _die(self, when: str, text: str, arguments: Sequence[Any]) -> None:
         """The process is killed before this statement has left, or after: then it is done, and nobody hears of it."""
@@ -208,7 +222,9 @@ class Session:
     def _control(self, word: str, text: str) -> Answer:
         match word:
             case "BEGIN":
-                repeatable = "REPEATABLE READ" in text or "SERIALIZABLE" in text
+                if "SERIALIZABLE" in text:
+                    raise NotImplementedError(f"nobody asks for that: {text}")
+                repeatable = "REPEATABLE READ" in text
                 self.transaction = Transaction(self.database, self, alone=False, repeatable=repeatable, readonly="READ ONLY" in text)
                 self._begun = True
             case "COMMIT" | "ROLLBACK":
