@@ -1,7 +1,9 @@
 """An event loop in virtual time: no sockets, no threads, no waiting. The same seed runs the same callbacks in the same order.
 
-Time stands still while anything can run, and jumps to the next timer when nothing can. What is ready at the same moment runs in an order
-drawn from the seed. Every task belongs to a process (`Process`); when that is killed, nothing of it runs any more, not even a `finally`.
+Time stands still while anything can run, and jumps to the next timer when nothing can. What falls due at the same moment runs in an order
+drawn from the seed; what was called "soon" keeps its order, which asyncio promises and libraries rely on (asyncpg's callback that clears a
+time-out must run before whoever waited sets the next one). Every task belongs to a process (`Process`); when that is killed, nothing of it
+runs any more, not even a `finally`.
 """
 
 import asyncio
@@ -84,7 +86,7 @@ class SimTask(asyncio.Task[Any]):
 
 
 class SimLoop(base_events.BaseEventLoop):
-    """`run_until_complete` as any other; `wires` carry what is sent. `shuffle`: what is ready at the same time runs in any order."""
+    """`run_until_complete` as any other; `wires` carry what is sent."""
 
     # asyncio's own, which its stubs leave out
     _ready: "deque[Any]"
@@ -92,11 +94,10 @@ class SimLoop(base_events.BaseEventLoop):
     _timer_cancelled_count: int
     _stopping: bool
 
-    def __init__(self, seed: int = 0, *, shuffle: bool = True) -> None:
+    def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self._now = 0.0  # seconds
         self._chance = random.Random(seed)
-        self._shuffle = shuffle
         self.numbers = count(1)
         self.wires: list[Wires] = []
         self.steps = self._spins = 0
@@ -129,16 +130,18 @@ class SimLoop(base_events.BaseEventLoop):
         if timers and (not ready or self._spins > SPINS):
             self._now = max(self._now + QUANTUM, timers[0]._when)
             self._spins = 0
+        due = []
         while timers and timers[0]._when <= self._now:
             handle = heapq.heappop(timers)
             handle._scheduled = False
-            ready.append(handle)
+            if not handle._cancelled:
+                due.append(handle)
+        if len(due) > 1:
+            self._chance.shuffle(due)
+        ready.extend(due)
         dead, frozen = self._dead, self._frozen
-        batch = [handle for handle in ready if not handle._cancelled]
-        ready.clear()
-        if self._shuffle and len(batch) > 1:
-            self._chance.shuffle(batch)
-        for handle in batch:
+        for _ in range(len(ready)):
+            handle = ready.popleft()
             if handle._cancelled or (dead and handle._context.get(PROCESS) in dead):
                 continue
             if frozen and (process := handle._context.get(PROCESS)) in frozen:

@@ -17,7 +17,7 @@ from ops.simulate.loop import PROCESS, Process, SimLoop
 Fate = Literal["", "reset_before", "reset_after", "hole"]
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
-LATENCY = (0.0002, 0.004)  # seconds of the loop, one way
+LATENCY = (0.02, 0.15)  # seconds of the world, one way: else a world that is played fast would be one of slow wires
 
 Address = tuple[str, int]
 
@@ -25,8 +25,10 @@ Address = tuple[str, int]
 class Network:
     """All that listens, and what goes on between. `fate` is asked for each write, by who sends and to whom."""
 
-    def __init__(self, loop: SimLoop, seed: int, *, latency: tuple[float, float] = LATENCY) -> None:
-        self.loop, self._chance, self._latency = loop, random.Random(f"network {seed}"), latency
+    def __init__(self, loop: SimLoop, seed: int, *, speed: float = 1.0) -> None:
+        """`speed`: seconds of the world for each of the loop's."""
+        self.loop, self._chance = loop, random.Random(f"network {seed}")
+        self._latency = (LATENCY[0] / speed, LATENCY[1] / speed)
         self._listeners: dict[Address, _Listener] = {}
         self._ends: dict[End, None] = {}
         self._ports = iter(range(FIRST_PORT, 65_000))

@@ -33,7 +33,6 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
-    shuffle: bool = True  # what is ready at the same time runs in any order
     budget: int = 1_000_000  # faults after which nothing goes wrong any more: what a failure is narrowed down by
 
 
@@ -81,7 +80,6 @@ def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
         heal_minutes=3000.0 if slow else 300.0,
-        shuffle=drawn("shuffle", 0.8),
     )
 
 

@@ -1,66 +1,57 @@
-"""What a publisher's database would answer to each of its statements; one that is not known here is an error."""
+"""Puts what the model knows where a publisher looks for it: into the database in memory that whole plays run on, too."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from adapters.shopify.inbound.sweep import Progress
-from ops import publisher as publishing
-from schemas.events import tag_of
+from engine import codec
+from engine.runner import encode
+from ops.simulate.memory.database import Checkpoint, Cursor, Database
+from ops.simulate.memory.documents import Document, Documents, Made
+from ops.simulate.memory.events import Event
+from ops.simulate.memory.transaction import Transaction
 from schemas.values import Instant
-from tests.simulation.book import Book, Fold
+from tests.simulation.book import TENANT, Book, Fold
 from tests.simulation.readers import SHOP
 
 
-@dataclass
-class Database:
-    """Answers what the publisher asks, as the tables would."""
+class Shelf:
+    """The tables as the model has come to have them."""
 
-    book: Book
-    stock: Fold
-    files: Fold
-    whole: Mapping[str, Instant]  # the cursors: by source, when it was last read whole
+    def __init__(self, book: Book, *folds: Fold) -> None:
+        self.book, self.folds, self.database = book, folds, Database()
+        self._tables: dict[str, Documents] = {}
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator["Database"]:
-        yield self
+    def update(self, whole: Mapping[str, Instant]) -> None:
+        """All that is new in the model, committed at once; `whole`: when each source was last read whole."""
+        log, tx = self.database.log(TENANT), Transaction(self.database, None, alone=True)
+        for told in self.book.envelopes[log.ends :]:
+            tag, version, data = codec.encode(told.event)
+            place: tuple[Any, ...] = (told.position, told.stream, told.version, told.event_id, tag, version, data, "", None)
+            log.add(Event((*place, told.occurred_at, told.recorded_at, told.correlation_id, None, told.actor, b"")))
+        log.commit()
+        for fold in self.folds:
+            self._put(tx, fold)
+        for name, at in whole.items():
+            tx.put(self.database.cursors, TENANT, name, self._cursor(name, at))
+        tx.commit()
 
-    @asynccontextmanager
-    async def transaction(self, **_: Any) -> AsyncIterator[None]:
-        yield
+    def _put(self, tx: Transaction, fold: Fold) -> None:
+        name = fold.projection.name
+        if name not in self._tables:
+            self._tables[name] = Documents(name, constraint=f"{name}_pkey")
+            tx.put(self.database.catalogue, "", name, Made(self._tables[name]))
+        table = self._tables[name]
+        for key, position in fold.changed.items():
+            there = tx.get(table, TENANT, key)
+            if there is None or there.position != position:
+                tx.put(table, TENANT, key, Document(encode(fold.rows[key]).decode(), position))
+        tx.put(self.database.checkpoints, TENANT, name, Checkpoint(fold.position, 0))
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
-        match statement:
-            case publishing.FOLDED:
-                return [{"name": fold.projection.name, "position": fold.position} for fold in (self.stock, self.files)]
-            case publishing.NEXT:
-                _, after, key, limit = arguments
-                places = sorted((place, name) for name, place in self.stock.changed.items() if (place, name) > (after, key))
-                return [self._row(name, position=place) for place, name in places[:limit]]
-            case publishing.ROWS:
-                return [self._row(name) for name in sorted(arguments[1]) if name in self.stock.rows]
-            case publishing.RECIPES:
-                return [self._row(name) for name in sorted(self.stock.rows) if self.stock.rows[name].recipes]
-            case publishing.READ_AT:
-                return [self._cursor(name, at) for name, at in sorted(self.whole.items()) if name in arguments[1]]
-            case publishing.HEARD_AT:
-                told = [self.book.envelopes[position - 1] for position in sorted(arguments[1])]
-                return [{"position": each.position, "type": tag_of(each.event), "recorded_at": each.recorded_at} for each in told]
-        raise NotImplementedError(f"the publisher asks what this database does not know: {statement}")
-
-    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
-        assert statement == publishing.UNDER_WAY, f"the publisher asks what this database does not know: {statement}"
-        files, key = self.files, arguments[1]
-        return {"document": msgspec.json.encode(files.rows[key]), "position": files.changed[key]} if key in files.rows else None
-
-    def _cursor(self, name: str, at: Instant) -> dict[str, Any]:
+    def _cursor(self, name: str, at: Instant) -> Cursor:
         """The shop's has been committed since, as it is many times before it is whole once more."""
         if name != SHOP:
-            return {"name": name, "cursor": "", "committed_at": at}
-        return {"name": name, "cursor": msgspec.json.encode(Progress(whole=at)).decode(), "committed_at": self.book.trade.now}
-
-    def _row(self, name: str, **more: Any) -> dict[str, Any]:
-        return {"key": name, "document": msgspec.json.encode(self.stock.rows[name]), **more}
+            return Cursor("", at)
+        return Cursor(msgspec.json.encode(Progress(whole=at)).decode(), self.book.trade.now)

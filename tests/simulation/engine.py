@@ -1,7 +1,7 @@
 """What the engine thinks of stock, in memory: its own folds, policies and publishers, turned by hand in the trade's time.
 
 What is real: projections/, ops/publisher.py, engine/inbox.py's `news`, the adapters' translations of counts and files. What stands in:
-book.py   the log and its folds    database.py    what the publisher's statements are answered    heard.py   facts, as adapters tell them
+book.py   the log and its folds    database.py    where the publisher finds the model's rows    heard.py   facts, as adapters tell them
 readers.py   pollers and sweeps    dispatcher.py  what is sent of what is issued
 The publisher sees when the shop and the orders were last read whole: in which mode a channel is, it says itself.
 """
@@ -19,6 +19,7 @@ from engine.adapter import Heard
 from engine.metrics import Metrics
 from engine.outbox import issued_event
 from ops.publisher import Publisher
+from ops.simulate.memory import MemoryDb
 from projections.publications import publications, settle
 from projections.stock import inventory
 from projections.stock_rules import Window
@@ -29,7 +30,7 @@ from schemas.events.commands import CommandIssued
 from schemas.values import ChannelId, Instant
 from tests.examples import NOON
 from tests.simulation.book import TENANT, Book, Fold
-from tests.simulation.database import Database
+from tests.simulation.database import Shelf
 from tests.simulation.dispatcher import Dispatcher
 from tests.simulation.heard import recipe_set
 from tests.simulation.readers import SHOP, Readers
@@ -72,7 +73,9 @@ class Engine:
         self.stock, self.files = Fold(inventory), Fold(publications)
         self.readers, self.dispatcher = Readers(trade, self.book), Dispatcher(trade, self.book)
         self.blackouts: dict[ChannelId, Window] = {}
+        self.shelf = Shelf(self.book, self.stock, self.files)
         self.loop = asyncio.new_event_loop()
+        self.pool: Any = self.run(MemoryDb(self.shelf.database).pool())
         for channel, recipes in RECIPES.items():
             for offer, value in recipes.items():
                 self.book.append(recipe_set(channel, offer, value, trade.now))
@@ -89,7 +92,7 @@ class Engine:
         self.publishers: dict[ChannelId, ByHand] = {}
         for channel, rules in RULES.items():
             made = ByHand(
-                Database(self.book, self.stock, self.files, self.readers.whole),  # type: ignore[arg-type]
+                self.pool,
                 log,
                 channel,
                 rules,
@@ -112,6 +115,8 @@ class Engine:
 
     def close(self) -> None:
         self.crash()
+        self.pool.terminate()
+        self._let_run()
         self.loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -150,6 +155,7 @@ class Engine:
 
     def publish(self, channel: ChannelId) -> bool:
         before = len(self.dispatcher.todo)
+        self.shelf.update(self.readers.whole)
         publisher = self.publishers[channel]
         published = self.run(publisher.publish())
         if published:

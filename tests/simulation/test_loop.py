@@ -72,14 +72,11 @@ def test_nothing_left_to_wait_for_is_told_with_its_place(loop: SimLoop) -> None:
 def order_of(seed: int) -> list[int]:
     found: list[int] = []
 
-    async def one(number: int) -> None:
-        await anyio.sleep(1)
-        found.append(number)
-
     async def work() -> None:
-        async with anyio.create_task_group() as group:
-            for number in range(20):
-                group.start_soon(one, number)
+        loop = asyncio.get_running_loop()
+        for number in range(20):
+            loop.call_at(1.0, found.append, number)
+        await anyio.sleep(2)
 
     with running(SimLoop(seed)) as made:
         made.run_until_complete(work())
@@ -89,6 +86,18 @@ def order_of(seed: int) -> list[int]:
 def test_the_seed_decides_who_goes_first() -> None:
     assert order_of(1) == order_of(1)
     assert len({tuple(order_of(seed)) for seed in range(5)}) == 5
+
+
+def test_what_is_called_soon_keeps_its_order(loop: SimLoop) -> None:
+    found: list[int] = []
+
+    async def work() -> None:
+        for number in range(50):
+            asyncio.get_running_loop().call_soon(found.append, number)
+        await anyio.sleep(1)
+
+    loop.run_until_complete(work())
+    assert found == list(range(50))
 
 
 def test_a_killed_process_does_nothing_any_more(loop: SimLoop) -> None:

@@ -1,0 +1,73 @@
+"""Whether all has come to its end: nobody has anything left to do, both sides agree, and what does not is known to a person."""
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from ops.demo.proof import mismatches, stock_rows
+from ops.demo.settings import BUFFER
+from ops.sandbox.referee.case import SHIPPED, Conventions, Finding, is_over
+from ops.sandbox.referee.rules import judge
+
+if TYPE_CHECKING:
+    from ops.simulate.play import Play
+
+# One side has not followed the other, which can be so for a person to settle: as long as an exception of that order says so.
+UNFINISHED = ("R4", "O6", "F3", "F4", "R3")
+WAITING = "SELECT count(*) FROM crossdock.outbox WHERE tenant = $1 AND target <> 'clock' AND state = 'waiting'"
+OPEN = "SELECT key FROM projections.exceptions WHERE tenant = $1 AND document->>'open' = 'true' ORDER BY key"
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How far it is, and what is wrong if this is the end."""
+
+    waiting: int  # commands in the outbox
+    ahead: int  # things that people have still to do
+    open: list[str]  # exceptions
+    wrong: list[str]  # neither right nor known to anybody
+
+    @property
+    def settled(self) -> bool:
+        return not (self.waiting or self.ahead or self.wrong)
+
+    @property
+    def invariant(self) -> str:
+        return self.wrong[0].split()[0] if self.wrong else "L1"
+
+
+async def look(play: "Play") -> Standing:
+    truth = play.truth()
+    waiting = await play.pool.fetchval(WAITING, play.tenant)
+    keys = [row["key"] for row in await play.pool.fetch(OPEN, play.tenant)]
+    found = judge(truth, Conventions(settled=True, buffer=BUFFER))
+    wrong = [
+        f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
+        for one in found
+        if one.level == "broken" and not is_told(one, keys)
+    ]
+    wrong += [
+        f"L1 {order['order_id']}: is {order['state']}, and nobody is told"
+        for order in truth["mirakl"]["orders"]
+        if order["state"] not in SHIPPED and not is_over(order) and not any(order["order_id"] in key for key in keys)
+    ]
+    subjects = [one.subject for one in found]
+    idle = [key for key in keys if not any(subject in key for subject in subjects) and not _may_stay(key)]
+    wrong += [f"L2 {key}: is open, and there is nothing the matter" for key in idle]
+    async with play.pool.acquire() as conn:
+        rows = await stock_rows(conn, play.settings)
+    wrong += [f"I4 {sku}: is shown otherwise than the formula says" for sku in mismatches(truth, rows, play.settings.channel[0])]
+    return Standing(waiting=waiting, ahead=truth["actors"]["turns_ahead"], open=keys, wrong=wrong)
+
+
+def is_told(found: Finding, keys: list[str]) -> bool:
+    return found.rule in UNFINISHED and any(found.subject in key for key in keys)
+
+
+# X44 a parcel was cancelled after it had been told, X57 a return waits for an answer, X47 and X48 a cancellation that came too late, X53 to
+# X56 money that somebody has to look at: each is a person's, however well both sides agree. X79 of a hint is a webhook that cannot be read: somebody
+# replayed it under another topic.
+PEOPLE_S = ("X27", "X44", "X47", "X48", "X52", "X53", "X54", "X55", "X56", "X57", "X58", "X79:hint-")
+
+
+def _may_stay(key: str) -> bool:
+    return key.startswith(PEOPLE_S)
