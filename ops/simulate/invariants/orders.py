@@ -7,6 +7,7 @@ from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
+from ops.simulate.settled import is_told
 from projections.orders import Order, orders
 from schemas.commands import AcceptOrder, CorrectTracking, ShipOrder, ShipParcel
 from schemas.envelope import Envelope
@@ -146,14 +147,17 @@ def _silence(invariant: str, *codes: str) -> type[Check]:
 
 
 class Referee(Check):
-    """What the referee finds broken from outside: ops/sandbox/referee."""
+    """What the referee finds broken from outside (ops/sandbox/referee). In the end, one side may not have followed the other where an
+    exception says so: that is for a person.
+    """
 
     outside = True
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         self.judged += len(evidence.case.orders)
+        keys = [trouble.key for trouble in evidence.troubles if trouble.open] if evidence.settled else []
         for finding in evidence.findings:
-            if finding.rule == self.invariant and finding.level == "broken":
+            if finding.rule == self.invariant and finding.level == "broken" and not is_told(finding, keys):
                 yield self.breach(finding.subject, _described(finding))
 
 
