@@ -37,7 +37,7 @@ from projections import desired as arithmetic
 from projections import order_steps as steps_of_orders
 from projections.desired import Mode
 from projections.publications import Difference, Publication
-from schemas.commands import PublishStock, ShipOrder
+from schemas.commands import ShipOrder
 from schemas.envelope import NAMESPACE
 from schemas.events import Event
 from schemas.events.aftercare import ShopRefundSeen
