@@ -13,18 +13,18 @@ import pytest
 from msgspec.structs import replace
 
 import adapters.mirakl
-from adapters.mirakl.endpoints import IMPORT_STOCK
 from adapters.mirakl.outbound import accept
 from adapters.mirakl.translate import orders as market_orders
 from adapters.mirakl.translate import story
 from adapters.shopify.outbound import creation
-from engine import dispatcher, outbox, perform
+from engine import dispatcher, outbox
 from engine import log as logs
 from engine import poller as polling
 from engine.adapter import Performer
 from engine.limits import Limits
 from engine.perform import Performing, Standing
 from ops import publisher
+from ops.sandbox.mirakl import offers as market_offers
 from ops.sandbox.mirakl import refunds
 from ops.sandbox.plan import Warehouse
 from ops.simulate.invariants.evidence import Outage
@@ -35,10 +35,9 @@ from ops.web import webhooks
 from projections import aftercare, aftercare_steps, order_troubles, orders, publications
 from projections import desired as arithmetic
 from projections import order_steps as steps_of_orders
-from projections import stock as rows
 from projections.desired import Mode
 from projections.publications import Difference, Publication
-from schemas.commands import PublishStock, ShipOrder
+from schemas.commands import ShipOrder
 from schemas.envelope import NAMESPACE
 from schemas.events import Event
 from schemas.events.aftercare import ShopRefundSeen
@@ -69,10 +68,15 @@ class Bug:
     minutes: float = 60.0  # of the world: then it is judged, whatever has come to an end
     engines: int = 1
     outages: Callable[[datetime], list[Outage]] | None = None  # what cannot be read meanwhile
+    postgres: bool = False  # what it breaks is not there in memory
+    sql: str = ""  # asked of the database before any engine runs
+    tamper: str = ""  # and in the middle of the play
+
+    named: str = ""
 
     @property
     def name(self) -> str:
-        return self.plant.__name__
+        return self.named or self.plant.__name__
 
 
 BUGS: list[Bug] = []
@@ -84,6 +88,9 @@ def breaks(invariant: str, **needs: Any) -> Callable[[Callable[[Patch], None]], 
         return plant
 
     return kept
+
+
+BY_HAND = {"warehouse": Warehouse(pick_seconds=1e7)}  # nothing leaves but what a scene packs
 
 
 # ---------------------------------------------------------------- scenes
@@ -117,7 +124,7 @@ async def market_refund(stage: Stage) -> None:
 
 
 async def cancel_there(stage: Stage) -> None:
-    order = await stage.bought()
+    order = await stage.bought(workflow="PAY_ON_SHIPMENT")
     await stage.copied(order)
     stage.act("mirakl", "operator_cancel", order_id=order)
 
@@ -190,7 +197,12 @@ async def ship_fails(stage: Stage) -> None:
     stage.pack(await stage.copied(order))
 
 
-BY_HAND = {"warehouse": Warehouse(pick_seconds=1e7)}  # nothing leaves but what a scene packs
+async def hold_fails(stage: Stage) -> None:
+    order = await stage.bought()
+    await stage.copied(order)
+    stage.spoil("fulfillmentOrderHold", "http_503", count=3000)
+    await stage.desk.hold(order, "a call")
+
 
 # ---------------------------------------------------------------- orders
 
@@ -217,6 +229,7 @@ def misspell_the_order(patch: Patch) -> None:
         return real(replace(command, order_id=f"{command.order_id}-1"), *arguments, **more)
 
     patch.setattr(shop_creation.creation, "creation", misspelt)
+    patch.setattr(shop_creation, "_give_id", _nothing)
 
 
 @breaks("O4", scene=stale_state)
@@ -359,28 +372,15 @@ def _without_news(patch: Patch, *turns: int) -> None:
 
 
 @breaks("I5", scene=recounts)
-def tell_prices(patch: Patch) -> None:
-    """Quantities are told by the operation that sets prices as well."""
-    real = market.PERFORMS[PublishStock]
+def cheapen_what_is_counted(patch: Patch) -> None:
+    """A file of quantities changes prices. It is the marketplace's slip: a connector has no call here that could."""
+    real = market_offers.set_quantity
 
-    async def by_offers(client: Any, tasks: Any) -> Any:
-        [task] = tasks
-        offers = [
-            {
-                "shop_sku": sku,
-                "product_id": sku,
-                "product_id_type": "SHOP_SKU",
-                "state_code": "11",
-                "quantity": units,
-                "price": 0.01,
-                "update_delete": "update",
-            }
-            for sku, units in task.command.quantities.items()
-        ]
-        await client.send(replace(IMPORT_STOCK, code="OF24", path="/api/offers"), json={"offers": offers}, expect="json")
-        return await real.perform(client, tasks)
+    def cheaper(account: Any, offer: Any, *arguments: Any, **more: Any) -> None:
+        offer.price -= 1
+        real(account, offer, *arguments, **more)
 
-    patch.setattr(market, "PERFORMS", dict(market.PERFORMS) | {PublishStock: Performer(by_offers, real.endpoint)})
+    patch.setattr(market_offers, "set_quantity", cheaper)
 
 
 @breaks("I6", scene=shop_unread, stock={"stale_orders_minutes": 5.0}, minutes=75)
@@ -410,10 +410,48 @@ def lose_an_event(patch: Patch) -> None:
     patch.setattr(logs.Log, "read", some)
 
 
+def altered(function: str, was: str, now: str) -> str:
+    """The database's own function, with something in it replaced."""
+    whole = f"pg_get_functiondef('crossdock.{function}'::regproc)"
+    return f"DO $do$ BEGIN EXECUTE replace({whole}, $was${was}$was$, $now${now}$now$); END $do$"
+
+
+def _nothing_in_the_code(_patch: Patch) -> None:
+    """What is planted is in the database."""
+
+
+def in_the_database(invariant: str, name: str, **needs: Any) -> None:
+    """A bug that is none of ours in Python."""
+    BUGS.append(Bug(invariant, _nothing_in_the_code, named=name, postgres=True, **needs))
+
+
+in_the_database(
+    "E2", "leave_the_actor_out_of_the_hash", scene=buy, sql=altered("content", "convert_to(p_actor, 'UTF8')", "convert_to('', 'UTF8')")
+)
+in_the_database(
+    "E3", "leave_a_version_out", scene=buy, sql=altered("append_events", "s.version + 1 as version", "s.version + 2 as version")
+)
+in_the_database(
+    "E9",
+    "cut_the_tail",
+    scene=buy,
+    tamper="""
+        WITH gone AS (DELETE FROM crossdock.events WHERE position > 30 RETURNING position)
+        UPDATE crossdock.heads SET position = 30, hash = (SELECT hash FROM crossdock.events WHERE position = 30)
+        RETURNING position
+    """,
+)
+
+
 @breaks("E4", scene=buy)
 def draw_the_ids(patch: Patch) -> None:
-    """The id of a fact is another one each time that it is heard."""
+    """The id of a fact is another one each time that it is heard, and nobody looks whether it was heard before."""
     count = itertools.count()
+
+    async def all_of_it(_: Any, heard: Any) -> Any:
+        return heard
+
+    patch.setattr(poller, "news", all_of_it)
     patch.setattr(story, "event_id", lambda *_: uuid5(NAMESPACE, f"drawn {next(count)}"))
 
 
@@ -441,9 +479,8 @@ def thank_and_forget(patch: Patch) -> None:
 @breaks("E6", scene=buy)
 def fold_by_chance(patch: Patch) -> None:
     """A fold depends on more than its events."""
-    count = itertools.count()
-    fold = rows._reserve
-    patch.setattr(rows, "_reserve", lambda stock, order: replace(fold(stock, order), why={order.channel: str(next(count))}))
+    count, fold = itertools.count(), publications._ended
+    patch.setattr(publications, "_ended", lambda row, failed: replace(fold(row, failed), seconds=next(count)))
 
 
 @breaks("E10", scene=buy)
@@ -504,7 +541,7 @@ def ask_as_often_as_we_like(patch: Patch) -> None:
     patch.setattr(Limits, "admit", at_once)
 
 
-@breaks("C7", scene=two_at_once)
+@breaks("C7", scene=two_at_once, postgres=True)
 def overtake(patch: Patch) -> None:
     """Commands of one subject are taken in any order."""
     patch.setattr(outbox, "CLAIM", outbox.CLAIM.replace("every.command_id = mine.command_id", "true"))
@@ -519,17 +556,22 @@ def put_it_off(patch: Patch) -> None:
     patch.setattr(Standing, "retry_at", lambda self, _: self._clock.now() + timedelta(days=7))
 
 
-@breaks("L2", scene=ship_fails)
+def _give_up_after(patch: Patch, failures: int) -> None:
+    for of in (Performing._retried, Performing._unknown):
+        patch.setitem(of.__kwdefaults__ or {}, "limit", failures)
+
+
+@breaks("L2", scene=hold_fails, plan=BY_HAND)
 def suffer_in_silence(patch: Patch) -> None:
     """What is given up is nobody's business."""
-    patch.setattr(perform, "GIVE_UP", 2)
+    _give_up_after(patch, 2)
     _unsaid(patch, "X84")
 
 
-@breaks("L4", scene=ship_fails)
+@breaks("L4", scene=hold_fails, plan=BY_HAND)
 def hammer(patch: Patch) -> None:
     """What failed is tried again at once, and for ever."""
-    patch.setattr(perform, "GIVE_UP", 10_000)
+    _give_up_after(patch, 10_000)
     patch.setattr(Standing, "retry_at", lambda self, _: self._clock.now() + timedelta(seconds=2))
     patch.setattr(Standing, "unanswered", lambda *_: True)
 
@@ -560,7 +602,7 @@ def name_the_buyer(patch: Patch) -> None:
     patch.setattr(market_orders, "_placed", placed)
 
 
-@breaks("X1", scene=recounts, plan={"faults": {"webhook_forged": 0.5}})
+@breaks("X1", scene=buy, plan={"faults": {"webhook_forged": 0.9}})
 def trust_everybody(patch: Patch) -> None:
     """No signature is looked at."""
     patch.setattr(webhooks._Receiver, "_check_signature", lambda *_: None)

@@ -31,6 +31,8 @@ class Course:
     async def __call__(self, it: Play) -> None:
         [channel] = it.settings.channel
         it.settings = replace(it.settings, channel=[replace(channel, stock=replace(channel.stock, **self.bug.stock))])
+        if self.bug.sql:
+            it.ask(self.bug.sql)
         for place in range(it.options.engines):
             it.start_engine(place)
         watcher = Invariants()
@@ -41,7 +43,11 @@ class Course:
                 await it.wait(it.clock.loop_seconds(LOOK))
                 watcher.outages = self.bug.outages(it.world.now) if self.bug.outages else []
                 self.found = await watcher.looks(it)
-            if not self.shows:
+                if self.bug.tamper:
+                    it.ask(self.bug.tamper)
+                    self.found = await watcher.breaches(it)
+                    break
+            if not self.shows and not self.bug.tamper:
                 self.found = await watcher.breaches(it)
             group.cancel_scope.cancel()
 

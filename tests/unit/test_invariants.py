@@ -421,6 +421,8 @@ def test_l4_calls_are_not_many_more_than_there_is_to_do() -> None:
     desk, history, _ = accepted()
     assert looked(calls.Bounded, evidence(history.log, desk)) == []
     desk.world.calls.counted["mirakl OR21"] = 500
+    stubborn = outbox_row(attempt=400, issued_at=desk.clock.at - timedelta(hours=1))
+    assert [breach.subject for breach in looked(calls.Bounded, evidence(history.log, outbox=[stubborn]))] == [STREAM]
     assert [breach.subject for breach in looked(calls.Bounded, evidence(history.log, desk))] == ["mirakl.OR21"]
 
 

@@ -25,8 +25,7 @@ from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence
 from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderPlaced
 
-SOON = timedelta(seconds=60)  # of the event loop, in which what is stuck must be an exception
-BEHIND = timedelta(seconds=5)  # of the event loop, by which a fold may be behind the log
+BEHIND = timedelta(seconds=5)  # of the event loop, by which a fold may be behind the log: then what is stuck is an exception
 YOUNG = timedelta(minutes=10)  # since an order came: it need not have been heard of
 MOMENTARY = ("returns/process", "products/")  # their identity is of the moment at which they were read
 LATE = 3.0  # periods of a source
@@ -76,6 +75,9 @@ class Rebuilt(Check):
             self.judged += 1
             self.turn += 1
             upto = evidence.checkpoints.get(projection.name, len(evidence.log))
+            if upto > len(evidence.log):
+                yield self.breach(projection.name, f"stands at {upto}, and the log ends at {len(evidence.log)}")
+                continue
             anew = folded(projection, evidence, upto, self.SIZES[self.turn % len(self.SIZES)])
             yield from self._compared(projection.name, evidence.rows[projection.name], anew)
 
@@ -137,7 +139,7 @@ class Told(Check):
             if isinstance(told.event, ExceptionOpened):
                 opened[told.event.subject] = told.recorded_at
         for row in evidence.outbox:
-            if row["state"] == "buried" and row["due_at"] + SOON * evidence.pace + evidence.leeway < evidence.now:
+            if row["state"] == "buried" and row["due_at"] + BEHIND * evidence.pace + evidence.leeway < evidence.now:
                 self.judged += 1
                 if opened.get(row["subject"], row["issued_at"]) <= row["due_at"] - evidence.leeway:  # none since it was given up
                     yield self.breach(row["subject"], f"a {row['tag']} was given up, and nobody is told")

@@ -32,6 +32,7 @@ SELECT command_id, target, tag, class, lane, subject, state, attempt, epoch, fai
 FROM crossdock.outbox WHERE tenant = $1 ORDER BY command_id
 """
 AT_ONCE = 4_000  # events
+MOMENT = 0.02  # seconds of the event loop: between a deed and the word for it
 
 S = TypeVar("S", bound=Struct)
 
@@ -140,7 +141,7 @@ class Evidence:
     @property
     def leeway(self) -> timedelta:
         """By how much two clocks' times may be the wrong way round."""
-        return timedelta(seconds=self.pace + self.skew)
+        return timedelta(seconds=1.0 + MOMENT * self.pace + self.skew)
 
 
 class Check:
