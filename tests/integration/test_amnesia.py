@@ -185,7 +185,10 @@ async def test_an_engine_that_finds_another_database_behind_its_connections_stop
             await until_signed(built)
             orders += [built.buy() for _ in range(2)]
             await postgres.execute(
-                cut, f"ALTER DATABASE {database.name} RENAME TO {gone}", f"ALTER DATABASE {standby} RENAME TO {database.name}"
+                f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false",
+                cut,
+                f"ALTER DATABASE {database.name} RENAME TO {gone}",
+                f"ALTER DATABASE {standby} RENAME TO {database.name}",
             )
             before = built.sandbox.world.calls.last
             await built.until(lambda: measured(built, "log_rollback_detected") == 1, "it is noticed")
