@@ -40,11 +40,13 @@ async def look(play: "Play") -> Standing:
     keys = [trouble.key for trouble in await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)]
     found = judge(truth, Conventions(settled=True, buffer=BUFFER))
     # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next.
+    # Who is killed amid a file of a sweep asks for it again, once.
     stopped = play.options.troubles.pauses > 0
+    killed = any(not engine.process.alive for engine in play.engines)
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
         for one in found
-        if one.level == "broken" and not is_told(one, keys) and not (stopped and one.rule == "C4")
+        if one.level == "broken" and not is_told(one, keys) and not (one.rule == "C4" and (stopped or (killed and one.subject == "OR15")))
     ]
     wrong += [
         f"L1 {order['order_id']}: is {order['state']}, and nobody is told"

@@ -9,6 +9,7 @@ import anyio
 from engine.errors import EngineError
 from ops.desk import Desk
 from ops.simulate.bridge import Bridge, Session
+from ops.simulate.crash import AT_WORK
 from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.net import End
 from ops.simulate.play import Engine, Play
@@ -25,7 +26,7 @@ class Trouble:
         self._play, self._troubles = play, play.options.troubles
         self._chance = Random(f"trouble {play.seed}")
         self._left = play.options.budget
-        self.calm = False
+        self.calm = not play.options.from_start
 
     async def run(self) -> None:
         play = self._play
@@ -34,6 +35,9 @@ class Trouble:
         self._meddle()
         async with anyio.create_task_group() as group:
             group.start_soon(self._look_after)
+            if self.calm:
+                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
+                self.calm = False
             async with anyio.create_task_group() as chaos:
                 for kind, number in (
                     ("crash", self._troubles.crashes),
