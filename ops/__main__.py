@@ -102,6 +102,37 @@ def rush(hours: float, seed: int, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--seeds", default="1..20", show_default=True, metavar="A..B", help="One play each.")
+@click.option("--tier", default=1, show_default=True, type=click.IntRange(1, 2), help="1: a database in memory. 2: a real Postgres.")
+@click.option(
+    "--scenario", default="", metavar="NAME|FILE", help="What happens, instead of what each seed draws: see `crossdock sandbox --list`."
+)
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes at once.")
+@click.option("--without", default="", metavar="FAULT,…", help="Leave out these classes of faults.")
+@click.option("--budget", type=click.IntRange(0), help="Faults after which nothing goes wrong any more.")
+@click.option("--only", default="", metavar="SEED,…", hidden=True)
+@click.option("--no-shrink", is_flag=True, help="Do not make a failure smaller.")
+@as_json
+def simulate(
+    seeds: str, tier: int, scenario: str, jobs: int, without: str, budget: int | None, only: str, no_shrink: bool, as_json: bool
+) -> None:
+    """The engine and the sandbox in virtual time, with faults, crashes and people drawn from each seed; then all must come right.
+
+    The same seed is the same play. Exit code 1 if anything does not hold, with a line that shows it again.
+    """
+    from ops.simulate.command import Wanted  # noqa: PLC0415
+    from ops.simulate.command import simulate as work  # noqa: PLC0415
+
+    first, _, last = seeds.partition("..")
+    if not first.isdecimal() or not (last or first).isdecimal():
+        raise click.UsageError("--seeds A..B, as in 1..20")
+    wanted = Wanted(int(first), int(last or first), tier=tier, scenario=scenario, jobs=jobs, budget=budget, as_json=as_json)
+    wanted.without, wanted.shrink = tuple(filter(None, without.split(","))), not no_shrink
+    wanted.chosen = [int(seed) for seed in only.split(",")] if only else []
+    sys.exit(work(wanted))
+
+
+@main.command()
 @of_a_log
 def serve(config: Path | None, data: Path | None, database: str) -> None:
     """Run the engine until SIGTERM, which it answers within 25 seconds."""

@@ -28,11 +28,12 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
-    speed: float = 240.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
+    speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
+    from_start: bool = False  # things go wrong before the first engine is at work, too
     budget: int = 1_000_000  # faults after which nothing goes wrong any more: what a failure is narrowed down by
 
 
@@ -50,6 +51,9 @@ RATES = (0.01, 0.03, 0.08)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 A_DAY = ("webhook_late", "webhook_redelivered")  # their effect comes hours later
+# Seconds of the loop. What a marketplace may be asked once a day is waited for twice 45 seconds where the first answer was lost, and until
+# then nothing is accepted: the engine's patience is the loop's, however fast the world is.
+START_PATIENCE = 200.0
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
 
 # No connector can make these good. What is sent twice on the way is done twice, where neither system knows a key; a refusal or a state that
@@ -73,13 +77,17 @@ def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
             faults[name] = min(0.5, rate(name) * rare / (4.0 if name in ("refused", "black_hole", "huge_body", "gzip_bomb") else 1.0))
     calm = drawn("calm", 0.1)  # one in ten meets nothing but people
     slow = not calm and any(name in faults for name in A_DAY)
+    speed = SLOW_WORLD if slow else choose(seed, (480.0, 960.0), "speed")
+    from_start = drawn("from start", 0.2)
+    heal = 3000.0 if slow else 300.0
     return Options(
         plan=_plan(seed, {} if calm else faults, orders),
         troubles=Troubles() if calm else _troubles(seed),
-        speed=SLOW_WORLD if slow else choose(seed, (120.0, 240.0, 480.0), "speed"),
+        speed=speed,
+        from_start=from_start,
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
-        heal_minutes=3000.0 if slow else 300.0,
+        heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start else heal,
     )
 
 

@@ -40,6 +40,7 @@ from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
 from ops.simulate.settled import Standing, look
 from ops.simulate.store import Store, Stored
+from ops.trace import story
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import OrderStateChanged
@@ -85,6 +86,7 @@ class Outcome:
     loop_steps: int
     orders: int
     seen: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)  # where it is broken: of the order that it is about
 
 
 class SimClock(AcceleratedClock):
@@ -138,6 +140,7 @@ class Play:
         self.digest = hashlib.sha256()
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
+        self.story: list[str] = []
 
     # ------------------------------------------------------------ for watchers
 
@@ -172,11 +175,25 @@ class Play:
             self.settings = self._configured(directory)
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
-            await course(self)
+            try:
+                await course(self)
+            except (BrokenError, BaseExceptionGroup) as error:
+                await self._tell_story(next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None))
+                raise
             for watcher in self.watchers:
                 await watcher.settled(self)
             await self._read_log()
             self.digest.update(self.world.snapshot())
+
+    async def _tell_story(self, broken: "BrokenError | None") -> None:
+        """Of the order or SKU that is concerned, from the log, as `crossdock trace` does; of anything else the log's end."""
+        if broken is None:
+            return
+        with anyio.move_on_after(60.0):
+            log = self.log
+            async with self.pool.acquire() as conn:
+                steps = await story(conn, log, self.settings.tenant_id, self.settings.channel_ids, broken.subject)
+            self.story = [f"{step.position} {step.occurred_at[:19]} {step.what}" for step in steps][-60:]
 
     async def _read_log(self) -> None:
         """Into the digest; and what has been seen, into the counts."""
@@ -285,7 +302,9 @@ class Play:
             state = await look(self)
             if state.settled:
                 return
-        raise BrokenError("L1", "the end", f"not reached: {state}")
+        wrong = state.wrong if state is not None else []
+        rule, subject, says = [*wrong[0].split(maxsplit=2), "", ""][:3] if wrong else ("L1", "the end", f"not reached: {state}")
+        raise BrokenError(rule, subject.rstrip(":"), f"{says}; and {len(wrong) - 1} more: {wrong[1:4]}" if len(wrong) > 1 else says)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -326,6 +345,7 @@ def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] 
             loop_steps=it.loop.steps,
             orders=len(it.world.account.orders) + len(it.world.shop.orders),
             seen=it.seen,
+            story=it.story,
         )
 
 

@@ -9,6 +9,8 @@ import anyio
 from engine.errors import EngineError
 from ops.desk import Desk
 from ops.simulate.bridge import Bridge, Session
+from ops.simulate.crash import AT_WORK
+from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.net import End
 from ops.simulate.play import Engine, Play
 
@@ -24,7 +26,7 @@ class Trouble:
         self._play, self._troubles = play, play.options.troubles
         self._chance = Random(f"trouble {play.seed}")
         self._left = play.options.budget
-        self.calm = False
+        self.calm = not play.options.from_start
 
     async def run(self) -> None:
         play = self._play
@@ -33,6 +35,9 @@ class Trouble:
         self._meddle()
         async with anyio.create_task_group() as group:
             group.start_soon(self._look_after)
+            if self.calm:
+                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
+                self.calm = False
             async with anyio.create_task_group() as chaos:
                 for kind, number in (
                     ("crash", self._troubles.crashes),
@@ -65,7 +70,7 @@ class Trouble:
         return True
 
     def _fate(self, where: str, rates: dict[str, float]) -> Callable[..., Any]:
-        def fate(_at: End | Session, _data: bytes) -> Any:
+        def fate(_at: End | Session | None, _data: bytes) -> Any:
             drawn = self._chance.random()
             for name, rate in rates.items():
                 if drawn < rate:
@@ -81,6 +86,9 @@ class Trouble:
             play.network.fate = self._fate("wire", self._troubles.wire)
         if self._troubles.database and (bridge := self._bridge) is not None:
             bridge.fate = self._fate("database", self._troubles.database)
+        elif self._troubles.database:
+            stored: Any = play.stored
+            stored.database.weather = _Storm(stored.database.weather, self._fate("database", self._troubles.database))
         faults, meet = play.sandbox.faults, play.sandbox.faults.meet
 
         def met(asked: Any, number: int, at: Any) -> Any:
@@ -162,6 +170,25 @@ class Trouble:
                         await desk.retry(trouble.key, "the cause is gone")
                     except EngineError:
                         play.seen["person could not try again"] += 1
+
+
+class _Storm:
+    """The same troubles for a database in memory."""
+
+    STRIKES = {
+        "reset_before": Strike("lost_before"),
+        "reset_after": Strike("lost_after"),
+        "hole": Strike("mute_before"),
+        "serialization": Strike("error", sqlstate="40001"),
+        "deadlock": Strike("error", sqlstate="40P01"),
+        "full": Strike("error", sqlstate="53100"),
+    }
+
+    def __init__(self, before: Any, fate: Callable[..., str]) -> None:
+        self._fate, self.latency, self.refusal = fate, before.latency, before.refusal
+
+    def strike(self, _: Asked) -> Strike | None:
+        return self.STRIKES.get(self._fate(None, b""))
 
 
 async def troubled(play: Play) -> None:

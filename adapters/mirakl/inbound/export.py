@@ -10,7 +10,7 @@ from msgspec import Struct
 from adapters.mirakl import answers
 from adapters.mirakl.client import Client
 from engine.adapter import Endpoint
-from engine.errors import RejectedError, UnavailableError
+from engine.errors import RejectedError, ThrottledError, UnavailableError
 from schemas.values import Instant
 
 T = TypeVar("T")
@@ -48,10 +48,13 @@ class Helping(Generic[T]):
 
 
 class Export(Generic[T]):
-    """One at a time. Holds no more than one file; a file is downloaded once unless the engine stops amid it."""
+    """One at a time. Holds no more than one file; a file is downloaded once unless the engine stops amid it.
 
-    def __init__(self, client: Client, status: Endpoint, download: Callable[[str], Awaitable[list[T]]]) -> None:
-        self._client, self._status, self._download = client, status, download
+    `once`: a file is given out once and never again; when its answer is lost, another export must be asked for.
+    """
+
+    def __init__(self, client: Client, status: Endpoint, download: Callable[[str], Awaitable[list[T]]], *, once: bool = False) -> None:
+        self._client, self._status, self._download, self._once = client, status, download, once
         self._file: tuple[str, int, list[T]] | None = None  # tracking_id, number, what is in it
 
     async def ask(self, endpoint: Endpoint, what: Mapping[str, Any]) -> str:
@@ -72,8 +75,15 @@ class Export(Generic[T]):
                     return State.PENDING
                 if asked.file >= len(urls):
                     return State.HEARD
+            except RejectedError:  # it failed
+                return State.GONE
+            try:
                 items = await self._download(urls[asked.file])
-            except RejectedError:  # it failed, or its file has expired
+            except RejectedError:  # its file has expired
+                return State.GONE
+            except (UnavailableError, ThrottledError):
+                if not self._once:
+                    raise
                 return State.GONE
         told, end = items[asked.heard : asked.heard + most], asked.heard + most
         if end < len(items):

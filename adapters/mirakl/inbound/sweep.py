@@ -48,7 +48,7 @@ class SweepSource:
         self.every = LOOK
         self._client, self._clock = client, clock
         self._interval, self._first_look = timedelta(seconds=every), timedelta(days=first_look_days)
-        self._export = Export(client, EXPORT_STATUS, self._download)
+        self._export = Export(client, EXPORT_STATUS, self._download, once=True)
 
     async def poll(self, cursor: str | None) -> Sight:
         known = msgspec.json.decode(cursor, type=Cursor) if cursor else Cursor()

@@ -1,4 +1,4 @@
-"""What a play itself asks, from beside: is something in the log yet, and what is in it in the end."""
+"""What a play itself asks, from beside: is something in the log yet."""
 
 import re
 from functools import partial

@@ -1,0 +1,261 @@
+"""`crossdock simulate`: plays by the seed, on several processes if wanted; what was seen in them, and what does not hold, made small."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ops.sandbox.scenario import read_scenario
+from ops.simulate.memory import MemoryStore
+from ops.simulate.options import Options, Troubles, swarm
+from ops.simulate.play import Outcome, play
+from ops.simulate.server import own_server
+from ops.simulate.store import Store
+from ops.simulate.trouble import troubled
+
+REGRESSIONS = Path(__file__).parent / "regressions.txt"
+MOST_TRIES = 14  # plays to make a failure small
+KINDS = ("fault", "order", "command", "exception", "engine", "person")
+
+
+class Result(Struct, kw_only=True):
+    """What came of one seed."""
+
+    seed: int
+    orders: int
+    world_seconds: float
+    digest: str
+    broken: str = ""  # the first invariant, whose, and what
+    subject: str = ""
+    story: list[str] = []  # of the order that it is about
+    options: dict[str, Any] = {}  # where it is broken: in full, as far as they are not what they always are
+    again: str = ""  # the command that plays it again
+    seen: dict[str, int] = {}
+
+    @property
+    def faults(self) -> int:
+        return sum(times for what, times in self.seen.items() if what.startswith("fault"))
+
+
+@dataclass
+class Wanted:
+    """What was asked for on the command line."""
+
+    first: int
+    last: int
+    tier: int = 1
+    scenario: str = ""
+    jobs: int = 1
+    without: tuple[str, ...] = ()  # classes of faults that are left out
+    budget: int | None = None  # faults after which nothing goes wrong any more
+    shrink: bool = True
+    as_json: bool = False
+    regressions: bool = True
+    chosen: list[int] = field(default_factory=list)  # these seeds, instead of a range
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+
+    @property
+    def seeds(self) -> list[int]:
+        if self.chosen:
+            return self.chosen
+        kept = kept_seeds(self.tier) if self.regressions and not self.scenario else []
+        return list(dict.fromkeys([*kept, *range(self.first, self.last + 1)]))
+
+    def options(self, seed: int) -> Options:
+        options = swarm(seed)
+        if self.scenario:
+            options = replace(options, plan=read_scenario(self.scenario), heal_minutes=3000.0, chaos_minutes=2000.0)
+        return narrowed(options, self.without, self.budget)
+
+
+def kept_seeds(tier: int) -> list[int]:
+    """Seeds that once showed something: a line each, `tier seed  what it was`."""
+    lines = [line.split(maxsplit=2) for line in REGRESSIONS.read_text(encoding="utf-8").splitlines() if line[:1].isdigit()]
+    return [int(seed) for kept, seed, *_ in lines if int(kept) == tier]
+
+
+def narrowed(options: Options, without: Sequence[str], budget: int | None) -> Options:
+    """Less of it."""
+    plan, troubles = options.plan, options.troubles
+    return replace(
+        options,
+        plan=replace(plan, faults={name: rate for name, rate in plan.faults.items() if name not in without}),
+        troubles=Troubles(
+            wire={name: rate for name, rate in troubles.wire.items() if f"wire_{name}" not in without},
+            database={name: rate for name, rate in troubles.database.items() if f"database_{name}" not in without},
+            **{name: 0 if name in without else getattr(troubles, name) for name in ("restarts", "crashes", "pauses")},
+            skew=0.0 if "skew" in without else troubles.skew,
+        ),
+        budget=options.budget if budget is None else budget,
+    )
+
+
+def classes_of(options: Options) -> list[str]:
+    """What can be left out of it."""
+    troubles = options.troubles
+    return [
+        *options.plan.faults,
+        *(f"wire_{name}" for name in troubles.wire),
+        *(f"database_{name}" for name in troubles.database),
+        *(name for name in ("restarts", "crashes", "pauses", "skew") if getattr(troubles, name)),
+    ]
+
+
+def store_of(tier: int) -> AbstractContextManager[Store]:
+    return nullcontext(MemoryStore()) if tier == 1 else own_server()
+
+
+# ---------------------------------------------------------------- playing
+
+
+def simulate(wanted: Wanted) -> int:
+    """Exit code 1 if anything does not hold, with all that is needed to see it again."""
+    results: list[Result] = []
+    columns = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
+    with Progress(*columns, console=wanted.console, transient=True) as progress:
+        task = progress.add_task("", total=len(wanted.seeds), said="")
+        for result in _played(wanted):
+            results.append(result)
+            broken = sum(bool(each.broken) for each in results)
+            said = f"{sum(each.orders for each in results)} orders, {sum(each.faults for each in results)} faults, {broken} broken"
+            progress.update(task, advance=1, said=said)
+            if wanted.as_json:
+                sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+                sys.stdout.flush()
+    if not wanted.as_json:
+        report(Console(highlight=False), results, wanted)
+    return 1 if any(each.broken for each in results) else 0
+
+
+def _played(wanted: Wanted) -> Iterator[Result]:
+    if wanted.jobs > 1:
+        yield from _by_others(wanted)
+        return
+    with store_of(wanted.tier) as store:
+        for seed in wanted.seeds:
+            yield one(seed, wanted, store)
+
+
+def _by_others(wanted: Wanted) -> Iterator[Result]:
+    """Each process takes every so-manyth seed."""
+    seeds = wanted.seeds
+    begun = []
+    for part in (seeds[start :: wanted.jobs] for start in range(wanted.jobs)):
+        command = [sys.executable, "-m", "ops", "simulate", "--tier", str(wanted.tier), "--json", "--only", ",".join(map(str, part))]
+        command += ["--scenario", wanted.scenario] if wanted.scenario else []
+        begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))  # noqa: S603 - ourselves
+    for process in begun:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield msgspec.json.decode(line, type=Result)
+        process.wait()
+
+
+def one(seed: int, wanted: Wanted, store: Store) -> Result:
+    options = wanted.options(seed)
+    outcome = play(seed, options, store, course=troubled)
+    result = Result(
+        seed=seed,
+        orders=outcome.orders,
+        world_seconds=outcome.world_seconds,
+        digest=outcome.digest,
+        seen=dict(sorted(outcome.seen.items())),
+    )
+    if outcome.broken is not None:
+        without, budget = shrunk(outcome, options, store) if wanted.shrink else ((), None)
+        result.broken, result.subject = str(outcome.broken), outcome.broken.subject
+        result.story = outcome.story
+        result.options = differing(
+            msgspec.to_builtins(narrowed(options, without, budget)), msgspec.to_builtins(Options(plan=type(options.plan)()))
+        )
+        left_out = [*wanted.without, *without]
+        result.again = f"crossdock simulate --seeds {seed}..{seed} --tier {wanted.tier}"
+        result.again += f" --scenario {wanted.scenario}" if wanted.scenario else ""
+        result.again += f" --without {','.join(left_out)}" if left_out else ""
+        result.again += f" --budget {budget}" if budget is not None else ""
+    return result
+
+
+def shrunk(outcome: Outcome, options: Options, store: Store) -> tuple[list[str], int | None]:
+    """Fault classes that can be left out, and the budget that is enough, for the same invariant still to break."""
+    assert outcome.broken is not None
+    invariant, tries = outcome.broken.invariant, MOST_TRIES
+
+    def breaks(without: Sequence[str], budget: int | None) -> bool:
+        nonlocal tries
+        if tries <= 0:
+            return False
+        tries -= 1
+        found = play(outcome.seed, narrowed(options, without, budget), store, course=troubled).broken
+        return found is not None and found.invariant == invariant
+
+    without: list[str] = []
+    names = classes_of(options)
+    step = max(1, len(names) // 2)
+    while step and names:  # halves, then quarters, then one by one
+        for start in range(0, len(names), step):
+            some = [name for name in names[start : start + step] if name not in without]
+            if some and breaks([*without, *some], None):
+                without += some
+        names = [name for name in names if name not in without]
+        step //= 2
+    most = sum(times for what, times in outcome.seen.items() if what.startswith("fault"))
+    low, high = 0, most
+    while low < high and tries > 0:
+        middle = (low + high) // 2
+        if breaks(without, middle):
+            high = middle
+        else:
+            low = middle + 1
+    return without, high if high < most else None
+
+
+def differing(told: Any, usual: Any) -> Any:
+    """What is otherwise than usual."""
+    if not isinstance(told, dict) or not isinstance(usual, dict):
+        return told
+    return {name: differing(value, usual.get(name)) for name, value in told.items() if value != usual.get(name)}
+
+
+# ---------------------------------------------------------------- telling
+
+
+def report(console: Console, results: Sequence[Result], wanted: Wanted) -> None:
+    seen: Counter[str] = Counter()
+    for result in results:
+        seen.update(result.seen)
+        if result.broken:
+            console.print(f"[red]✗[/] seed {result.seed}: ", end="")
+            console.print(result.broken, markup=False)
+            console.print("  options " + json.dumps(result.options), markup=False)
+            for line in result.story:
+                console.print("    " + line, markup=False)
+            console.print(f"  again: {result.again}", markup=False)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("seen", "", "times"):
+        table.add_column(heading, justify="right" if heading == "times" else "left")
+    for kind in KINDS:
+        for what, times in sorted(seen.items()):
+            if what.split()[0] == kind:
+                table.add_row(kind, what.partition(" ")[2], str(times))
+    console.print(table)
+    faults = sorted(result.faults for result in results)
+    broken = sum(bool(result.broken) for result in results)
+    days = sum(result.world_seconds for result in results) / 86400
+    console.print(
+        f"tier {wanted.tier}: {len(results)} seeds, {sum(result.orders for result in results)} orders, {sum(faults)} faults (median "
+        f"{faults[len(faults) // 2] if faults else 0} a seed), {days:.1f} days of trade, "
+        + (f"[red]{broken} seeds broken[/]" if broken else "[green]nothing broken[/]")
+    )

@@ -1,0 +1,150 @@
+"""Real asyncpg on a real Postgres in virtual time: locks, news, copies, dead lines, killed processes."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+import asyncpg
+import pytest
+
+from engine.migrate import prove_privileges
+from ops.simulate.bridge import Bridge
+from ops.simulate.loop import Process, SimLoop, running
+from ops.simulate.store import OnPostgres, PostgresStore
+
+Run = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+@pytest.fixture
+def loop() -> Iterator[SimLoop]:
+    with running(SimLoop(1)) as made:
+        yield made
+
+
+@pytest.fixture
+def stored(loop: SimLoop, play_store: PostgresStore) -> Iterator[OnPostgres]:
+    with play_store.open(loop, 1) as made:
+        yield made
+
+
+def test_who_waits_for_a_lock_waits_in_virtual_time(loop: SimLoop, stored: OnPostgres) -> None:
+    got: list[tuple[str, float]] = []
+
+    async def holder() -> None:
+        conn = await stored.db.connect()
+        async with conn.transaction():
+            await conn.execute("SELECT pg_advisory_xact_lock(7)")
+            await anyio.sleep(5)
+        await conn.close()
+
+    async def waiter(name: str, after: float) -> None:
+        conn = await stored.db.connect()
+        await anyio.sleep(after)
+        async with conn.transaction():
+            await conn.execute("SELECT pg_advisory_xact_lock(7)")
+            got.append((name, loop.time()))
+        await conn.close()
+
+    async def work() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(holder)
+            group.start_soon(waiter, "second", 2.0)
+            group.start_soon(waiter, "first", 1.0)
+
+    loop.run_until_complete(work())
+    assert [name for name, _ in got] == ["first", "second"] and got[0][1] == pytest.approx(5.0, abs=0.1)
+    assert stored.bridge.waits >= 2
+
+
+def test_whoever_is_killed_lets_go_of_its_locks_and_commits_nothing(loop: SimLoop, stored: OnPostgres) -> None:
+    process = Process("victim")
+
+    async def victim() -> None:
+        conn = await stored.db.connect()
+        async with conn.transaction():
+            await conn.execute("SELECT pg_advisory_xact_lock(7)")
+            await conn.execute("INSERT INTO crossdock.leases (tenant, name, epoch, holder, beat) VALUES ('t', 'n', 0, NULL, 0)")
+            await anyio.sleep(60)
+
+    async def work() -> Any:
+        conn = await stored.db.connect()
+        loop.spawn(process, victim)
+        await anyio.sleep(1)
+        loop.kill(process)
+        await conn.execute("SELECT pg_advisory_xact_lock(7)")
+        found = await conn.fetchval("SELECT count(*) FROM crossdock.leases")
+        await conn.close()
+        return found
+
+    assert loop.run_until_complete(work()) == 0
+    assert loop.time() < 2
+
+
+def test_news_arrive_and_copies_are_made(loop: SimLoop, stored: OnPostgres) -> None:
+    heard: list[object] = []
+
+    async def work() -> bytes:
+        ear, mouth = await stored.db.connect(), await stored.db.connect()
+        await ear.add_listener("crossdock", lambda *said: heard.append(said[-1]))
+        async with mouth.transaction():
+            await mouth.execute("SELECT pg_notify('crossdock', 'one')")
+            await anyio.sleep(1)
+            assert heard == []
+        await anyio.sleep(1)
+        taken = bytearray()
+
+        async def take(data: bytes) -> None:
+            taken.extend(data)
+
+        await mouth.copy_from_query("SELECT generate_series(1, 3)", output=take)
+        await ear.close()
+        await mouth.close()
+        return bytes(taken)
+
+    assert loop.run_until_complete(work()) == b"1\n2\n3\n"
+    assert heard == ["one"]
+
+
+@pytest.mark.parametrize("request_number", range(2, 7))
+def test_a_dead_line_ends_with_the_time_out(loop: SimLoop, stored: OnPostgres, request_number: int) -> None:
+    asked = 0
+
+    def fate(*_: object) -> Any:
+        nonlocal asked
+        asked += 1
+        return "hole" if asked == request_number else ""
+
+    async def work() -> None:
+        conn = await stored.db.connect()
+        for _ in range(3):
+            await conn.fetchrow("SELECT $1::json AS a, $2::uuid[] AS b", "1", [])
+
+    stored.bridge.fate = fate
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(work())
+    assert loop.time() == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize(("fate", "error"), [("full", asyncpg.DiskFullError), ("deadlock", asyncpg.DeadlockDetectedError)])
+def test_a_server_in_trouble_is_not_a_login_that_may(loop: SimLoop, stored: OnPostgres, fate: Any, error: type[Exception]) -> None:
+    """A start that met a full disk said that the login can insert events (tier 2, seed 2)."""
+
+    async def work() -> None:
+        conn = await stored.db.connect()
+        stored.bridge.fate = lambda session, _: fate if session.doing.startswith(b"INSERT INTO crossdock.events") else ""
+        await prove_privileges(conn)
+
+    with pytest.raises(error):
+        loop.run_until_complete(work())
+
+
+def test_a_play_leaves_no_session_behind(loop: SimLoop, stored: OnPostgres) -> None:
+    async def work() -> None:
+        for _ in range(3):
+            await stored.db.connect()
+
+    loop.run_until_complete(work())
+    bridge: Bridge = stored.bridge
+    pids = ",".join(str(session.pid) for session in bridge._sessions)
+    bridge._end(list(bridge._sessions))
+    assert bridge.monitor.query(f"SELECT pid FROM pg_stat_activity WHERE pid IN ({pids}) ORDER BY pid") == []

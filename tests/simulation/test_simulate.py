@@ -1,0 +1,82 @@
+"""`crossdock simulate`: the seeds that once showed something, a few more, and what is said of one that does not hold."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ops.__main__ import main
+from ops.simulate import command
+from ops.simulate.command import Wanted, kept_seeds, narrowed, one, shrunk
+from ops.simulate.memory import MemoryStore
+from ops.simulate.options import Options, swarm
+from ops.simulate.play import BrokenError, Outcome, Play, play
+from ops.simulate.store import PostgresStore
+from ops.simulate.trouble import troubled
+
+THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "0"))
+
+
+@pytest.mark.parametrize("seed", kept_seeds(2))
+def test_what_was_found_once_holds_now(seed: int, play_store: PostgresStore) -> None:
+    result = one(seed, Wanted(seed, seed, tier=2, shrink=False), play_store)
+    assert not result.broken, f"{result.broken}\n{result.again}"
+
+
+@pytest.mark.parametrize("seed", [*kept_seeds(1), *range(100, 103 + 40 * THOROUGH)])
+def test_seeds_come_right_in_memory(seed: int) -> None:
+    result = one(seed, Wanted(seed, seed, shrink=False), MemoryStore())
+    assert not result.broken, f"{result.broken}\n{result.again}"
+
+
+def test_a_seed_is_one_play_whatever_the_hash_seed() -> None:
+    code = "from ops.simulate.command import *; print(one(103, Wanted(103, 103), MemoryStore()).digest)"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for hash_seed in ("1", "4711")
+    }
+    assert len(told) == 1
+
+
+def test_every_seed_draws_its_own_part() -> None:
+    drawn = [swarm(seed) for seed in range(200)]
+    assert len({json.dumps(sorted(options.plan.faults)) for options in drawn}) > 150
+    assert {options.engines for options in drawn} == {1, 2}
+    assert any(options.troubles.crashes for options in drawn) and any(not options.plan.faults for options in drawn)
+
+
+def test_a_failure_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if an order were lost whenever a reply is cut after the third fault."""
+
+    def pretend(seed: int, options: Options, *_: object, **__: object) -> Outcome:
+        breaks = "cut" in options.plan.faults and options.budget >= 3
+        broken = BrokenError("O1", "an order", "is lost") if breaks else None
+        return Outcome(seed=seed, broken=broken, digest="", world_seconds=0, loop_steps=0, orders=0, seen={"fault cut": 40})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(command, "play", pretend)
+    options = next(options for options in map(swarm, range(100)) if "cut" in options.plan.faults and len(options.plan.faults) > 8)
+    without, budget = shrunk(pretend(1, options), options, MemoryStore())
+    left = narrowed(options, without, budget)
+    assert "cut" in left.plan.faults and len(left.plan.faults) < len(options.plan.faults)
+
+
+def test_what_is_broken_is_said_with_its_story_and_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A play in which somebody says that the first order that was shipped should not have been."""
+
+    async def spoilt(it: Play) -> None:
+        await troubled(it)
+        raise BrokenError("F1", next(iter(it.world.account.orders)), "planted")
+
+    monkeypatch.setattr(command, "play", lambda seed, options, store, course: play(seed, options, store, course=spoilt))
+    monkeypatch.setattr(command, "REGRESSIONS", tmp_path / "none")
+    (tmp_path / "none").write_text("")
+    told = CliRunner().invoke(main, ["simulate", "--seeds", "101..101", "--no-shrink"])
+    assert told.exit_code == 1
+    for said in ("seed 101: F1", "planted", "bought:", "options {", "again: crossdock simulate --seeds 101..101 --tier 1"):
+        assert said in told.stdout
