@@ -44,7 +44,7 @@ STATES = ("waiting", "unknown", "buried")
 
 _commands = msgspec.json.Decoder(AnyCommand)
 
-STOPPED = "the engine stopped before an answer was recorded"
+STOPPED = "the engine stopped before an answer was recorded"  # of a call of which the time is not known
 
 
 class Dispatcher:

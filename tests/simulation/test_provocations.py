@@ -31,7 +31,7 @@ class Course:
         it.settings = configured(it.settings, [self.provocation])
         it.start_engine()
         watcher = Invariants()
-        await watcher.looks(it)
+        watcher.attend(it)
         await self.provocation.play(Stage(it.sandbox, it.clock, it.settings, it.pool, it.log, it.ids))
         self.found = await watcher.breaches(it)
 
