@@ -44,6 +44,8 @@ STATES = ("waiting", "unknown", "buried")
 
 _commands = msgspec.json.Decoder(AnyCommand)
 
+STOPPED = "the engine stopped before an answer was recorded"  # of a call of which the time is not known
+
 
 class Dispatcher:
     """Runs under the lease of its outside system: `await lease.lead(dispatcher.run, …)`."""
@@ -267,7 +269,7 @@ class Dispatcher:
                 command=claimed.tag,
                 subject=claimed.subject,
                 attempt=claimed.attempt - 1,
-                detail="the engine stopped before an answer was recorded",
+                detail=STOPPED,
             )
             yield Heard(claimed.subject, own_fact(tenant, lost, f"{claimed.command_id}:{lost.attempt}", now, **story))
         for effect in outcome.effects:

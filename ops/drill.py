@@ -159,7 +159,13 @@ async def rebuilt(restored: Restored) -> Found:
     return f"{len(restored.manifest.projections)} projections from {events:,} events", wrong
 
 
-# What is proved of a restored log besides, by whoever keeps something to prove it with, is one more line here.
+async def checkpoints(restored: Restored) -> Found:
+    """Each signed checkpoint that is kept outside and is not of later is a beginning of this log."""
+    folder = folder_of(restored.settings, restored.environment, SystemRng())
+    kept = [each for each in folder.all() if each.checkpoint.size <= restored.manifest.position] if folder else []
+    return f"{(await audit(restored.opened.pool, restored.opened.log, kept)).compared} signed checkpoints", ()
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("version", version),
     ("chain", chain),
@@ -168,6 +174,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("tables", every_table),
     ("rows", rows),
     ("rebuild", rebuilt),
+    ("checkpoints", checkpoints),
 )
 
 

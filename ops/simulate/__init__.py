@@ -7,6 +7,6 @@ play.py     one play: a world, engines, a course, a verdict
 options.py  what a seed draws                              trouble.py  the course with faults, then healing
 settled.py  whether all has come to its end                crash.py    the course in which every message is a crash point
 command.py  many plays, and what is said of them
-invariants/ what must hold, whatever happens            provocations/  how every kind of exception comes about
+invariants/ what must hold, whatever happens               provocations/  how every kind of exception comes about, and ends
 seen.py     what has come about, and what has not
 """

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from adapters.mirakl.outbound import MONEY_LAG, SHIPMENTS_LAG
 from adapters.shopify.outbound import creation, returns
+from engine.dispatcher import STOPPED
 from engine.perform import GIVE_UP
 from ops.sandbox.referee.case import Row, moment
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
@@ -141,8 +142,8 @@ class Calls:
             match told.event:
                 case CommandIssued(command_id=key, command=command):
                     found[key] = Story(told, tag_of(command))
-                case CommandUnknown(command_id=key) if key in found:
-                    found[key].unknown.append(told)
+                case CommandUnknown(command_id=key) if key in found and told.event.detail != STOPPED:
+                    found[key].unknown.append(told)  # of others nobody noted when their calls left
                 case CommandConfirmed(command_id=key, found=seen) if key in found:
                     found[key].confirmed, found[key].found = told, seen
         return found

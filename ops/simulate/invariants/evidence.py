@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from engine.log import Log
+from engine.log import HEAD, Log
 from engine.metrics import Metrics
 from engine.runner import Table
 from ops.report import CHECKPOINTS, LEASES
@@ -218,10 +218,8 @@ class Watch:
 
 async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: Any) -> Evidence:
     """The part of it that is in a Postgres; `read` is what was read of the log before, `known` the rest, as Evidence has it."""
-    envelopes = list(read)
-    while page := await log.read(len(envelopes), AT_ONCE):
-        envelopes += page
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        head = await conn.fetchval(HEAD, log.tenant) or 0
         outbox = [dict(row) for row in await conn.fetch(OUTBOX, log.tenant)]
         checkpoints = {row["name"]: row["position"] for row in await conn.fetch(CHECKPOINTS, log.tenant)}
         leases = {row["name"]: row["epoch"] for row in await conn.fetch(LEASES, log.tenant)}
@@ -229,4 +227,7 @@ async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: An
         for projection in PROJECTIONS:
             found = await conn.fetch(Table(projection.name).lines, log.tenant)
             rows[projection.name] = {row["key"]: Document(row["position"], row["document"]) for row in found}
+    envelopes = list(read)
+    while len(envelopes) < head and (page := await log.read(len(envelopes), min(AT_ONCE, head - len(envelopes)))):
+        envelopes += page  # up to where it was when all the rest was so
     return Evidence(log=envelopes, outbox=outbox, checkpoints=checkpoints, leases=leases, rows=rows, **known)

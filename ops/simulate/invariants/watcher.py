@@ -28,7 +28,8 @@ class Invariants:
         self._log: list[Envelope] = []
         self._changes = 0
 
-    def _began(self, play: Play) -> Watch:
+    def attend(self, play: Play) -> Watch:
+        """From now on every webhook is noted. The first look does so too."""
         if self._watch is None:
             self._watch, self._posted = watch(play.settings, self.only), witness(play.sandbox)
         return self._watch
@@ -36,7 +37,7 @@ class Invariants:
     def stepped(self, play: Play) -> None:
         if play.pool is None:
             return  # nobody has asked anything yet
-        watching, changes = self._began(play), len(play.world.calls.calls)
+        watching, changes = self.attend(play), len(play.world.calls.calls)
         if changes - self._changes >= LOOK:
             self._changes = changes
             _raise(watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=())))
@@ -47,17 +48,17 @@ class Invariants:
 
     async def looks(self, play: Play) -> list[Breach]:
         """The same, and everything that it finds."""
-        return self._began(play).look(await self._evidence(play, settled=False))
+        return self.attend(play).look(await self._evidence(play, settled=False))
 
     async def settled(self, play: Play) -> None:
-        watching, found = self._began(play), await self._evidence(play, settled=True)
+        watching, found = self.attend(play), await self._evidence(play, settled=True)
         _raise(watching.quiet(found))
         self.seen = of(found)
         self.seen.update({f"judged {name}": times for name, times in watching.judged.items()})
 
     async def breaches(self, play: Play) -> list[Breach]:
         """Everything that does not hold at the end, and not the first of it alone."""
-        return self._began(play).quiet(await self._evidence(play, settled=True))
+        return self.attend(play).quiet(await self._evidence(play, settled=True))
 
     async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
         found = await gather(
