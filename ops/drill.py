@@ -18,11 +18,13 @@ from engine.errors import ChainError, EngineError, StartupError
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.migrate import check_schema, prove_privileges
-from engine.ports import PostgresDb, SystemClock
+from engine.ports import PostgresDb, SystemClock, SystemRng
 from engine.rebuild import digest, discard, rebuild
 from engine.vault import Vault
 from ops.backup import KEYS, READABLE, Manifest, back_up, folded, read_manifest, restore, tables
 from ops.database import Opened, master_key_of, share_database
+from ops.evidence import folder_of
+from ops.evidence.audit import audit
 from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres
 from ops.replay import Told, progress_bar
 from ops.report import out, print_json

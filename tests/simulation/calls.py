@@ -12,7 +12,7 @@ from engine import chain, erasure, lease, limits, line, log, migrate, outbox, po
 from engine.codec import CURRENT, RAISED
 from ops import book, database, desk, explain, oversells, privacy, publisher, recompute, replay_with, report, trace, watch
 from ops.demo import proof
-from ops.evidence import guard, resume
+from ops.evidence import guard, reread, resume
 from ops.service import PROJECTIONS
 from ops.simulate.memory import Database
 from ops.simulate.memory.database import Lease
@@ -91,6 +91,7 @@ TENANTS = some(["acme"] * 6 + ["bolt"])
 STREAMS = some(["order-a:1", "offers-a", "größe 漢"])
 TARGETS = some(["shopify", "mirakl:a"])
 NAMES = some(["orders", "inventory", "publications"])
+CURSORS = some(['{"until":1}', "17"])
 KEYS = some(["A", "B", 'Ö"\\\t', "a:1"])
 EVENT_IDS = some([uuid5(NAMESPACE_OID, f"event {number}") for number in range(9)])
 COMMAND_IDS = some([uuid5(NAMESPACE_OID, f"command {number}") for number in range(6)])
@@ -327,6 +328,7 @@ WRITES: Mapping[tuple[Any, str], Arguments] = {
     (tiles, "PUT"): _tiles,
     (tiles, "FORGET"): _of(TENANTS),
     (guard, "HEED_CALLS"): _of(TENANTS, MOMENTS),
+    (reread, "ANEW"): _of(TENANTS, NAMES, CURSORS),
     (resume, "DOUBT"): _of(TENANTS, MOMENTS),
     (resume, "ASKED"): _of(TENANTS, few(TAGS)),
     (resume, "REWRITE"): lambda draw: [draw(TENANTS), draw(COMMAND_IDS), draw(BAD if draw.seldom() else BODIES)],
@@ -386,6 +388,7 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (tiles, "EDGE"): _of(TENANTS),
     (tiles, "FIND"): _some_tiles,
     (guard, "AT"): _of(TENANTS, PLACES),
+    (reread, "READINGS"): _of(TENANTS),
     (resume, "WAITING"): _of(TENANTS),
     (resume, "UNKNOWN"): _of(TENANTS, PLACES),
     (resume, "BEHIND"): _of(TENANTS),

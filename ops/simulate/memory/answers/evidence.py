@@ -9,12 +9,13 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from engine import tiles
-from ops.evidence import guard, resume
+from ops.evidence import guard, reread, resume
 from ops.simulate.memory.answers.chain import hash_at
 from ops.simulate.memory.answers.log import run
 from ops.simulate.memory.answers.outbox import of_subject
 from ops.simulate.memory.answers.stock import one as one_row
 from ops.simulate.memory.answers.stock import ordered, text
+from ops.simulate.memory.database import Cursor
 from ops.simulate.memory.documents import checked
 from ops.simulate.memory.errors import error
 from ops.simulate.memory.events import CORRELATION_ID, EVENT_ID, POSITION, STREAM, TYPE, utc
@@ -170,3 +171,21 @@ def drop(tx: Transaction, tenant: str, command_ids: Collection[UUID]) -> int:
     for row in rows:
         tx.delete(tx.database.outbox, tenant, row.command_id)
     return len(rows)
+
+
+# ---------------------------------------------------------------- readings
+
+
+@answers(reread, "READINGS", "name cursor")
+def readings(tx: Transaction, tenant: str) -> list[tuple[str, str]]:
+    return sorted((name, row.cursor) for name, row in tx.scan(tx.database.cursors, tenant) if row.cursor.startswith("{"))
+
+
+@answers(reread, "ANEW")
+def anew(tx: Transaction, tenant: str, name: str, cursor: str) -> int:
+    cursors = tx.database.cursors
+    row = tx.standing(cursors, tenant, name) if tx.get(cursors, tenant, name) is not None else None
+    if row is None:
+        return 0
+    tx.put(cursors, tenant, name, Cursor(cursor, row.committed_at))
+    return 1
