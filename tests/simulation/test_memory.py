@@ -118,7 +118,7 @@ class Conformance(RuleBasedStateMachine):
                 self.begin(session, READONLY if chance < 0.02 else "BEGIN;")
             elif chance < 0.3:
                 self.end(session, rng.choice(["COMMIT;", "COMMIT;", "ROLLBACK;"]))
-            elif chance < 0.9:
+            elif chance < 0.9 and not (self.begun.get(session) and chance < 0.8):  # what only reads is ended by the first write
                 self.write(session, more, narrowly=chance < 0.6)
             else:
                 self.read(session, more)
