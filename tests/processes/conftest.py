@@ -10,7 +10,8 @@ import pytest
 
 from engine.migrate import migrate
 from ops.postgres import EmbeddedPostgres
-from tests.processes.rig import Nursery, Rig, rig
+from tests.processes.beings import Nursery
+from tests.processes.rig import Rig, rig
 
 told = pytest.StashKey[dict[str, dict[str, Any]]]()  # test -> its figures
 

@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from ops.postgres import EmbeddedPostgres
-from tests.processes.rig import Nursery, rig
+from tests.processes.beings import Nursery
+from tests.processes.rig import rig
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,8 @@ import pytest
 
 from ops.postgres import EmbeddedPostgres
 from ops.sandbox.referee.case import Case, Conventions
-from tests.processes.rig import PLAN, Nursery, Rig, rig
+from tests.processes.beings import Nursery
+from tests.processes.rig import PLAN, Rig, rig
 from tests.processes.standby import Standby
 
 pytestmark = pytest.mark.anyio
