@@ -40,7 +40,8 @@ HOLDER = UUID(int=1)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|SET|RESET)\b")
 LEFT_OUT = {("ops", "bench"), ("ops", "sandbox"), ("ops", "rush"), ("ops", "simulate")}  # no part of an engine
-NOT_SERVED = {Path("engine/migrate.py")}  # a database in memory is born migrated
+# A database in memory is born migrated, and not dumped; what is asked of a server there is, it need not know.
+NOT_SERVED = {Path(name) for name in ("engine/migrate.py", "ops/backup.py", "ops/drill.py", "ops/replay_with.py")}
 # Compared elsewhere, or no answer of Postgres': what the engine may not do, a name for COPY, what is put together for a rebuild.
 ELSEWHERE = ("engine.migrate.FORBIDDEN", "engine.migrate.NEEDED", "copy_to_table", "ops.service pulse", "runner.Table", "ops.simulate")
 READONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"

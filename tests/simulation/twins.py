@@ -136,7 +136,7 @@ class Postgres(Side[Any]):
     async def tables(self) -> dict[str, Rows]:
         found = {}
         for table, key in TABLES.items():
-            rows = await self.admin.fetch(f"SELECT * FROM crossdock.{table} ORDER BY {key.replace(',', ' COLLATE pg_catalog.default,')}")
+            rows = await self.admin.fetch(f"SELECT * FROM crossdock.{table} ORDER BY {key}")
             found[table] = [tuple(map(_plain, row.values())) for row in rows]
         for made in await self.admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'projections' ORDER BY 1"):
             rows = await self.admin.fetch(f"SELECT * FROM projections.{made['tablename']} ORDER BY tenant, key")
