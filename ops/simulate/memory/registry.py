@@ -51,7 +51,7 @@ def answers(where: ModuleType, constant: str, columns: str = "", *, writes: bool
 def register(text: str, name: str, function: Answering, columns: str = "", *, writes: bool | None = None, fresh: bool = False) -> None:
     command = command_of(text)
     if writes is None:
-        writes = command != "SELECT" or " FOR " in text
+        writes = command not in {"SELECT", "SET", "RESET"} or " FOR " in text
     KNOWN[text] = Statement(name, function, command, row_of(columns), writes, fresh)
 
 
