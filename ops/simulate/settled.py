@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # One side has not followed the other, which can be so for a person to settle: as long as an exception of that order says so.
 UNFINISHED = ("R4", "O6", "F3", "F4", "R3")
 
+BREAKS = ("reset_before", "reset_after", "cut", "keep_alive_closed", "refused")  # a connection that was kept
+
 
 class Standing(Struct, frozen=True, kw_only=True):
     """How far it is, and what is wrong if this is the end."""
@@ -39,9 +41,10 @@ async def look(play: "Play") -> Standing:
     waiting = await play.pool.fetchval(WAITING, play.tenant)
     keys = [trouble.key for trouble in await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)]
     found = judge(truth, Conventions(settled=True, buffer=BUFFER))
-    # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next.
-    # Who is killed amid a file of a sweep asks for it again, once.
-    stopped = play.options.troubles.pauses > 0
+    # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next. A read whose kept
+    # connection broke is sent once more at once, though the first may have arrived. Who is killed amid a file of a sweep asks for it again.
+    troubles, faults = play.options.troubles, play.options.plan.faults
+    stopped = troubles.pauses > 0 or bool(troubles.wire) or any(name in faults for name in BREAKS)
     killed = any(not engine.process.alive for engine in play.engines)
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")

@@ -108,7 +108,7 @@ class OrdersSource:
             answered_at = answered_at or reply.date
             rows = {wire.identity(raw) or sha256(raw).hexdigest(): bytes(raw) for raw in page.orders}
             joined = shared == 0 or any(order in found for order in rows)
-            news = rows.keys() - found.keys()
+            news = [order for order in rows if order not in found]  # in the order of the page, which a set would not keep
             found |= rows
             if offset + len(page.orders) >= page.total_count:
                 return number, found, joined and len(found) >= page.total_count, answered_at
