@@ -68,7 +68,7 @@ class Invariants:
             settings=play.settings,
             now=play.clock.now(),
             truth=play.truth(),
-            metrics=[engine.service.metrics for engine in play.engines],
+            metrics=[engine.service.metrics for engine in play.engines if engine.process.alive],
             posted=tuple(self._posted),  # what comes while the log is read need not be in it
             outages=self.outages,
             skew=self.skew,
