@@ -1,6 +1,6 @@
 """Real asyncpg on a real Postgres in virtual time: locks, news, copies, dead lines, killed processes."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -8,11 +8,8 @@ import asyncpg
 import pytest
 
 from engine.migrate import prove_privileges
-from ops.simulate.bridge import Bridge
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.store import OnPostgres, PostgresStore
-
-Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 
 
 @pytest.fixture
@@ -136,15 +133,3 @@ def test_a_server_in_trouble_is_not_a_login_that_may(loop: SimLoop, stored: OnPo
 
     with pytest.raises(error):
         loop.run_until_complete(work())
-
-
-def test_a_play_leaves_no_session_behind(loop: SimLoop, stored: OnPostgres) -> None:
-    async def work() -> None:
-        for _ in range(3):
-            await stored.db.connect()
-
-    loop.run_until_complete(work())
-    bridge: Bridge = stored.bridge
-    pids = ",".join(str(session.pid) for session in bridge._sessions)
-    bridge._end(list(bridge._sessions))
-    assert bridge.monitor.query(f"SELECT pid FROM pg_stat_activity WHERE pid IN ({pids}) ORDER BY pid") == []
