@@ -93,6 +93,8 @@ def restored(draw: Draw) -> list[Call]:
     table, key = runner.Table("orders"), f"r:{draw.rng.randrange(1000)}"
     return [
         Call("runner.Table.put", table.put, (tenant, [key, "s:1"], ['{"shop_order":null}', draw(DOCUMENTS)], [1, 2]), "execute"),
+        Call("runner.Table.put", runner.Table("aftercare").put, (tenant, [key], [draw(DOCUMENTS)], [1]), "execute"),
+        _call(resume, "ROW", tenant, key),
         _append(tenant, at, f"order-{key}", "shop_order_seen", draw),
         _append(tenant, at, f"order-{key}", "shop_order_seen", draw),
         _append(tenant, at, "order-s:1", "shop_order_seen", draw),

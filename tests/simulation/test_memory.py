@@ -37,7 +37,7 @@ from tests.simulation.twins import SESSIONS, Postgres, Twins, emptied, memory_of
 THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 SESSION = st.integers(0, SESSIONS - 1)
 SEED = st.integers(0, 2**32)
-TOURS, LONG = 4, 600
+TOURS, LONG = 3, 600
 HOLDER = UUID(int=1)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|SET|RESET)\b")
