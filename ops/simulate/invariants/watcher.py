@@ -52,15 +52,15 @@ class Invariants:
         return self.attend(play).look(await self._evidence(play, settled=False))
 
     async def settled(self, play: Play) -> None:
-        watching = self.attend(play)
+        """What does not hold may be what people did at the last moment, of which we are about to hear: so it is looked at again."""
+        watching, found = self.attend(play), await self._evidence(play, settled=True)
+        breaches = watching.quiet(found)
         for _ in range(LOOKS):
-            found = await self._evidence(play, settled=True)
-            breaches = watching.quiet(found)
             if not breaches:
                 break
-            await play.wait(
-                play.clock.loop_seconds(AGAIN)
-            )  # people may have done something at the last moment, of which we are about to hear
+            await play.wait(play.clock.loop_seconds(AGAIN))
+            found = await self._evidence(play, settled=True)
+            breaches = watching.quiet(found)
         _raise(breaches)
         self.seen = of(found)
         self.seen.update({f"judged {name}": times for name, times in watching.judged.items()})
