@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
+from engine.ports import DATABASE_AWAY
 from ops.simulate.invariants.evidence import Breach, Evidence, Outage, Posted, Watch, gather, witness
 from ops.simulate.invariants.table import watch
 from ops.simulate.play import BrokenError, Play
@@ -10,6 +12,7 @@ from ops.simulate.seen import of
 from schemas.envelope import Envelope
 
 LOOK = 25  # calls that changed something, between two looks of the referee
+TRIES = 5
 AGAIN, LOOKS = 900.0, 4  # seconds of the world between two looks at the end, and how many: the half hour of L1, and a sweep's quarters
 
 
@@ -41,7 +44,9 @@ class Invariants:
         watching, changes = self.attend(play), len(play.world.calls.calls)
         if changes - self._changes >= LOOK:
             self._changes = changes
-            _raise(watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=())))
+            _raise(
+                watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=(), pace=play.options.speed))
+            )
 
     async def looked(self, play: Play) -> None:
         """Raises BrokenError."""
@@ -70,6 +75,14 @@ class Invariants:
         return self.attend(play).quiet(await self._evidence(play, settled=True))
 
     async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
+        """Whoever watches is cut off like everybody else, and asks again."""
+        for _ in range(TRIES):
+            with suppress(*DATABASE_AWAY):
+                return await self._gathered(play, settled=settled)
+            await play.wait(1.0)
+        return await self._gathered(play, settled=settled)
+
+    async def _gathered(self, play: Play, *, settled: bool) -> Evidence:
         found = await gather(
             play.pool,
             play.log,
