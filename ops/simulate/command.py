@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ops.sandbox.scenario import read_scenario
+from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
 from ops.simulate.options import Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
@@ -165,13 +166,14 @@ def _by_others(wanted: Wanted) -> Iterator[Result]:
 
 def one(seed: int, wanted: Wanted, store: Store) -> Result:
     options = wanted.options(seed)
-    outcome = play(seed, options, store, course=troubled)
+    watcher = judge_of(options)
+    outcome = play(seed, options, store, [watcher], course=troubled)
     result = Result(
         seed=seed,
         orders=outcome.orders,
         world_seconds=outcome.world_seconds,
         digest=outcome.digest,
-        seen=dict(sorted(outcome.seen.items())),
+        seen=dict(sorted((outcome.seen | watcher.seen).items())),
     )
     if outcome.broken is not None:
         without, budget = shrunk(outcome, options, store) if wanted.shrink else ((), None)
@@ -188,6 +190,11 @@ def one(seed: int, wanted: Wanted, store: Store) -> Result:
     return result
 
 
+def judge_of(options: Options) -> Invariants:
+    """By every invariant, as far as the play's clocks agree."""
+    return Invariants(skew=abs(options.troubles.skew))
+
+
 def shrunk(outcome: Outcome, options: Options, store: Store) -> tuple[list[str], int | None]:
     """Fault classes that can be left out, and the budget that is enough, for the same invariant still to break."""
     assert outcome.broken is not None
@@ -198,7 +205,7 @@ def shrunk(outcome: Outcome, options: Options, store: Store) -> tuple[list[str],
         if tries <= 0:
             return False
         tries -= 1
-        found = play(outcome.seed, narrowed(options, without, budget), store, course=troubled).broken
+        found = play(outcome.seed, narrowed(options, without, budget), store, [judge_of(options)], course=troubled).broken
         return found is not None and found.invariant == invariant
 
     without: list[str] = []
