@@ -7,6 +7,7 @@ from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
+from ops.simulate.settled import FASTEST, OF_THE_MOMENT
 from projections.orders import Order, orders
 from schemas.commands import AcceptOrder, CorrectTracking, ShipOrder, ShipParcel
 from schemas.envelope import Envelope
@@ -21,8 +22,6 @@ STAGES = (
     *("SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"),
 )
 OVER = ("REFUSED", "CANCELED")
-# What one side knew at the moment of a call: where a second of the machine is the better part of an hour, that cannot be asked.
-OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7"}), 1000.0
 # In the end one side may not have followed the other, where an exception of such a kind says so: that is for a person to settle.
 TOLD_BY = {
     "O1": frozenset({"X01", "X02", "X09", "X14", "X21", "X22", "X28", "X31", "X33", "X34", "X79", "X80", "X84", "X95"}),
