@@ -11,7 +11,7 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-SHARES = (["tests/integration"], ["tests/contract", "tests/unit"], ["tests/processes", "tests/simulation"])
+SHARES = (["tests/integration"], ["tests/trade"], ["tests/contract", "tests/unit"], ["tests/processes", "tests/simulation"])
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
 

@@ -161,7 +161,7 @@ async def test_a_log_that_is_another_now_is_named(
     code, report = await drilled(settings, capsys, backup=kept)
     assert (code, list(wrong(report))) == (1, ["same log"])
     code, report = await drilled(settings, capsys)  # of how it is now
-    assert code == 1 and set(wrong(report)) == {"chain", "same log", "rebuild"}
+    assert code == 1 and set(wrong(report)) == {"chain", "same log", "rebuild", "checkpoints"}
     assert "orders, folded from nothing" in wrong(report)["rebuild"][0]
 
 

@@ -367,7 +367,7 @@ async def days(tap: Tap, histories: dict[str, list[dict[str, Any]]]) -> None:
     from engine.migrate import migrate  # noqa: PLC0415
     from ops import service  # noqa: PLC0415
     from ops.postgres import EmbeddedPostgres  # noqa: PLC0415
-    from tests.integration.test_both_at_once import KINDS, ORDERS, day_of  # noqa: PLC0415
+    from tests.trade.test_both_at_once import KINDS, ORDERS, day_of  # noqa: PLC0415
 
     built_adapters = service.adapters_of
     service.adapters_of = lambda *arguments, **more: [tap.on(each) for each in built_adapters(*arguments, **more)]

@@ -45,12 +45,16 @@ class Round:
         self.cursors: dict[str, str] = {}
 
     async def poll(self, name: str = "orders", **after: float) -> list[Event]:
-        """What a source hears next, so much later."""
+        """What a source hears next, so much later; on and on, where it goes on at once."""
         self.clock.time += timedelta(**after)
         source = next(source for source in self.mirakl.sources if source.name == f"mirakl:asos:{name}")
-        sight = await source.poll(self.cursors.get(name))
-        self.cursors[name] = sight.cursor
-        return [each.fact.event for each in sight.heard]
+        heard = list[Event]()
+        while True:
+            sight = await source.poll(self.cursors.get(name))
+            self.cursors[name] = sight.cursor
+            heard += [each.fact.event for each in sight.heard]
+            if sight.again != 0.0:
+                return heard
 
     async def of(self, kind: type, order_id: str = "", name: str = "orders", **after: float) -> list[Any]:
         self.clock.time += timedelta(**after)

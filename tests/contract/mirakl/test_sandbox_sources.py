@@ -65,14 +65,14 @@ async def test_while_another_export_is_made_ours_is_refused():
         assert "asked" in it.cursors["sweep"]
 
 
-async def test_a_file_that_broke_off_is_read_again():
+async def test_after_a_file_that_broke_off_another_is_asked_for():
+    """It can be had once."""
     async with round_trip() as it:
         placed = await it.sold()
         await it.poll("sweep")
         it.sandbox.faults.add(Fault("OR15", "cut"))
-        with pytest.raises(Exception, match="cut short"):
-            await it.poll("sweep", minutes=1)
-        assert placed.order_id in [event.order_id for event in await it.poll("sweep", seconds=10) if isinstance(event, OrderPlaced)]
+        heard = [event for minutes in (1, 16, 1) for event in await it.poll("sweep", minutes=minutes)]
+        assert placed.order_id in [event.order_id for event in heard if isinstance(event, OrderPlaced)]
 
 
 async def test_the_hours_that_are_over_are_counted():

@@ -15,7 +15,7 @@ from schemas.streams import offers_stream
 from schemas.values import ChannelId
 from tests.conftest import Database
 from tests.house import PATIENCE, House, house
-from tests.integration.test_stock import ready, shown, there
+from tests.trade.test_stock import ready, shown, there
 
 pytestmark = pytest.mark.anyio
 

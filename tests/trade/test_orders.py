@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from ops.sandbox.plan import Plan, Warehouse
+from projections.rules import OrderRules
 from tests.conftest import Database
 from tests.house import House, house
 
@@ -31,7 +32,7 @@ async def until_waiting(built: House, code: str, word: str, number: int) -> None
 
 async def test_five_hundred_orders_wait_for_one_word_and_all_go_on_once_it_is_said(database: Database, tmp_path: Path) -> None:
     """On the way in, for a shipping method; on the way back, for a carrier."""
-    methods = {"methods": {"EXP": "Royal Mail 24"}}
+    methods = {"methods": {"EXP": "Royal Mail 24"}, "rules": OrderRules(orphan_minutes=10_000.0)}  # nothing else is said of whoever waits
     async with house(database.engine_url, tmp_path, plan=FULL, speed=120.0, channel=methods, shop={"map_methods": True}) as built:
         account, offers = built.sandbox.world.account, list(built.sandbox.world.account.offers)
         await built.until_on_offer()

@@ -12,8 +12,8 @@ from schemas.events.inventory import PaceMeasured
 from schemas.values import Sku
 from tests.conftest import Database
 from tests.house import PATIENCE, House, house
-from tests.integration.test_stock import ready, shown, there
-from tests.integration.test_stock_modes import count
+from tests.trade.test_stock import ready, shown, there
+from tests.trade.test_stock_modes import count
 
 pytestmark = pytest.mark.anyio
 
