@@ -3,7 +3,6 @@
 CROSSDOCK_THOROUGH=20 tries twenty times as much.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import process_time
@@ -26,10 +25,10 @@ from schemas.events import EVENTS
 from schemas.values import Money
 from tests.contract import fuzz
 from tests.recorded.calls import Stage, kept_calls
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 BODIES, ANSWERS = 181_000 * THOROUGH, 20_000 * THOROUGH
 SEED = 20261125
 

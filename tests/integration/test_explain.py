@@ -5,7 +5,6 @@ CROSSDOCK_THOROUGH=2 explains each of them by itself; else a part of them are, a
 
 import hashlib
 import io
-import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -39,10 +38,10 @@ from tests.examples import NOON
 from tests.machine import JumpClock, Machine, machine
 from tests.simulation.heard import counted, created, moved, placed, recipe_set
 from tests.simulation.trade import ASOS, BOX, FAR, MADE_OF, MUG, NEAR, OTHER, SET, TWIN, Order, Trade
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 RULES = (
     {ASOS: Rules(buffer=2), OTHER: Rules(buffer=1, locations=(NEAR,), min_to_list=2)},
     {

@@ -14,10 +14,10 @@ import pytest
 from ops.postgres import EmbeddedPostgres
 from tests.processes.beings import Nursery
 from tests.processes.rig import rig
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 DISK = 200 * 1024 * 1024  # bytes; the cluster and its log of 16 MiB pieces fit in well
 LEFT = 32 * 1024  # bytes that are still free when it is "full"
 OUTAGE = 3600.0  # simulated seconds that it may last; until its end nobody can hear of what is sold

@@ -16,10 +16,10 @@ import asyncpg
 import pytest
 
 from tests.processes.rig import SPEED, Rig
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 KILLS = {
     "kill -9 of an engine": 40,
     "SIGTERM": 10,

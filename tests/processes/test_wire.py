@@ -1,15 +1,14 @@
 """A wire to Postgres that goes quiet: nothing waits for ever, and what was done twice is there once. (reliability.md §3; T8)"""
 
-import os
 import time
 
 import pytest
 
 from tests.processes.rig import Rig
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 COMMAND_SECONDS = 10.0  # engine.ports.PostgresDb: how long a statement is waited for, and then, within a pool, for its cancellation
 TRADE_SECONDS = 15.0  # for an order to come in and leave
 STATEMENTS = ["append_events", "^COMMIT", "crossdock.outbox"]

@@ -1,9 +1,7 @@
 """The checks of the checks: a bug is planted for each invariant, and its own check finds it, within fifty seeds.
 
-Each is planted alone. CROSSDOCK_THOROUGH=1 plants the slow ones too; those that are in the database are played on a Postgres.
+Each is planted alone. CROSSDOCK_THOROUGH=2 plays without them, too; those that are in the database are played on a Postgres.
 """
-
-import os
 
 import pytest
 
@@ -12,6 +10,7 @@ from ops.simulate.memory.store import MemoryStore
 from ops.simulate.store import PostgresStore
 from tests.simulation.bugs import BUGS, Bug
 from tests.simulation.planting import breaches_of, first_seed
+from tests.thorough import THOROUGH
 
 SEEDS = range(1, 51)
 # No connector can break these; or it takes a machine's accidents, and then it is seen elsewhere.
@@ -43,7 +42,7 @@ def test_a_bug_that_is_in_the_database_is_found_too(bug: Bug, monkeypatch: pytes
     assert first_seed(bug, SEEDS, play_store) is not None
 
 
-@pytest.mark.skipif(os.environ.get("CROSSDOCK_THOROUGH", "0") in ("", "0"), reason="as many plays again")
+@pytest.mark.skipif(THOROUGH == 1, reason="as many plays again")
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if not bug.tamper and not bug.sql], ids=named)
 def test_without_the_bug_nothing_is_broken(bug: Bug) -> None:
     unfinished = {

@@ -1,10 +1,9 @@
 """The engine killed before and after the messages of six flows, on a real Postgres: nothing twice, nothing lost.
 
-CROSSDOCK_THOROUGH=1 (or more) goes through every message of each flow, which is some 600 points and more and takes ten minutes and more;
+CROSSDOCK_THOROUGH=2 goes through every message of each flow, which is some 600 points and more and takes ten minutes and more;
 without it every so-manyth.
 """
 
-import os
 import sys
 
 import pytest
@@ -13,15 +12,15 @@ from ops.sandbox.chance import whole
 from ops.simulate.crash import FLOWS, WORLD, Life, NothingTwice, changes
 from ops.simulate.play import play
 from ops.simulate.store import PostgresStore
+from tests.thorough import THOROUGH
 
-THOROUGH = bool(os.environ.get("CROSSDOCK_THOROUGH"))
 STRIDES = {"ingest": 9, "accept": 9, "create and ship": 31, "stock import": 11, "refund": 11, "return": 11}
 POINTS = 8  # of each flow, where not all
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_next_engine_makes_it_good(flow: str, play_store: PostgresStore, capsys: pytest.CaptureFixture[str]) -> None:
-    life = Life(flow) if THOROUGH else Life(flow, most=POINTS, stride=STRIDES[flow])
+    life = Life(flow) if THOROUGH > 1 else Life(flow, most=POINTS, stride=STRIDES[flow])
     outcome = play(7, WORLD, play_store, [NothingTwice()], course=life)
     with capsys.disabled():
         sys.stdout.write(f"\n{flow}: {len(life.points)} crash points of {life.longest or '?'} messages ")

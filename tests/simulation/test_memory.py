@@ -5,7 +5,6 @@ CROSSDOCK_THOROUGH=20 tries twenty times as many.
 
 import ast
 import asyncio
-import os
 import random
 import re
 from collections import Counter
@@ -33,8 +32,8 @@ from tests.conftest import Database
 from tests.simulation import calls, stories, twins
 from tests.simulation.calls import Call, Draw
 from tests.simulation.twins import SESSIONS, Postgres, Twins, emptied, memory_of, postgres_of
+from tests.thorough import THOROUGH
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 SESSION = st.integers(0, SESSIONS - 1)
 SEED = st.integers(0, 2**32)
 TOURS, LONG = 3, 600

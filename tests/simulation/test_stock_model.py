@@ -3,7 +3,6 @@
 CROSSDOCK_THOROUGH=20 tries twenty times as many.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +16,8 @@ from tests.simulation.engine import PACE, Engine
 from tests.simulation.invariants import BrokenError, Watch
 from tests.simulation.planted import PLANTED
 from tests.simulation.trade import ASOS, BOX, MUG, NEAR, OTHER, SET, TWIN, Trade
+from tests.thorough import THOROUGH
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 CHANNELS = st.sampled_from([ASOS, OTHER])
 ITEM = st.sampled_from([MUG, BOX])
 OFFERS = st.sampled_from([(ASOS, MUG), (ASOS, BOX), (ASOS, SET), (OTHER, MUG), (OTHER, BOX), (OTHER, TWIN)])

@@ -1,7 +1,6 @@
 """A whole engine and its checkpoints: made while it works, and what it does when its log was restored to an earlier state (E9)."""
 
 import itertools
-import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,10 +23,10 @@ from ops.service import PROJECTIONS, Service
 from tests.conftest import Database, Server
 from tests.hands import Hands
 from tests.house import House, house
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 ACTS = ("refund units in Shopify", "refund there", "take a return in Shopify", "refund all in Shopify")
 HEARING = {"bulkOperationRunQuery", "webhookSubscriptionCreate", "webhookSubscriptionDelete", "OF52", "OR13"}  # what it takes to read on
 

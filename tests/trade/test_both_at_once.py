@@ -3,7 +3,6 @@
 The referee is the oracle, in the sandbox, from outside. CROSSDOCK_THOROUGH=20 plays twenty times as many days.
 """
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,10 +21,10 @@ from projections.rules import OrderRules
 from tests.conftest import Database
 from tests.hands import Hands, all_at_once
 from tests.house import House, house
+from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 ORDERS = 16  # a day
 PATIENCE = 60.0  # real seconds
 # What a marketplace may be like.

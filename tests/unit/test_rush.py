@@ -1,19 +1,17 @@
 """Black Friday in small: an hour of it. `crossdock rush` plays all of it."""
 
-import os
-
 import pytest
 
 from ops.rush import claims, compare
 from ops.rush.connectors import Ours
 from ops.rush.market import GRACE, Market, Plan, summary
 from schemas.events.orders import OrderPlaced
+from tests.thorough import THOROUGH
 
 SHORT = Plan(hours=1.0, skus=600, changes=10.0, lost=0.0, refused=0.0)  # of so few files, one that is refused would be many
-THOROUGH = os.environ.get("CROSSDOCK_THOROUGH") == "1"
 
 
-@pytest.mark.parametrize("plan", [SHORT, *([Plan()] if THOROUGH else [])], ids=lambda plan: f"{plan.hours:g} hours")
+@pytest.mark.parametrize("plan", [SHORT, *([Plan()] if THOROUGH > 1 else [])], ids=lambda plan: f"{plan.hours:g} hours")
 def test_nothing_is_oversold_by_our_doing_and_what_is_sold_out_is_shown_so_in_time(plan):
     found = compare(plan, seed=1)
     ours = found["crossdock"]

@@ -28,10 +28,10 @@ from ops.sandbox.wire import Request
 from ops.trim_contracts import CONTRACTS
 from tests.contract.mirakl.judge import Judge
 from tests.contract.mirakl.trading import Trading
+from tests.thorough import THOROUGH
 
 CONTRACT = json.loads((CONTRACTS / "mirakl.openapi.json").read_text())
 PUBLISHED = os.environ.get("CROSSDOCK_CONTRACTS", "")
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 CODES = sorted(operation["operationId"] for methods in CONTRACT["paths"].values() for operation in methods.values())
 ALSO = {"id": "order_line_id", "order_ids": "order_id", "line": "order_line_id", "offer": "offer_id", "code": "carrier_code"}
 

@@ -50,10 +50,10 @@ from ops.sandbox.shopify.fields.nodes import KINDS
 from ops.trim_contracts import CONTRACTS
 from tests.contract.shopify.judge import Judge
 from tests.contract.shopify.shopkeeping import Shopkeeping
+from tests.thorough import THOROUGH
 
 SCHEMA = build_schema((CONTRACTS / "shopify.graphql").read_text())
 PUBLISHED = os.environ.get("CROSSDOCK_CONTRACTS", "")
-THOROUGH = int(os.environ.get("CROSSDOCK_THOROUGH", "1"))
 assert SCHEMA.query_type and SCHEMA.mutation_type
 ROOTS = {**SCHEMA.query_type.fields, **SCHEMA.mutation_type.fields}
 BY_STATE = {"THROTTLED", "MAX_COST_EXCEEDED", "BAD_REQUEST"}  # refused for another reason than the document's shape
