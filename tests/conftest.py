@@ -19,11 +19,12 @@ import pytest
 from ops.postgres import ENGINE, EmbeddedPostgres
 from tests.contract.clients.install import INSTALLERS
 
-PACKAGES = {  # program: the Debian packages it comes in
-    "promtool": "prometheus",
-    "chromium": "chromium",
-    "node-clients": "nodejs npm",  # and the npm registry, once
-    "python-clients": "python3-venv",  # and the Python package index, once
+WAYS = {  # what a test may want: how to get it
+    "promtool": "apt-get install prometheus",
+    "chromium": "apt-get install chromium",
+    "node-clients": "apt-get install nodejs npm",  # and the npm registry, once
+    "python-clients": "apt-get install python3-venv",  # and the Python package index, once
+    "root": "run them as root",
 }
 
 
@@ -132,6 +133,7 @@ def programs(item: pytest.Item) -> list[str]:
     """The programs that a test needs and this machine lacks; and what it needs installed that cannot be."""
     marks = list(item.iter_markers("needs"))
     missing = [str(mark.kwargs["program"]) for mark in marks if "program" in mark.kwargs and shutil.which(mark.kwargs["program"]) is None]
+    missing += ["root" for mark in marks if mark.kwargs.get("root") and os.geteuid() != 0]
     return missing + [
         mark.kwargs["installed"] for mark in marks if "installed" in mark.kwargs and not INSTALLERS[mark.kwargs["installed"]]()
     ]
@@ -153,7 +155,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for program in programs(item):
-        pytest.fail(f"{program} is not installed: apt-get install {PACKAGES[program]}")
+        pytest.fail(f"there is no {program} here: {WAYS[program]}")
 
 
 # ---------------------------------------------------------------- figures
@@ -177,5 +179,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal and (absent := config.stash.get(not_run, {})):
         tests = ", ".join(name for names in absent.values() for name in names)
-        packages = " ".join(PACKAGES[program] for program in absent)
-        terminal.write_line(f"Not run, for want of {', '.join(absent)}: {tests}. To run them too: apt-get install {packages}")
+        ways = "; ".join(WAYS[program] for program in absent)
+        terminal.write_line(f"Not run, for want of {', '.join(absent)}: {tests}. To run them too: {ways}")

@@ -54,7 +54,7 @@ def test_a_missing_program_leaves_a_test_out_and_the_last_line_says_so(tmp_path:
 def test_a_missing_program_is_a_failure_where_it_is_required(tmp_path: Path):
     done = pytest_on_a_test_that_needs_promtool(tmp_path, CROSSDOCK_REQUIRE_PROGRAMS="1")
     assert done.returncode == 1
-    assert "promtool is not installed: apt-get install prometheus" in done.stdout
+    assert "there is no promtool here: apt-get install prometheus" in done.stdout
 
 
 def test_a_program_that_is_there_is_used(tmp_path: Path):
