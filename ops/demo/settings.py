@@ -1,6 +1,6 @@
 """The demo's own crossdock.toml, as a person would write it, with its secrets in files beside it: read as any other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.ports import SystemRng
@@ -31,9 +31,6 @@ def configure(directory: Path, sandbox: Sandbox) -> Path:
         if not file.exists():
             file.touch(mode=0o600)
             file.write_text(text(), encoding="ascii")
-    carriers = "\n".join(f'"{company}" = "{code}"' for company, code in CARRIERS.items())
-    mapped = REASONS | {handle: RETURN_REASONS.get(handle, REASONS["refund"]) for _, handle, _, _ in RETURNS}
-    reasons = "\n".join(f'"{reason}" = "{code}"' for reason, code in mapped.items())
     path = directory / "crossdock.toml"
     path.write_text(
         f"""\
@@ -58,15 +55,7 @@ shop_id = {sandbox.world.account.shop_id}
 pages_count = {str(sandbox.world.account.switches.pages_count).lower()}
 buffer = {BUFFER}
 
-[channel.carriers]
-{carriers}
-
-[channel.reasons]
-{reasons}
-
-[channel.rules]
-accept_hours = 48.0
-
+{channel_maps()}
 [web]
 webhooks = "127.0.0.1:0"
 operations = "127.0.0.1:0"
@@ -74,3 +63,22 @@ operations = "127.0.0.1:0"
         encoding="utf-8",
     )
     return path
+
+
+def channel_maps() -> str:
+    """The tables of a channel on the sandbox's marketplace: its codes, and how long it waits for an acceptance."""
+    reasons = REASONS | {handle: RETURN_REASONS.get(handle, REASONS["refund"]) for _, handle, _, _ in RETURNS}
+    return f"""\
+[channel.carriers]
+{_lines(CARRIERS)}
+
+[channel.reasons]
+{_lines(reasons)}
+
+[channel.rules]
+accept_hours = 48.0
+"""
+
+
+def _lines(mapped: Mapping[str, str]) -> str:
+    return "\n".join(f'"{name}" = "{code}"' for name, code in mapped.items())

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from adapters.shopify.hints import Ignored, marker
 from adapters.shopify.privacy import heard
-from ops.demo.settings import BUFFER, CARRIERS, REASONS
+from ops.demo.settings import BUFFER, channel_maps
 from ops.postgres import DATABASE, EmbeddedPostgres
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET
 from ops.sandbox.referee.case import SHIPPED, Case, Conventions
@@ -295,8 +295,6 @@ def write_settings(directory: Path, sandbox: str, door: str) -> None:
     for name, text in secrets.items():
         (directory / name).write_text(text)
         (directory / name).chmod(0o600)
-    carriers = "\n".join(f'"{company}" = "{code}"' for company, code in CARRIERS.items())
-    reasons = "\n".join(f'"{reason}" = "{code}"' for reason, code in REASONS.items())
     (directory / "crossdock.toml").write_text(f"""
 [tenant]
 id = "{TENANT}"
@@ -315,13 +313,7 @@ base_url = "{sandbox}/mirakl"
 api_key = {{ file = "{directory / "key"}" }}
 shop_id = 2024
 buffer = {BUFFER}
-[channel.carriers]
-{carriers}
-[channel.reasons]
-{reasons}
-[channel.rules]
-accept_hours = 48.0
-[web]
+{channel_maps()}[web]
 webhooks = "127.0.0.1:0"
 operations = "127.0.0.1:0"
 """)
