@@ -53,10 +53,12 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
 
 
 def _twice(order: Row, copy: Row) -> Decimal:
-    """How much both sides' own people paid back, each on their side: the same sum; or a part of a line of which nothing is left."""
+    """How much both sides' own people paid back, each on their side: the same sum; or a part of a line of whose goods nothing is left.
+    (Its shipping may be left: a buyer who sends goods back has had that.)
+    """
     staff, both = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"], NOTHING
     for line in order["lines"]:
-        done = sum((amount(refund["total"]) for refund in line["refunds"]), NOTHING) >= came_to(line)
+        done = sum((amount(refund["amount"]) for refund in line["refunds"]), NOTHING) >= amount(line["price"])
         for total in (amount(part["total"]) for part in [*line["refunds"], *line["cancelations"]] if part["origin"] != "seller"):
             if total in staff:
                 staff.remove(total)

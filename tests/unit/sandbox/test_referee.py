@@ -426,7 +426,8 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
             refund = {"id": "gid://shopify/Refund/1", "by": "staff", "total": rest_text(staff, "GBP")}
             state["shopify"]["orders"][0]["refunds"].append(refund)
             if seller:
-                state["mirakl"]["orders"][0]["lines"][0]["refunds"].append({"origin": "seller", "total": rest_text(seller, "GBP")})
+                text = rest_text(seller, "GBP")
+                state["mirakl"]["orders"][0]["lines"][0]["refunds"].append({"origin": "seller", "amount": text, "total": text})
 
         return as_if
 
@@ -435,6 +436,10 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
 
     assert rules(refunded(part)) == []  # the same sum
     assert rules(refunded(whole, whole - part)) == []  # and the rest of the line was told
+    goods = line.price
+    assert part < goods < whole
+    assert rules(refunded(goods, goods - part)) == []  # and the rest of the goods: nobody pays back the shipping
+    assert rules(refunded(whole, goods - part)) == ["R4"]
     assert rules(refunded(whole, whole - part - 1)) == ["R4"]
     assert rules(refunded(part + 1)) == ["R4"]
     assert rules(refunded(part - 1)) == ["R4", "R3"], "less than the marketplace did, and of a line of which something is left"
