@@ -124,13 +124,13 @@ async def _rows_of(opened: Opened, name: str, rebuilt: Rebuilt, named: str) -> l
 
 async def _result(opened: Opened, projection: Any, rebuilt: Rebuilt, *, verifying: bool, swapping: bool) -> dict[str, Any]:
     async with opened.pool.acquire() as conn:
-        told_apart_by = await digest(conn, rebuilt.table, opened.log.tenant)
-    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": told_apart_by}
+        found = await digest(conn, rebuilt.table, opened.log.tenant)
+    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": found}
     if verifying:
-        found = await compare(opened.pool, opened.log, projection, rebuilt)
-        result |= {"position": found.position, "live_digest": found.live, "digest": found.rebuilt, "equal": found.live == found.rebuilt}
-        if found.difference is not None:
-            result["first_difference"] = found.difference
+        both = await compare(opened.pool, opened.log, projection, rebuilt)
+        result |= {"position": both.position, "live_digest": both.live, "digest": both.rebuilt, "equal": both.live == both.rebuilt}
+        if both.difference is not None:
+            result["first_difference"] = both.difference
     if swapping:
         result["swapped_at"] = await swap(opened.pool, opened.log, projection, rebuilt)
     else:
