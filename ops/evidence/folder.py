@@ -77,9 +77,9 @@ class Folder:
 
     def trusted(self) -> list[Key]:
         """The key that signs now, and those before it: backwards only, so that nobody who has an old key can name a new one."""
-        found, rest = [self.keys[-1].key], self.rotations()
+        found, notes = [self.keys[-1].key], self.rotations()
         with _told(self.directory / "keys"):
-            for note in reversed(rest):
+            for note in reversed(notes):
                 old, new, _ = read_rotation(note)
                 if new in found and old not in found:
                     open_note(note, [new], is_signed)
@@ -123,9 +123,8 @@ class Folder:
     def backwards(self) -> Iterator[Kept]:
         """From the last on."""
         keys = self.trusted()
-        for directory in reversed(self._directories()):
-            for path in reversed(_files(directory)):
-                yield self.read(path, keys)
+        for path in self._paths_backwards():
+            yield self.read(path, keys)
 
     def read(self, path: Path, keys: Sequence[Key] | None = None) -> Kept:
         keys = keys or self.trusted()
@@ -134,10 +133,11 @@ class Folder:
             return Kept(path, note, open_checkpoint(note, keys, is_signed))
 
     def _last(self) -> Path | None:
+        return next(self._paths_backwards(), None)
+
+    def _paths_backwards(self) -> Iterator[Path]:
         for directory in reversed(self._directories()):
-            if files := _files(directory):
-                return files[-1]
-        return None
+            yield from reversed(_files(directory))
 
     def _directories(self) -> list[Path]:
         with _told(self.directory):
