@@ -1,7 +1,9 @@
 """Checkpoints of a real log, kept outside; what is taken out of it; and that an auditor verifies it with one file and a key."""
 
+import base64
 import hashlib
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +23,7 @@ from engine.runner import ensure_tables
 from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
+from ops.evidence.commands import EvidenceError, order_evidence
 from ops.evidence.folder import Folder
 from ops.evidence.guard import Guard, rolled_back
 from ops.evidence.keys import SigningKey
@@ -39,6 +42,25 @@ from tests.machine import TENANT, Machine, machine
 pytestmark = pytest.mark.anyio
 
 ASOS, ORIGIN = ChannelId("asos"), "crossdock.example.com/acme"
+
+
+SETTINGS = """
+[tenant]
+id = "{tenant}"
+[evidence]
+directory = "{directory}"
+signing_key = {{ env = "SIGNS" }}
+[shopify]
+shop = "acme.myshopify.com"
+access_token = {{ env = "TOKEN" }}
+webhook_secret = {{ env = "HOOK" }}
+webhook_path = {{ env = "PIECE" }}
+[[channel]]
+id = "asos"
+base_url = "https://asos.mirakl.net"
+api_key = {{ env = "ASOS" }}
+shop_id = 2000
+"""
 
 
 @dataclass
@@ -148,6 +170,21 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
         assert ("Zoë" in said) == ("Zoë" in file.read_text().encode().decode("unicode_escape")) == opened
     stranger = SigningKey(ORIGIN, SeededRng(9).token(32)).text
     assert verified(tmp_path, stranger, file) == (1, "DOES NOT HOLD: not signed by a key that is trusted\n")
+
+
+async def test_what_is_said_of_people_is_written_for_its_owner_alone(notary: Notary, database: Database, tmp_path: Path) -> None:
+    await notary.hear(20)
+    settings = tmp_path / "crossdock.toml"
+    settings.write_text(SETTINGS.format(tenant=TENANT, directory=tmp_path / "evidence"))
+    key = base64.b64encode(bytes(32)).decode()
+    environment = {"CROSSDOCK_MASTER_KEY": key, "SIGNS": key}
+    for opened in (False, True):
+        out = tmp_path / f"{opened}.json"
+        assert await order_evidence("é4", out, settings, database.engine_url, environment, opened=opened) == 0
+        assert ("Zoë" in out.read_text("utf-8")) == opened
+        assert not opened or stat.S_IMODE(out.stat().st_mode) == 0o600
+    with pytest.raises(EvidenceError, match=r"nowhere.*cannot be written"):
+        await order_evidence("é4", Path("/proc/nowhere/evidence.json"), settings, database.engine_url, environment, opened=False)
 
 
 async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:
