@@ -1,7 +1,6 @@
 """Checkpoints of a real log, kept outside; what is taken out of it; and that an auditor verifies it with one file and a key."""
 
 import base64
-import hashlib
 import json
 import stat
 import subprocess
@@ -38,6 +37,7 @@ from tests.conftest import Database
 from tests.examples import NOON
 from tests.integration.test_chain import COLUMNS, tampered
 from tests.machine import TENANT, Machine, machine
+from tests.rfc6962 import root_of
 
 pytestmark = pytest.mark.anyio
 
@@ -135,16 +135,6 @@ async def test_the_tree_over_a_growing_log_is_that_of_rfc_6962(notary: Notary, m
         for new in older[older.index(old) :]:
             bundle = await consistency_bundle(notary.engine.pool, notary.engine.log, notary.folder, old, new)
             auditor.verify_consistency(bundle, keys)
-
-
-def root_of(leaves: list[bytes]) -> bytes:
-    """MTH, word for word as RFC 6962 has it in 2.1."""
-    if len(leaves) == 1:
-        return leaves[0]
-    k = 1
-    while k * 2 < len(leaves):
-        k *= 2
-    return hashlib.sha256(b"\x01" + root_of(leaves[:k]) + root_of(leaves[k:])).digest()
 
 
 async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) -> None:
