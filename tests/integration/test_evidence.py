@@ -1,6 +1,5 @@
 """Checkpoints of a real log, kept outside; what is taken out of it; and that an auditor verifies it with one file and a key."""
 
-import base64
 import json
 import stat
 import subprocess
@@ -18,7 +17,6 @@ from engine.errors import ChainError
 from engine.log import Append
 from engine.merkle import EMPTY, Frontier, leaf_hash
 from engine.ports import SeededRng
-from engine.runner import ensure_tables
 from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
@@ -35,6 +33,7 @@ from schemas.streams import order_stream
 from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.examples import NOON
+from tests.house import settings_of
 from tests.integration.test_chain import COLUMNS, tampered
 from tests.machine import TENANT, Machine, machine
 from tests.rfc6962 import root_of
@@ -42,25 +41,6 @@ from tests.rfc6962 import root_of
 pytestmark = pytest.mark.anyio
 
 ASOS, ORIGIN = ChannelId("asos"), "crossdock.example.com/acme"
-
-
-SETTINGS = """
-[tenant]
-id = "{tenant}"
-[evidence]
-directory = "{directory}"
-signing_key = {{ env = "SIGNS" }}
-[shopify]
-shop = "acme.myshopify.com"
-access_token = {{ env = "TOKEN" }}
-webhook_secret = {{ env = "HOOK" }}
-webhook_path = {{ env = "PIECE" }}
-[[channel]]
-id = "asos"
-base_url = "https://asos.mirakl.net"
-api_key = {{ env = "ASOS" }}
-shop_id = 2000
-"""
 
 
 @dataclass
@@ -97,9 +77,7 @@ def notary_of(engine: Machine, directory: Path, *seeds: int) -> Notary:
 
 @pytest.fixture
 async def notary(database: Database, tmp_path: Path) -> AsyncIterator[Notary]:
-    async with machine(database) as engine:
-        async with engine.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as engine:
         yield notary_of(engine, tmp_path)
 
 
@@ -164,17 +142,16 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
 
 async def test_what_is_said_of_people_is_written_for_its_owner_alone(notary: Notary, database: Database, tmp_path: Path) -> None:
     await notary.hear(20)
-    settings = tmp_path / "crossdock.toml"
-    settings.write_text(SETTINGS.format(tenant=TENANT, directory=tmp_path / "evidence"))
-    key = base64.b64encode(bytes(32)).decode()
-    environment = {"CROSSDOCK_MASTER_KEY": key, "SIGNS": key}
+    settings = settings_of(database, tmp_path)
+    with settings.open("a") as file:
+        file.write(f'[evidence]\ndirectory = "{tmp_path / "evidence"}"\nsigning_key = {{ file = "{tmp_path / "key"}" }}\n')
     for opened in (False, True):
         out = tmp_path / f"{opened}.json"
-        assert await order_evidence("é4", out, settings, database.engine_url, environment, opened=opened) == 0
+        assert await order_evidence("é4", out, settings, database.engine_url, {}, opened=opened) == 0
         assert ("Zoë" in out.read_text("utf-8")) == opened
         assert not opened or stat.S_IMODE(out.stat().st_mode) == 0o600
     with pytest.raises(EvidenceError, match=r"nowhere.*cannot be written"):
-        await order_evidence("é4", Path("/proc/nowhere/evidence.json"), settings, database.engine_url, environment, opened=False)
+        await order_evidence("é4", Path("/proc/nowhere/evidence.json"), settings, database.engine_url, {}, opened=False)
 
 
 async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:
