@@ -21,8 +21,8 @@ from rich.console import Console
 from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
 from ops.database import Opened, open_log, position_at
+from ops.progress import Told, progress_bar
 from ops.refold import OURS, framed, frames
-from ops.replay import Told, progress_bar
 from ops.report import paper, print_json
 from ops.settings import read_settings
 

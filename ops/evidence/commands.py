@@ -3,7 +3,7 @@
 import getpass
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ops.evidence.keys import is_signed
 from ops.evidence.resume import Waiting, say_resumed, unread, waiting
 from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
-from ops.replay import progress_bar
+from ops.progress import progress_bar
 from ops.report import paper, print_json
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
@@ -91,7 +91,7 @@ async def consistency_evidence(old: Path, new: Path, path: Path, url: str, envir
     return 0
 
 
-def _proved(check: Any) -> None:
+def _proved(check: Callable[[], object]) -> None:
     """Nothing is handed out that would not be believed."""
     try:
         check()
