@@ -98,7 +98,8 @@ async def mend(pool: Any, log: Log, vault: Vault, clock: Clock) -> int:
     """After a restore, of the log or of the keys: what one of the two knows to be erased is so in the other. Returns how many differed."""
     back = [row["subject"] for row in await pool.fetch(RESURRECTED, log.tenant)]
     untold = [row["subject"] for row in await pool.fetch(UNTOLD, log.tenant)]
-    for start in range(0, len(found := [*back, *untold]), AT_ONCE):
+    found = [*back, *untold]
+    for start in range(0, len(found), AT_ONCE):
         subjects = dict.fromkeys(found[start : start + AT_ONCE], 0)
         await erase(pool, log, vault, clock, subjects, by="engine", reason="erased before the log was restored")
     return len(found)

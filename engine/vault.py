@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from engine.codec import to_json
 from engine.errors import ErasedError, SchemaError, StartupError
+from engine.ports import Rng
 from schemas.envelope import Envelope
 from schemas.events import AnyPersonal, Personal
 from schemas.values import Instant, TenantId
@@ -56,7 +57,7 @@ ON CONFLICT (tenant, subject) DO UPDATE SET wrapped = NULL, erased_at = $3 WHERE
 RETURNING subject
 """
 
-MASTER_BYTES = 32
+KEY_BYTES = 32  # of one that is kept outside the database
 NAME_BYTES = 8  # of a key, in front of what it sealed
 NOTHING = bytes(NAME_BYTES)  # what stands for something that was withheld, its subject being erased: the name of no key, and no more
 _personal = msgspec.json.Decoder(AnyPersonal)
@@ -74,8 +75,8 @@ class Vault:
     """The keys of one tenant's subjects. It keeps none in memory: an erasure holds at once, in every process."""
 
     def __init__(self, pool: Any, tenant: TenantId, master: bytes) -> None:
-        if len(master) != MASTER_BYTES:
-            raise StartupError(f"the master key must be {MASTER_BYTES} bytes")
+        if len(master) != KEY_BYTES:
+            raise StartupError(f"the master key must be {KEY_BYTES} bytes")
         self._pool, self._tenant, self._master = pool, tenant, master
 
     async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key | None]:
@@ -162,55 +163,56 @@ class Vault:
         return [b"crossdock 1", self._tenant.encode(), stream.encode(), event_id.bytes]
 
 
-# ---------------------------------------------------------------- the master key
+# ---------------------------------------------------------------- the master key, and others of its form
 
 
-def master_key(text: str) -> bytes:
-    """The master key from its text: 32 bytes in base64. Raises StartupError, which never repeats the text."""
+def key_of(text: str, name: str) -> bytes:
+    """A key from its text: 32 bytes in base64. Raises StartupError, which says `name` (where the text is from) and never the text."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != MASTER_BYTES:
-        raise StartupError(f"the master key must be {MASTER_BYTES} bytes in base64, as `openssl rand -base64 {MASTER_BYTES}` writes them")
+    if len(key) != KEY_BYTES:
+        raise StartupError(f"{name}: give {KEY_BYTES} bytes in base64, as `openssl rand -base64 {KEY_BYTES}` writes them")
     return key
 
 
-def blocklist_key(master: bytes) -> bytes:
-    """The key by which buyers are known again of whom nothing is kept: whoever reads the settings cannot try names out on them."""
-    return hmac.digest(master, b"crossdock blocklist", hashlib.sha256)
-
-
-def read_master_key(path: Path) -> bytes:
-    """The master key from a file that only its owner may read."""
+def read_key(path: Path) -> bytes:
+    """The key in a file that not everybody may read. StartupError names the file."""
     try:
         mode = path.stat().st_mode
         text = path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise StartupError(f"the master key cannot be read from {path}: {type(error).__name__}") from None
+        raise StartupError(f"no key can be read from {path}: {type(error).__name__}") from None
     if stat.S_IMODE(mode) & 0o007:
-        raise StartupError(f"{path} holds the master key and can be read by everybody. Mend it with: chmod 600 {path}")
-    return master_key(text)
+        raise StartupError(f"{path} holds a key and can be read by everybody. Mend it with: chmod 600 {path}")
+    return key_of(text, str(path))
+
+
+def key_file(path: Path, rng: Rng) -> bytes:
+    """The key in this file, which is made when it is not there; two processes at once agree on one."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)  # an embedded database may move in later: its user must pass
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")  # 0600
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64encode(rng.token(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(name)  # whole or not at all, and never over another's
+        Path(name).unlink()
+    return read_key(path)
 
 
 def master_key_from(environment: Mapping[str, str]) -> bytes | None:
     """The master key from CROSSDOCK_MASTER_KEY, or from the file that CROSSDOCK_MASTER_KEY_FILE names; None where neither is set."""
     if text := environment.get("CROSSDOCK_MASTER_KEY"):
-        return master_key(text)
+        return key_of(text, "CROSSDOCK_MASTER_KEY")
     if path := environment.get("CROSSDOCK_MASTER_KEY_FILE"):
-        return read_master_key(Path(path))
+        return read_key(Path(path))
     return None
 
 
-def master_key_file(path: Path) -> bytes:
-    """The master key from this file, which is made when it is not there; two processes at once agree on one."""
-    if not path.exists():
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")  # 0600
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(AESSIV.generate_key(8 * MASTER_BYTES)) + b"\n")  # noqa: TID251 - as above
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            Path(path).hardlink_to(name)  # whole or not at all, and never over another's
-        Path(name).unlink()
-    return read_master_key(path)
+def blocklist_key(master: bytes) -> bytes:
+    """The key by which buyers are known again of whom nothing is kept: whoever reads the settings cannot try names out on them."""
+    return hmac.digest(master, b"crossdock blocklist", hashlib.sha256)

@@ -11,7 +11,6 @@ no old copy of `keys/` is at hand.
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -217,6 +216,6 @@ def _without_password(url: str) -> tuple[str, dict[str, str]]:
         user, _, host = netloc.rpartition("@")
         netloc = f"{user.split(':', 1)[0]}@{host}"
     environment = {"PGPASSWORD": password} if password else {}
-    with suppress(KeyError):
-        environment["HOME"] = os.environ["HOME"]  # where libpq looks for certificates
+    if home := os.environ.get("HOME"):
+        environment["HOME"] = home  # where libpq looks for certificates
     return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query))), environment

@@ -12,8 +12,8 @@ from engine.errors import StartupError
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.migrate import check_schema
-from engine.ports import Clock, PostgresDb, SystemClock
-from engine.vault import Vault, master_key, master_key_file, master_key_from
+from engine.ports import Clock, PostgresDb, SystemClock, SystemRng
+from engine.vault import Vault, key_file, key_of, master_key_from
 from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres, InUseError
 from ops.settings import Settings, reveal
 
@@ -137,13 +137,11 @@ async def position_at(opened: Opened, text: str, option: str) -> int:
 def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:
     """From where the settings say, else from the environment; beside an embedded database one is made."""
     if settings.vault.master_key is not None:
-        return master_key(reveal(settings.vault.master_key, "vault.master_key", environment).reveal())
+        return key_of(reveal(settings.vault.master_key, "vault.master_key", environment).reveal(), "vault.master_key")
     if (found := master_key_from(environment)) is not None:
         return found
     if settings.database.directory:
-        directory = Path(settings.database.directory)
-        directory.mkdir(mode=0o711, parents=True, exist_ok=True)  # it may be there for the key alone, where --database names a server
-        return master_key_file(directory / "master.key")
+        return key_file(Path(settings.database.directory) / "master.key", SystemRng())
     raise StartupError(
         "no master key: set [vault] master_key, or the variable CROSSDOCK_MASTER_KEY (openssl rand -base64 32). Keep it outside the"
         " database and its backups: without it nothing personal can be read again"

@@ -26,7 +26,7 @@ from ops.database import Opened, master_key_of, share_database
 from ops.evidence import folder_of
 from ops.evidence.audit import audit
 from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres
-from ops.replay import Told, progress_bar
+from ops.progress import Told, progress_bar
 from ops.report import out, print_json
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings

@@ -54,7 +54,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     keys_in_backups_until: Instant  # from then on no copy of the keys is left, if none is kept longer than it should be
     digest: str = ""  # SHA-256 of all of the above as canonical JSON, in hexadecimal
 
-    def signed(self) -> "Receipt":
+    def with_digest(self) -> "Receipt":
         text = json.dumps(msgspec.to_builtins(replace(self, digest="")), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return replace(self, digest=hashlib.sha256(text.encode()).hexdigest())
 
@@ -79,7 +79,7 @@ async def erase_named(
         shop_orders={subject: order.shop_order for subject, order in sorted(rows.items()) if order.shop_order},
         copies=ELSEWHERE,
         keys_in_backups_until=max(each.erased_at for each in erased) + KEYS_KEPT,
-    ).signed()
+    ).with_digest()
     if as_json:
         print_json(receipt)
     else:
@@ -225,9 +225,9 @@ _WHO = ("first_name", "last_name", "company", "street_1", "street_2", "phone", "
 
 async def _refuse_names_in(reason: str, it: Opened, subjects: Mapping[str, int]) -> None:
     """It is kept for ever."""
-    texts = {"@"}
+    texts = set[str]()
     for subject in subjects:
         for personal in await it.log.opened(await it.log.read_stream(subject)):
             texts |= {str(getattr(personal, field, "")).casefold() for field in _WHO}
-    if any(text in reason.casefold() for text in texts if text == "@" or len(text) >= SHORTEST):
+    if "@" in reason or any(text in reason.casefold() for text in texts if len(text) >= SHORTEST):
         raise DeskError("--reason names the person who is to be forgotten, and is kept for ever: say it without")

@@ -62,10 +62,8 @@ class Folding:
                 part = []
 
     def _fold(self, after: int, events: Sequence[Event]) -> Iterator[tuple[int, list[bytes]]]:
-        nobody = [NOBODY] * len(events)
-        page = Page(
-            after=after, last=after + len(events), events=events, recorded_at=None, event_ids=nobody, correlation_ids=nobody
-        )  # fmt: skip
+        ids = [NOBODY] * len(events)
+        page = Page(after=after, last=after + len(events), events=events, recorded_at=None, event_ids=ids, correlation_ids=ids)
         asked: dict[int, list[bytes]] = {}
         for packed, following in self._folds:
             for intent in packed.rows.fold(page, following):

@@ -81,9 +81,9 @@ def no_way_out(event: str, arguments: tuple[Any, ...]) -> None:
 # ---------------------------------------------------------------- frames
 
 
-def write_frame(stream: IO[bytes], value: Any) -> None:
+def framed(value: Any) -> bytes:
     body = msgspec.msgpack.encode(value)
-    stream.write(len(body).to_bytes(LENGTH) + body)
+    return len(body).to_bytes(LENGTH) + body
 
 
 def frames(stream: IO[bytes]) -> Iterator[Any]:
@@ -111,10 +111,10 @@ def main(path: str) -> None:
         folding = Folding(_unknown_projections(overlay.files if overlay else {}))
         for after, events in frames(sys.stdin.buffer):
             for asked in folding.fold(after, events):
-                write_frame(told, asked)
+                told.write(framed(asked))
         for row in folding.rows():
-            write_frame(told, row)
-        write_frame(told, overlay.changed if overlay else [])
+            told.write(framed(row))
+        told.write(framed(overlay.changed if overlay else []))
 
 
 def _unknown_projections(files: Mapping[str, Path]) -> Sequence[str]:

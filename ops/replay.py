@@ -1,9 +1,8 @@
-"""Folds the log again, compares, swaps; and recomputes its chain. Nothing here has a way out."""
+"""Folds the log again, as of any moment; compares, shows, swaps. Nothing here has a way out."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,17 @@ import anyio
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.errors import EngineError, StartupError
 from engine.rebuild import Elsewhere, Part, Rebuilt, compare, digest, discard, fold_part, rebuild, swap
 from engine.runner import Table, ensure_tables
 from ops.database import Opened, open_log, position_at
+from ops.progress import progress_bar
 from ops.report import out, print_json
 from ops.service import PROJECTIONS
 from ops.settings import read_settings
 
 MOST_SHOWN = 20  # rows on a screen
-
-Told = Callable[[int, int], None]
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Callable[[str], Told]]:
-    """A bar a task, on standard error, while it is a terminal."""
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-
-        def begin(name: str) -> Told:
-            task = progress.add_task(name)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield begin
 
 
 async def replay(
@@ -124,13 +108,13 @@ async def _rows_of(opened: Opened, name: str, rebuilt: Rebuilt, named: str) -> l
 
 async def _result(opened: Opened, projection: Any, rebuilt: Rebuilt, *, verifying: bool, swapping: bool) -> dict[str, Any]:
     async with opened.pool.acquire() as conn:
-        told_apart_by = await digest(conn, rebuilt.table, opened.log.tenant)
-    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": told_apart_by}
+        found = await digest(conn, rebuilt.table, opened.log.tenant)
+    result: dict[str, Any] = {"position": rebuilt.position, "rows": rebuilt.rows, "digest": found}
     if verifying:
-        found = await compare(opened.pool, opened.log, projection, rebuilt)
-        result |= {"position": found.position, "live_digest": found.live, "digest": found.rebuilt, "equal": found.live == found.rebuilt}
-        if found.difference is not None:
-            result["first_difference"] = found.difference
+        both = await compare(opened.pool, opened.log, projection, rebuilt)
+        result |= {"position": both.position, "live_digest": both.live, "digest": both.rebuilt, "equal": both.live == both.rebuilt}
+        if both.difference is not None:
+            result["first_difference"] = both.difference
     if swapping:
         result["swapped_at"] = await swap(opened.pool, opened.log, projection, rebuilt)
     else:

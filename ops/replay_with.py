@@ -21,8 +21,8 @@ from rich.console import Console
 from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
 from ops.database import Opened, open_log, position_at
-from ops.refold import OURS, frames, write_frame
-from ops.replay import Told, progress_bar
+from ops.progress import Told, progress_bar
+from ops.refold import OURS, framed, frames
 from ops.report import paper, print_json
 from ops.settings import read_settings
 
@@ -106,11 +106,9 @@ class _Child:
         self._process, self._said, self._whose = process, said, whose
 
     async def feed(self, page: Any) -> None:
-        body = _Frame()
-        write_frame(body, page)  # type: ignore[arg-type]
         assert self._process.stdin is not None
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it has ended, and `finish` says why
-            await self._process.stdin.send(bytes(body))
+            await self._process.stdin.send(framed(page))
 
     async def finish(self) -> None:
         assert self._process.stdin is not None
@@ -120,12 +118,6 @@ class _Child:
             self._said.seek(0)
             lines = self._said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
             raise EngineError(f"{self._whose} does not fold: {lines[-1]}")
-
-
-class _Frame(bytearray):
-    def write(self, part: bytes) -> int:
-        self.extend(part)
-        return len(part)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """An engine on a database of a test's own, with a clock that can be set forward, and an outside world of a few lines."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.perform import Standing
 from engine.ports import PostgresDb, SeededRng, SystemClock
+from engine.projection import Projection
+from engine.runner import ensure_tables
 from engine.vault import Vault
 from schemas.commands import Command
 from schemas.envelope import Envelope, Fact, event_id
@@ -122,9 +124,15 @@ class Machine:
 
 
 @asynccontextmanager
-async def machine(database: Database, clock: JumpClock | None = None) -> AsyncIterator[Machine]:
+async def machine(
+    database: Database, clock: JumpClock | None = None, projections: Sequence[Projection[Any]] = ()
+) -> AsyncIterator[Machine]:
+    """`projections`: those whose tables are there already."""
     pool = await PostgresDb(database.engine_url, size=10).pool()
     try:
+        if projections:
+            async with pool.acquire() as conn:
+                await ensure_tables(conn, projections)
         clock, metrics = clock or JumpClock(), Metrics()
         vault = Vault(pool, TENANT, bytes(32))
         yield Machine(pool, Log(pool, TENANT, vault, clock, metrics), vault, clock, metrics)

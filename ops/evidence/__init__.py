@@ -12,27 +12,23 @@ from pathlib import Path
 
 from engine.errors import StartupError
 from engine.ports import Rng
+from engine.vault import key_file, key_of
 from ops.evidence.folder import Folder
-from ops.evidence.keys import SigningKey, seed_file, seed_of
+from ops.evidence.keys import SigningKey
 from ops.settings import Settings, reveal
 
 
 def folder_of(settings: Settings, environment: Mapping[str, str], rng: Rng) -> Folder | None:
     """Where the settings have checkpoints kept, with the key that signs them; None: nowhere. StartupError says what is missing."""
     section, beside = settings.evidence, Path(settings.database.directory) if settings.database.directory else None
-    if not section.directory and beside is None:
+    directory = Path(section.directory) if section.directory else beside / "evidence" if beside else None
+    if directory is None:
         return None
+    named = ("evidence.previous_signing_key", section.previous_signing_key), ("evidence.signing_key", section.signing_key)
+    seeds = [key_of(reveal(reference, name, environment).reveal(), name) for name, reference in named if reference is not None]
+    if section.signing_key is None:
+        if beside is None:
+            raise StartupError("evidence.signing_key: give the key that signs checkpoints (openssl rand -base64 32)")
+        seeds.append(key_file(beside / "evidence.key", rng))
     origin = section.origin or f"crossdock/{settings.tenant_id}"
-    seeds = []
-    if section.previous_signing_key is not None:
-        name = "evidence.previous_signing_key"
-        seeds.append(seed_of(reveal(section.previous_signing_key, name, environment).reveal(), name))
-    if section.signing_key is not None:
-        seeds.append(seed_of(reveal(section.signing_key, "evidence.signing_key", environment).reveal(), "evidence.signing_key"))
-    elif beside is not None:
-        beside.mkdir(mode=0o711, parents=True, exist_ok=True)
-        seeds.append(seed_file(beside / "evidence.key", rng))
-    else:
-        raise StartupError("evidence.signing_key: give the key that signs checkpoints (openssl rand -base64 32)")
-    directory = Path(section.directory) if section.directory or beside is None else beside / "evidence"
     return Folder(directory, settings.tenant_id, [SigningKey(origin, seed) for seed in seeds])

@@ -3,7 +3,7 @@
 import getpass
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ops.evidence.keys import is_signed
 from ops.evidence.resume import Waiting, say_resumed, unread, waiting
 from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
-from ops.replay import progress_bar
+from ops.progress import progress_bar
 from ops.report import paper, print_json
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
@@ -54,7 +54,7 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
         bundle = await order_bundle(found.pool, found.log, folder, kept, name=name, streams=streams, now=found.clock.now(), opened=opened)
         keys = [folder.keys[-1].key]
     _proved(lambda: verify_order(bundle, keys, is_signed))
-    write(out, json.dumps(bundle, indent=1, ensure_ascii=False) + "\n")
+    _write(out, bundle, private=opened)
     _print_written(out, folder, f"{len(bundle['events'])} events of {name}, proved against {kept.path.name}")
     return 0
 
@@ -84,19 +84,26 @@ async def consistency_evidence(old: Path, new: Path, path: Path, url: str, envir
     _proved(lambda: verify_consistency(bundle, keys, is_signed))
     said = f"the log of {newer.checkpoint.size:,} events begins with that of {older.checkpoint.size:,}"
     if out is not None:
-        write(out, json.dumps(bundle, indent=1) + "\n")
+        _write(out, bundle)
         _print_written(out, folder, said)
     else:
         paper().print(f"[green]It holds[/]: {said}")
     return 0
 
 
-def _proved(check: Any) -> None:
+def _proved(check: Callable[[], object]) -> None:
     """Nothing is handed out that would not be believed."""
     try:
         check()
     except ForgedError as error:
         raise EvidenceError(f"it does not hold: {error}") from None
+
+
+def _write(out: Path, bundle: Mapping[str, Any], *, private: bool = False) -> None:
+    try:
+        write(out, json.dumps(bundle, indent=1, ensure_ascii=False) + "\n", private=private)
+    except OSError as error:
+        raise EvidenceError(f"{out} cannot be written: {error.strerror}") from None
 
 
 def _print_written(out: Path, folder: Folder, said: str) -> None:

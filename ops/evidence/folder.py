@@ -77,9 +77,9 @@ class Folder:
 
     def trusted(self) -> list[Key]:
         """The key that signs now, and those before it: backwards only, so that nobody who has an old key can name a new one."""
-        found, rest = [self.keys[-1].key], self.rotations()
+        found, notes = [self.keys[-1].key], self.rotations()
         with _told(self.directory / "keys"):
-            for note in reversed(rest):
+            for note in reversed(notes):
                 old, new, _ = read_rotation(note)
                 if new in found and old not in found:
                     open_note(note, [new], is_signed)
@@ -123,9 +123,8 @@ class Folder:
     def backwards(self) -> Iterator[Kept]:
         """From the last on."""
         keys = self.trusted()
-        for directory in reversed(self._directories()):
-            for path in reversed(_files(directory)):
-                yield self.read(path, keys)
+        for path in self._paths_backwards():
+            yield self.read(path, keys)
 
     def read(self, path: Path, keys: Sequence[Key] | None = None) -> Kept:
         keys = keys or self.trusted()
@@ -134,10 +133,11 @@ class Folder:
             return Kept(path, note, open_checkpoint(note, keys, is_signed))
 
     def _last(self) -> Path | None:
+        return next(self._paths_backwards(), None)
+
+    def _paths_backwards(self) -> Iterator[Path]:
         for directory in reversed(self._directories()):
-            if files := _files(directory):
-                return files[-1]
-        return None
+            yield from reversed(_files(directory))
 
     def _directories(self) -> list[Path]:
         with _told(self.directory):
@@ -149,11 +149,13 @@ def _files(directory: Path) -> list[Path]:
         return sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
 
 
-def write(path: Path, text: str) -> None:
-    """Whole or not at all, and durable on return."""
+def write(path: Path, text: str, *, private: bool = False) -> None:
+    """Whole or not at all, and durable on return; `private`: only the owner may read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
     with half.open("w", encoding="utf-8") as file:
+        if private:
+            os.fchmod(file.fileno(), 0o600)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -127,7 +127,7 @@ class Guard:
             ) from None
         if self.rollback is not None:
             await self._tell(self.rollback)
-        self.metrics.log_rollback_detected.labels(self.log.tenant).set(int(not self.allows))
+        self._show()
 
     async def run(self) -> None:
         """Until cancelled. Raises RestoredError."""
@@ -153,9 +153,12 @@ class Guard:
         if found is None and self.rollback is not None:
             logger.warning("resumed", tenant=self.log.tenant)
         self.rollback = found
-        self.metrics.log_rollback_detected.labels(self.log.tenant).set(int(found is not None))
+        self._show()
         if self.altered and await self._is_settled():
             self.altered = ""
+
+    def _show(self) -> None:
+        self.metrics.log_rollback_detected.labels(self.log.tenant).set(int(self.rollback is not None))
 
     async def audited(self, error: ChainError | None) -> None:
         """The log was looked through, or what is new in it. Nothing is sent from one that was altered, until a person resolves that."""

@@ -1,22 +1,12 @@
 """The keys that sign checkpoints: Ed25519, each known by the log's origin and an id (c2sp.org/signed-note)."""
 
 import base64
-import binascii
-import contextlib
-import os
-import stat
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from engine.errors import StartupError
-from engine.ports import Rng
 from ops.evidence.verify import Key, key_id
-
-SEED_BYTES = 32
 
 
 class SigningKey:
@@ -45,30 +35,3 @@ def is_signed(public: bytes, text: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def seed_of(text: str, name: str) -> bytes:
-    """A key's 32 bytes from their base64. Raises StartupError, which never repeats the text."""
-    try:
-        seed = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        seed = b""
-    if len(seed) != SEED_BYTES:
-        raise StartupError(f"{name}: {SEED_BYTES} bytes in base64, as `openssl rand -base64 {SEED_BYTES}` writes them")
-    return seed
-
-
-def seed_file(path: Path, rng: Rng) -> bytes:
-    """The key in this file, which is made when it is not there; two processes at once agree on one."""
-    if not path.exists():
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")  # 0600
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(rng.token(SEED_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(name)  # whole or not at all, and never over another's
-        Path(name).unlink()
-    if stat.S_IMODE(path.stat().st_mode) & 0o007:
-        raise StartupError(f"{path} holds the key that signs checkpoints and can be read by everybody. Mend it with: chmod 600 {path}")
-    return seed_of(path.read_text("ascii"), str(path))

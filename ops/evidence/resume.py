@@ -148,13 +148,14 @@ async def _forget(conn: Any, log: Log, row: Any, noticed: int) -> None:
     """What was heard of since the restore is not known to a command that gives money back: it may be what that made."""
     command = _command.decode(row["body"])
     assert isinstance(command, RefundLines | CancelUnits)
-    before = {_gone(each.event) for each in await log.read_stream(row["subject"]) if each.position < noticed}
+    before = {_money_back(each.event) for each in await log.read_stream(row["subject"]) if each.position < noticed}
     known = tuple(one for one in command.known if one in before)
     if known != command.known:
         await conn.execute(REWRITE, log.tenant, row["command_id"], to_json(replace(command, known=known)).decode())
 
 
-def _gone(event: Event) -> str:
+def _money_back(event: Event) -> str:
+    """By which name the marketplace knows what it gave back; "" for any other event."""
     match event:
         case RefundSeen(refund=name) | UnitsCanceled(cancelation=name):
             return name

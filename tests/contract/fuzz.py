@@ -1,6 +1,6 @@
 """Everything that comes in from outside, and what it is read by: where a fuzz begins. Nothing but our own errors may come out.
 
-`CASES` are those that read one body. Calls of whole adapters, with one answer broken, are in tests/recorded/calls.py.
+Either one body is broken, before whatever reads it alone; or one answer to a call of a whole adapter (tests/recorded/calls.py).
 """
 
 import math

@@ -16,7 +16,7 @@ import pytest
 
 from engine.errors import StartupError
 from engine.rebuild import rebuild, swap
-from engine.runner import advance, ensure_tables
+from engine.runner import advance
 from ops.backup import KEYS, LOG, MANIFEST, back_up
 from ops.bench.life import append_of
 from ops.drill import drill
@@ -32,9 +32,7 @@ MANY, FEW = 100_000, 400  # events
 
 @pytest.fixture
 async def engine(database: Database) -> AsyncIterator[Machine]:
-    async with machine(database) as it:
-        async with it.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as it:
         yield it
 
 

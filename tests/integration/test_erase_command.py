@@ -1,6 +1,5 @@
 """`crossdock erase`, `disclose` and `mark`: who is meant, what is refused, and that no answer names anybody."""
 
-import base64
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ import msgspec
 import pytest
 
 from adapters.mirakl.translate.buyers import buyer_mark
-from engine.runner import ensure_tables
 from engine.vault import blocklist_key
 from ops.desk import DeskError
 from ops.erase import Receipt, disclose, erase_named
@@ -22,36 +20,21 @@ from ops.service import PROJECTIONS
 from schemas.events.orders import DeliveryAddress
 from schemas.events.privacy import PrivacyAnswered, SubjectDisclosed
 from tests.conftest import Database
+from tests.house import settings_of
 from tests.integration.test_erasure import ANN, asked, given, privacy
 from tests.machine import TENANT, Machine, machine
 
 pytestmark = pytest.mark.anyio
 
-KEY = {"CROSSDOCK_MASTER_KEY": base64.b64encode(bytes(32)).decode()}
-SETTINGS = f"""\
-[tenant]
-id = "{TENANT}"
-[shopify]
-shop = "acme.myshopify.com"
-access_token = {{ env = "TOKEN" }}
-webhook_secret = {{ env = "HOOK" }}
-webhook_path = {{ env = "PIECE" }}
-[[channel]]
-id = "asos"
-base_url = "https://asos.mirakl.net"
-api_key = {{ env = "ASOS" }}
-shop_id = 2000
-"""
 CANARY = "canary"  # in every field of ANN
 
 
 class Terminal:
     """A shell, and a log with an order or two in it."""
 
-    def __init__(self, engine: Machine, url: str, directory: Path) -> None:
-        self.engine, self.url, self.settings = engine, url, directory / "crossdock.toml"
-        self.settings.write_text(SETTINGS)
-        self.common: dict[str, Any] = {"path": self.settings, "url": url, "environment": KEY, "actor": "cx"}
+    def __init__(self, engine: Machine, url: str, settings: Path) -> None:
+        self.engine, self.url, self.settings = engine, url, settings
+        self.common: dict[str, Any] = {"path": settings, "url": url, "environment": {}, "actor": "cx"}
 
     async def erase(self, name: str, reason: str = "asked for", *, unfinished: bool = False) -> None:
         await erase_named(name, **self.common, reason=reason, unfinished=unfinished, as_json=True)
@@ -64,7 +47,7 @@ class Terminal:
     async def __call__(self, *arguments: str, said: str = "", expect: int = 0) -> str:
         """Both outputs of the real command."""
         command = [sys.executable, "-m", "ops", *arguments, "--config", str(self.settings), "--database", self.url]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CROSSDOCK_")} | KEY
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CROSSDOCK_")}
         done = await anyio.run_process(command, check=False, env=environment, input=said.encode(), stderr=subprocess.STDOUT)
         assert done.returncode == expect, done.stdout.decode()
         return done.stdout.decode()
@@ -72,10 +55,8 @@ class Terminal:
 
 @pytest.fixture
 async def crossdock(database: Database, tmp_path: Path) -> AsyncIterator[Terminal]:
-    async with machine(database) as engine:
-        async with engine.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
-        yield Terminal(engine, database.engine_url, tmp_path)
+    async with machine(database, projections=PROJECTIONS) as engine:
+        yield Terminal(engine, database.engine_url, settings_of(database, tmp_path))
 
 
 async def in_the_rows(engine: Machine, order: str, **more: Any) -> None:
@@ -95,7 +76,7 @@ async def test_a_receipt_can_be_kept_and_checked_and_names_nobody(crossdock: Ter
     assert erased["digest"] == told.hash.hex() and erased["by"] == "person:cx" and erased["sealed"] == 1
     assert (erased["before"], again["erased"][0]["before"]) == (False, True)
     receipt = msgspec.convert(first, Receipt)
-    assert receipt.signed() == receipt and msgspec.structs.replace(receipt, tenant="x").signed().digest != receipt.digest
+    assert receipt.with_digest() == receipt and msgspec.structs.replace(receipt, tenant="x").with_digest().digest != receipt.digest
     assert CANARY not in str(first).casefold()
 
 

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from engine.chain import verify
 from engine.erasure import all_erased, erase, erase_all, mend, subjects_of
 from engine.log import Append
-from engine.runner import ensure_tables
 from engine.vault import NOTHING
 from ops.privacy import Privacy
 from ops.service import PROJECTIONS
@@ -35,9 +34,7 @@ ANN = DeliveryAddress(first_name="Ann", last_name="Canary", street_1="1 Canary W
 
 @pytest.fixture
 async def engine(database: Database) -> AsyncIterator[Machine]:
-    async with machine(database) as made:
-        async with made.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as made:
         yield made
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of a real log, kept outside; what is taken out of it; and that an auditor verifies it with one file and a key."""
 
-import hashlib
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,10 +17,10 @@ from engine.errors import ChainError
 from engine.log import Append
 from engine.merkle import EMPTY, Frontier, leaf_hash
 from engine.ports import SeededRng
-from engine.runner import ensure_tables
 from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
+from ops.evidence.commands import EvidenceError, order_evidence
 from ops.evidence.folder import Folder
 from ops.evidence.guard import Guard, rolled_back
 from ops.evidence.keys import SigningKey
@@ -33,8 +33,10 @@ from schemas.streams import order_stream
 from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.examples import NOON
+from tests.house import settings_of
 from tests.integration.test_chain import COLUMNS, tampered
 from tests.machine import TENANT, Machine, machine
+from tests.rfc6962 import root_of
 
 pytestmark = pytest.mark.anyio
 
@@ -75,9 +77,7 @@ def notary_of(engine: Machine, directory: Path, *seeds: int) -> Notary:
 
 @pytest.fixture
 async def notary(database: Database, tmp_path: Path) -> AsyncIterator[Notary]:
-    async with machine(database) as engine:
-        async with engine.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as engine:
         yield notary_of(engine, tmp_path)
 
 
@@ -115,16 +115,6 @@ async def test_the_tree_over_a_growing_log_is_that_of_rfc_6962(notary: Notary, m
             auditor.verify_consistency(bundle, keys)
 
 
-def root_of(leaves: list[bytes]) -> bytes:
-    """MTH, word for word as RFC 6962 has it in 2.1."""
-    if len(leaves) == 1:
-        return leaves[0]
-    k = 1
-    while k * 2 < len(leaves):
-        k *= 2
-    return hashlib.sha256(b"\x01" + root_of(leaves[:k]) + root_of(leaves[k:])).digest()
-
-
 async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) -> None:
     await notary.hear(40)
     kept, stream = await notary.sealer.seal(), order_stream(ASOS, OrderId("é4"))
@@ -148,6 +138,20 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
         assert ("Zoë" in said) == ("Zoë" in file.read_text().encode().decode("unicode_escape")) == opened
     stranger = SigningKey(ORIGIN, SeededRng(9).token(32)).text
     assert verified(tmp_path, stranger, file) == (1, "DOES NOT HOLD: not signed by a key that is trusted\n")
+
+
+async def test_what_is_said_of_people_is_written_for_its_owner_alone(notary: Notary, database: Database, tmp_path: Path) -> None:
+    await notary.hear(20)
+    settings = settings_of(database, tmp_path)
+    with settings.open("a") as file:
+        file.write(f'[evidence]\ndirectory = "{tmp_path / "evidence"}"\nsigning_key = {{ file = "{tmp_path / "key"}" }}\n')
+    for opened in (False, True):
+        out = tmp_path / f"{opened}.json"
+        assert await order_evidence("é4", out, settings, database.engine_url, {}, opened=opened) == 0
+        assert ("Zoë" in out.read_text("utf-8")) == opened
+        assert not opened or stat.S_IMODE(out.stat().st_mode) == 0o600
+    with pytest.raises(EvidenceError, match=r"nowhere.*cannot be written"):
+        await order_evidence("é4", Path("/proc/nowhere/evidence.json"), settings, database.engine_url, {}, opened=False)
 
 
 async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:

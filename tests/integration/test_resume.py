@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from adapters.shopify.inbound.sweep import Progress
 from engine.codec import to_json
 from engine.rebuild import rebuild, swap
-from engine.runner import ensure_tables
 from ops.evidence.guard import is_resumed, rolled_back
 from ops.evidence.reread import read_anew
 from ops.evidence.resume import say_resumed, unread, waiting
@@ -104,9 +103,7 @@ async def fold(engine: Machine) -> None:
 
 
 async def test_each_command_that_waits_is_settled_by_what_was_heard_since(database: Database, tmp_path: Any) -> None:
-    async with machine(database) as engine:
-        async with engine.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as engine:
         # Signed by an engine that is gone, of a longer log than this one.
         notary = notary_of(engine, tmp_path)
         await hear(engine, OLD, *sold(OLD, back(OLD, "R0")))
@@ -179,9 +176,7 @@ async def test_a_reading_that_was_under_way_begins_anew(database: Database, tmp_
 
 
 async def test_nothing_is_resumed_before_both_sides_were_read_again(database: Database, tmp_path: Any) -> None:
-    async with machine(database) as engine:
-        async with engine.pool.acquire() as conn:
-            await ensure_tables(conn, PROJECTIONS)
+    async with machine(database, projections=PROJECTIONS) as engine:
         await engine.append(LOG, opened("X96", LOG, "restored"))
         later = engine.clock.now() + timedelta(seconds=5)
         sources = {"shopify:orders": "x", f"mirakl:{CHANNEL}:orders": "x", "shopify:stock": to_json(Progress(whole=NOON)).decode()}

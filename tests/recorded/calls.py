@@ -1,25 +1,16 @@
-"""Calls of both adapters as they were made in a day's trade and in tests, with what was answered; and the same calls made again, to
-answers of our own.
-
-    python -m tests.recorded.calls      plays those days against the sandbox, runs the contract tests, listens to both, and adds calls of a
-                                        kind that calls.jsonl has not got yet; or listens to the tests that are named
+"""Calls of both adapters with what was answered, as tests/recorded/listen.py heard them; made again, to answers of our own.
 
 A call here is what the engine makes of an adapter: a poll, a reading after hints, a command performed, a look whether it was done.
 """
 
-import asyncio
 import contextlib
-import contextvars
-import dataclasses
-import sys
-from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
-import pytest
 from multidict import CIMultiDict
 
 from adapters import download, http
@@ -38,10 +29,9 @@ from tests.loopback import NOW, OpenDoor
 
 CALLS = Path(__file__).parent / "calls.jsonl"
 FILE = "file"  # the code of what is downloaded from elsewhere
-LONGEST, BEARABLE = 60_000, 9_000  # bytes of answers in a call that is kept, at most and where there is a choice
-KEPT_HEADERS = ("Content-Type", "Date")
 MOST_ASKED = 300  # answers to one call; more, and it asks for ever
 HOME = "http://127.0.0.1:9"
+METRICS = Metrics()
 ADDRESS = DeliveryAddress(
     first_name="Ann", last_name="Example", street_1="1 Example Street", city="Leeds", zip_code="LS1 1AA", country="UK", country_code="GB"
 )
@@ -212,9 +202,6 @@ class Stage:
             download.Download.lines = there  # type: ignore[method-assign]
 
 
-METRICS = Metrics()
-
-
 def _envelope(event: Any, place: int) -> Envelope:
     return Envelope(
         tenant=TenantId("t"),
@@ -241,209 +228,3 @@ def _task(asked: Asked) -> Task[Any]:
         return ADDRESS if kind is DeliveryAddress else None
 
     return Task(asked.command_id, asked.command, asked.attempt, asked.called, NOW, opened)
-
-
-# ---------------------------------------------------------------- recorded
-
-_under_way: contextvars.ContextVar[list[Answered] | None] = contextvars.ContextVar("answers of the call under way", default=None)
-_answer: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("the answer being read", default=None)
-
-
-class Tap:
-    """Listens to adapters at work."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-
-    def on(self, adapter: Any) -> Any:
-        """The same adapter, listened to."""
-        name = "shopify" if adapter.target == "shopify" else "mirakl" if adapter.target.startswith("mirakl") else ""
-        if not name:
-            return adapter
-        for source in adapter.sources:
-            source.poll = self._poll(name, source.name, source.poll)
-        for reader in adapter.readers:
-            reader.read = self._read(name, reader.name, reader.read)
-        for kind in ("prepare", "probe"):
-            setattr(adapter, kind, self._at_start(name, kind, getattr(adapter, kind)))
-        adapter.performs = {
-            kind: dataclasses.replace(
-                performer,
-                perform=self._perform(name, tag_of(kind), performer.perform),
-                look=self._look(name, tag_of(kind), performer.look) if performer.look else None,
-            )
-            for kind, performer in adapter.performs.items()
-        }
-        return adapter
-
-    async def _heard(self, work: Callable[[], Awaitable[Any]], of: Callable[[list[Answered]], Call]) -> Any:
-        answers = list[Answered]()
-        token = _under_way.set(answers)
-        try:
-            return await work()
-        finally:
-            _under_way.reset(token)
-            if answers and (call := of(answers)).size <= LONGEST:
-                self.calls.append(call)
-
-    def _at_start(self, adapter: str, kind: str, work: Any) -> Any:
-        async def tapped() -> Any:
-            return await self._heard(work, lambda answers: Call(adapter, kind, kind, answers))
-
-        return tapped
-
-    def _poll(self, adapter: str, name: str, poll: Any) -> Any:
-        async def tapped(cursor: str | None) -> Any:
-            return await self._heard(lambda: poll(cursor), lambda answers: Call(adapter, "poll", name, answers, cursor=cursor))
-
-        return tapped
-
-    def _read(self, adapter: str, name: str, read: Any) -> Any:
-        async def tapped(hints: Sequence[Envelope]) -> Any:
-            events = [envelope.event for envelope in hints]
-            return await self._heard(lambda: read(hints), lambda answers: Call(adapter, "read", name, answers, hints=events))  # type: ignore[arg-type]
-
-        return tapped
-
-    def _perform(self, adapter: str, name: str, perform: Any) -> Any:
-        async def tapped(client: Any, tasks: Sequence[Task[Any]]) -> Any:
-            asked = [_asked(each) for each in tasks]
-            return await self._heard(lambda: perform(client, tasks), lambda answers: Call(adapter, "perform", name, answers, tasks=asked))
-
-        return tapped
-
-    def _look(self, adapter: str, name: str, look: Any) -> Any:
-        async def tapped(client: Any, task: Task[Any]) -> Any:
-            return await self._heard(
-                lambda: look(client, task), lambda answers: Call(adapter, "look", name, answers, tasks=[_asked(task)])
-            )  # fmt: skip
-
-        return tapped
-
-
-def _asked(task: Task[Any]) -> Asked:
-    return Asked(task.command_id, task.command, task.attempt, task.called)
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[None]:
-    """Every answer that is read is put down with the call that it belongs to."""
-    answered, read, lines = http.Http._answer, http._read, download.Download.lines
-
-    async def _answered(self: Any, endpoint: Endpoint, response: Any, expect: Any, most: int) -> Any:
-        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        token = _answer.set({"code": endpoint.code, "status": response.status, "headers": headers})
-        try:
-            return await answered(self, endpoint, response, expect, most)
-        finally:
-            _answer.reset(token)
-
-    async def _whole(response: Any, most: int = http.MAX_BODY) -> bytes:
-        body = await read(response, most)
-        answers, about = _under_way.get(), _answer.get()
-        if answers is not None and about is not None:
-            answers.append(Answered(body=body.decode(errors="replace"), **about))
-        return body
-
-    async def _lines(self: Any, address: str) -> AsyncGenerator[bytes, None]:
-        found = list[bytes]()
-        async for line in lines(self, address):
-            found.append(line)
-            yield line
-        if (answers := _under_way.get()) is not None:
-            answers.append(Answered(FILE, 200, {}, b"\n".join(found).decode()))
-
-    http.Http._answer, http._read, download.Download.lines = _answered, _whole, _lines  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        http.Http._answer, http._read, download.Download.lines = answered, read, lines  # type: ignore[method-assign]
-
-
-async def days(tap: Tap, histories: dict[str, list[dict[str, Any]]]) -> None:
-    """Four days on which everybody works on the same orders at the same time, each on a marketplace of another kind."""
-    import tempfile  # noqa: PLC0415
-
-    from engine.migrate import migrate  # noqa: PLC0415
-    from ops import service  # noqa: PLC0415
-    from ops.postgres import EmbeddedPostgres  # noqa: PLC0415
-    from tests.trade.test_both_at_once import KINDS, ORDERS, day_of  # noqa: PLC0415
-
-    built_adapters = service.adapters_of
-    service.adapters_of = lambda *arguments, **more: [tap.on(each) for each in built_adapters(*arguments, **more)]
-    with tempfile.TemporaryDirectory(prefix="crossdock-calls-") as room, EmbeddedPostgres(Path(room) / "postgres", durable=False) as server:
-        for place, kind in enumerate(KINDS):
-            admin = server.url("postgres")
-            await _execute(admin, f"CREATE DATABASE day_{place}")
-            await migrate(server.url(f"day_{place}"))
-            directory = Path(room) / f"day-{place}"
-            directory.mkdir()
-            async with day_of(server.url(f"day_{place}", "crossdock_engine"), directory, kind, place, ORDERS) as built:
-                envelopes = await built.log.read(0, await built.log.head())
-            name = f"{kind.replace(' ', '-')}"
-            histories[name] = [
-                {"type": each.event.__struct_config__.tag, "schema_version": each.schema_version, "data": each.data} for each in envelopes
-            ]
-
-
-async def _execute(url: str, statement: str) -> None:
-    import asyncpg  # noqa: PLC0415
-
-    conn = await asyncpg.connect(url)
-    try:
-        await conn.execute(statement)
-    finally:
-        await conn.close()
-
-
-def chosen(calls: Sequence[Call], known: Sequence[Call]) -> list[Call]:
-    """One of each shape that is not known yet: the longest of bearable length, for there is something in it."""
-    shapes = {call.shape for call in known}
-    best: dict[tuple[str, ...], Call] = {}
-    for call in calls:
-        if call.shape not in shapes:
-            before = best.setdefault(call.shape, call)
-            best[call.shape] = max(before, call, key=lambda each: size if (size := each.size) <= BEARABLE else -size)
-    return [best[shape] for shape in sorted(best)]
-
-
-class Listening:
-    """A plugin for pytest: taps every adapter that a test makes."""
-
-    def __init__(self, tap: Tap) -> None:
-        self._tap = tap
-
-    def pytest_sessionstart(self) -> None:
-        for kind in (Shopify, Mirakl):
-            made = kind.__init__
-
-            def make(adapter: Any, *arguments: Any, made: Any = made, **more: Any) -> None:
-                made(adapter, *arguments, **more)
-                self._tap.on(adapter)
-
-            kind.__init__ = make  # type: ignore[assignment,method-assign]
-
-
-def main(tests: Sequence[str]) -> None:
-    from tests.recorded.record import HERE  # noqa: PLC0415
-
-    tap, histories = Tap(), dict[str, list[dict[str, Any]]]()
-    quietly = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-    with listening():
-        if not tests:
-            asyncio.run(days(tap, histories))
-        pytest.main([*quietly, *(tests or ("tests/contract/shopify", "tests/contract/mirakl"))], plugins=[Listening(tap)])
-    known = kept_calls()
-    new = chosen(tap.calls, known)
-    with CALLS.open("ab") as file:
-        file.writelines(msgspec.json.encode(call) + b"\n" for call in new)
-    for name, lines in histories.items():
-        path = HERE / f"history-{name}.jsonl"
-        if not path.exists():
-            path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-    told = Counter(call.shape[:3] for call in (*known, *new))
-    sys.stdout.write(f"{len(tap.calls):,} calls heard, {len(new)} of a new shape, {len(told)} kinds kept\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -13,8 +13,8 @@ own. Where the old rows were plainly wrong, `--supersede` keeps what they were a
 `crossdock replay --verify --swap` after the upgrade, for live rows are not folded again by themselves.
 """
 
+import asyncio
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,8 +26,11 @@ from engine import codec
 from engine.log import Page
 from engine.projection import Projection
 from engine.runner import Rows
+from ops.database import open_log
 from ops.service import PROJECTIONS
-from schemas.events import Event
+from ops.settings import read_settings
+from schemas.envelope import Envelope
+from schemas.events import Event, tag_of
 
 HERE = Path(__file__).parent
 DIGESTS = HERE / "digests.json"
@@ -233,20 +236,23 @@ def write(digests: Digests) -> None:
     DIGESTS.write_bytes(msgspec.json.format(msgspec.json.encode(digests), indent=1) + b"\n")
 
 
-async def copy_log(directory: Path, name: str) -> int:
-    """The clear part of a log, as it is stored: what is said of people is sealed, and stays behind."""
-    from ops.database import open_log  # noqa: PLC0415
-    from ops.settings import read_settings  # noqa: PLC0415
+def history_file(name: str) -> Path:
+    return HERE / f"history-{name}.jsonl"
 
-    path = HERE / f"history-{name}.jsonl"
-    if path.exists():
-        sys.exit(f"{path.name} is there already, and is never altered: take another name")
+
+def write_history(name: str, envelopes: Sequence[Envelope]) -> None:
+    """The clear part of a log, as it is stored: what is said of people is sealed, and stays behind."""
+    lines = [Line(tag_of(each.event), each.schema_version, each.data) for each in envelopes]
+    history_file(name).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+
+async def copy_log(directory: Path, name: str) -> int:
+    """Of a demo; how many events it has."""
+    if history_file(name).exists():
+        sys.exit(f"{history_file(name).name} is there already, and is never altered: take another name")
     async with open_log(read_settings(directory / "crossdock.toml"), {}, "", read_only=True) as opened:
         envelopes = await opened.log.read(0, await opened.log.head())
-    with path.open("w", encoding="utf-8") as file:
-        for each in envelopes:
-            line = {"type": each.event.__struct_config__.tag, "schema_version": each.schema_version, "data": each.data}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    write_history(name, envelopes)
     return len(envelopes)
 
 
@@ -254,8 +260,6 @@ def main(arguments: Sequence[str]) -> None:
     kept = recorded() if DIGESTS.exists() else Digests()
     match arguments:
         case ["--log", directory, name]:
-            import asyncio  # noqa: PLC0415
-
             print(f"{asyncio.run(copy_log(Path(directory), name))} events")  # noqa: T201
         case ["--supersede", projection, because]:
             print(f"{supersede(kept, todays(), projection, because)} digests of {projection} superseded")  # noqa: T201

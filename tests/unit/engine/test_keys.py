@@ -1,4 +1,4 @@
-"""Where the master key may come from, and that no error repeats it."""
+"""Where a key may come from, and that no error repeats it."""
 
 import base64
 import stat
@@ -7,22 +7,23 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StartupError
-from engine.vault import master_key, master_key_file, master_key_from, read_master_key
+from engine.ports import SystemRng
+from engine.vault import key_file, key_of, master_key_from, read_key
 
 KEY = bytes(range(32))
 TEXT = base64.b64encode(KEY).decode()
 
 
 def test_it_is_32_bytes_in_base64() -> None:
-    assert master_key(TEXT) == KEY == master_key(f"  {TEXT}\n")
+    assert key_of(TEXT, "a key") == KEY == key_of(f"  {TEXT}\n", "a key")
 
 
 @pytest.mark.parametrize(
     "text", ["", "secret-but-short", TEXT[:-4], TEXT + "AAAA", "!" + TEXT[1:], "é" * 44, base64.b64encode(bytes(64)).decode()]
 )
 def test_anything_else_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(StartupError, match="32 bytes in base64") as raised:
-        master_key(text)
+    with pytest.raises(StartupError, match=r"^vault\.master_key: .*32 bytes in base64.*openssl") as raised:
+        key_of(text, "vault.master_key")
     assert not text or text not in str(raised.value)
     assert raised.value.__cause__ is None
 
@@ -43,23 +44,24 @@ def test_a_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
         path.chmod(mode)
         if refused:
             with pytest.raises(StartupError, match="chmod 600"):
-                read_master_key(path)
+                read_key(path)
         else:
-            assert read_master_key(path) == KEY
+            assert read_key(path) == KEY
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="nowhere"):
-        read_master_key(tmp_path / "nowhere")
+        read_key(tmp_path / "nowhere")
     (tmp_path / "binary").write_bytes(bytes([255]) * 32)
-    with pytest.raises(StartupError, match="binary"):
-        read_master_key(tmp_path / "binary")
+    for read in (read_key, lambda path: key_file(path, SystemRng())):
+        with pytest.raises(StartupError, match="binary"):
+            read(tmp_path / "binary")
 
 
 def test_one_is_made_where_there_is_none_and_then_kept(tmp_path: Path) -> None:
-    path = tmp_path / "master.key"
-    made = master_key_file(path)
-    assert len(made) == 32 and master_key_file(path) == made
+    path, rng = tmp_path / "master.key", SystemRng()
+    made = key_file(path, rng)
+    assert len(made) == 32 and key_file(path, rng) == made
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["master.key"]
-    assert master_key_file(tmp_path / "another.key") != made
+    assert key_file(tmp_path / "new" / "another.key", rng) != made
