@@ -7,17 +7,17 @@ from msgspec import Struct
 from ops.demo.proof import WAITING, mismatches, stock_rows
 from ops.demo.settings import BUFFER
 from ops.desk import Desk
-from ops.sandbox.referee.case import SHIPPED, Conventions, Finding, is_over
+from ops.sandbox.referee.case import SHIPPED, Conventions, is_over
 from ops.sandbox.referee.rules import judge
+from ops.simulate.findings import can_be_judged, is_about, is_told
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
 
-# One side has not followed the other, which can be so for a person to settle: as long as an exception of that order says so.
-UNFINISHED = ("R4", "O6", "F3", "F4", "R3")
-
-# What one side knew at the moment of a call: where a second of the machine is the better part of an hour, that cannot be asked.
-OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7"}), 1000.0
+# X44 a parcel was cancelled after it had been told, X57 a return waits for an answer, X47 and X48 a cancellation that came too late, X53 to
+# X56 money that somebody has to look at: each is a person's, however well both sides agree. X79 of a hint: somebody replayed a
+# webhook under another topic.
+PEOPLE_S = ("X27", "X44", "X47", "X48", "X52", "X53", "X54", "X56", "X57", "X58", "X79:hint-")
 
 BREAKS = ("reset_before", "reset_after", "cut", "keep_alive_closed", "refused")  # a connection that was kept
 
@@ -42,45 +42,29 @@ class Standing(Struct, frozen=True, kw_only=True):
 async def look(play: "Play") -> Standing:
     truth = play.truth()
     waiting = await play.pool.fetchval(WAITING, play.tenant)
-    keys = [trouble.key for trouble in await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)]
-    found = judge(truth, Conventions(settled=True, buffer=BUFFER))
-    if play.options.speed > FASTEST:
-        found = [one for one in found if one.rule not in OF_THE_MOMENT]
+    troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
+    found = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if can_be_judged(one.rule, play.options.speed)]
     # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next. A read whose kept
     # connection broke is sent once more at once, though the first may have arrived. Who is killed amid a file of a sweep asks for it again.
-    troubles, faults = play.options.troubles, play.options.plan.faults
-    stopped = troubles.pauses > 0 or bool(troubles.wire) or any(name in faults for name in BREAKS)
+    options, faults = play.options.troubles, play.options.plan.faults
+    stopped = options.pauses > 0 or bool(options.wire) or any(name in faults for name in BREAKS)
     killed = any(not engine.process.alive for engine in play.engines)
+    counted = [one for one in found if not (one.rule == "C4" and (stopped or (killed and one.subject == "OR15")))]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
-        for one in found
-        if one.level == "broken" and not is_told(one, keys) and not (one.rule == "C4" and (stopped or (killed and one.subject == "OR15")))
+        for one in counted
+        if one.level == "broken" and not is_told(one, troubles)
     ]
     wrong += [
         f"L1 {order['order_id']}: is {order['state']}, and nobody is told"
         for order in truth["mirakl"]["orders"]
-        if order["state"] not in SHIPPED and not is_over(order) and not any(order["order_id"] in key for key in keys)
+        if order["state"] not in SHIPPED and not is_over(order) and not any(is_about(one, order["order_id"]) for one in troubles)
     ]
     subjects = [one.subject for one in found]
-    idle = [key for key in keys if not any(subject in key for subject in subjects) and not _may_stay(key)]
+    keys = [trouble.key for trouble in troubles]
+    idle = [key for key in keys if not key.startswith(PEOPLE_S) and not any(subject in key for subject in subjects)]
     wrong += [f"L2 {key}: is open, and there is nothing the matter" for key in idle]
     async with play.pool.acquire() as conn:
         rows = await stock_rows(conn, play.settings)
     wrong += [f"I4 {sku}: is shown otherwise than the formula says" for sku in mismatches(truth, rows, play.settings.channel[0])]
     return Standing(waiting=waiting, ahead=truth["actors"]["turns_ahead"], open=keys, wrong=wrong)
-
-
-def is_told(found: Finding, keys: list[str]) -> bool:
-    """F1: the parcel was taken back a moment before it was told of, which X44 says."""
-    about = [key for key in keys if found.subject in key]
-    return (found.rule in UNFINISHED and bool(about)) or (found.rule == "F1" and any(key.startswith("X44:") for key in about))
-
-
-# X44 a parcel was cancelled after it had been told, X57 a return waits for an answer, X47 and X48 a cancellation that came too late, X53 to
-# X56 money that somebody has to look at: each is a person's, however well both sides agree. X79 of a hint: somebody replayed a
-# webhook under another topic.
-PEOPLE_S = ("X27", "X44", "X47", "X48", "X52", "X53", "X54", "X55", "X56", "X57", "X58", "X79:hint-")
-
-
-def _may_stay(key: str) -> bool:
-    return key.startswith(PEOPLE_S)

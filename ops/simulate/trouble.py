@@ -16,7 +16,6 @@ from ops.simulate.play import Engine, Play
 
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
 CLERK = 30 * 60.0  # seconds of the world between two looks of the person at the desk
-ENDURES = 3  # how often an engine that dies as it starts is started again at once
 
 
 class Trouble:

@@ -5,9 +5,9 @@ from typing import Any
 
 from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
+from ops.simulate.findings import can_be_judged, is_told
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
-from ops.simulate.settled import FASTEST, OF_THE_MOMENT
 from projections.orders import Order, orders
 from schemas.commands import AcceptOrder, CorrectTracking, ShipOrder, ShipParcel
 from schemas.envelope import Envelope
@@ -22,14 +22,6 @@ STAGES = (
     *("SHIPPING", "SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"),
 )
 OVER = ("REFUSED", "CANCELED")
-# In the end one side may not have followed the other, where an exception of such a kind says so: that is for a person to settle.
-TOLD_BY = {
-    "O1": frozenset({"X01", "X02", "X09", "X14", "X21", "X22", "X28", "X31", "X33", "X34", "X79", "X80", "X84", "X95"}),
-    "O6": frozenset({"X42", "X44", "X47", "X48", "X84"}),
-    "F3": frozenset({"X31", "X36", "X37", "X38", "X39", "X42", "X43", "X44", "X80", "X84", "X94", "X95"}),
-    "R3": frozenset({"X53", "X54", "X84"}),
-    "R4": frozenset({"X48", "X49", "X50", "X51", "X52", "X53", "X84"}),
-}
 
 
 class States(Check):
@@ -155,21 +147,17 @@ def _silence(invariant: str, *codes: str) -> type[Check]:
 
 
 class Referee(Check):
-    """What the referee finds broken from outside (ops/sandbox/referee). In the end, one side may not have followed the other where an
-    exception says so: that is for a person.
-    """
+    """What the referee finds broken from outside (ops/sandbox/referee); in the end, only as far as no exception says so."""
 
     outside = True
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
-        if self.invariant in OF_THE_MOMENT and evidence.pace > FASTEST:
+        if not can_be_judged(self.invariant, evidence.pace):
             return
         self.judged += len(evidence.case.orders)
-        codes = TOLD_BY.get(self.invariant, frozenset())
-        told = [one.subject for one in evidence.troubles if one.open and one.code in codes] if evidence.settled and codes else []
         for finding in evidence.findings:
             mine = finding.rule == self.invariant and finding.level == "broken"
-            if mine and not any(subject.endswith(f":{finding.subject}") for subject in told):
+            if mine and not (evidence.settled and is_told(finding, evidence.troubles)):
                 yield self.breach(finding.subject, _described(finding))
 
 

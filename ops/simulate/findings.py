@@ -1,0 +1,33 @@
+"""Which findings of the referee are held against the connector: not what nobody can judge, nor what a person has been told of."""
+
+from collections.abc import Iterable
+
+from ops.sandbox.referee.case import Finding
+from projections.exceptions import Trouble
+
+# What one side knew at the moment of a call: where a second of the machine is the better part of an hour, that cannot be asked.
+OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7"}), 1000.0
+
+# One side may not have followed the other in the end, which is for a person to settle: as long as such an exception of that order is open.
+TOLD_BY = {
+    "O6": frozenset({"X42", "X44", "X47", "X48", "X84"}),
+    "F1": frozenset({"X44"}),  # the parcel was taken back a moment before it was told of
+    "F3": frozenset({"X31", "X36", "X37", "X38", "X39", "X42", "X43", "X44", "X80", "X84", "X94", "X95"}),
+    "R3": frozenset({"X53", "X54", "X84"}),
+    "R4": frozenset({"X48", "X49", "X50", "X51", "X52", "X53", "X84"}),
+}
+
+
+def can_be_judged(rule: str, pace: float) -> bool:
+    """`pace`: seconds of the world for each of the event loop's."""
+    return pace <= FASTEST or rule not in OF_THE_MOMENT
+
+
+def is_told(finding: Finding, troubles: Iterable[Trouble]) -> bool:
+    """Whether one of these exceptions is open, of that order, and of a kind that says so."""
+    codes = TOLD_BY.get(finding.rule, frozenset())
+    return any(trouble.open and trouble.code in codes and is_about(trouble, finding.subject) for trouble in troubles)
+
+
+def is_about(trouble: Trouble, order: str) -> bool:
+    return trouble.subject.endswith(f":{order}")
