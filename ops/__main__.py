@@ -22,9 +22,28 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (EngineError, EmbeddedError) as error:
-            click.secho(f"crossdock: {error}", fg="red", err=True)
+        except Exception as error:
+            told = _told(error)
+            if told is None:
+                raise
+            click.secho(f"crossdock: {told}", fg="red", err=True)
             ctx.exit(3)
+
+
+def _told(error: Exception) -> str | None:
+    """What kept us from it, for a person; None where it is a bug of ours, which is to be seen whole."""
+    from engine.ports import DATABASE_AWAY  # noqa: PLC0415 - the drivers, which --help can do without
+
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case EngineError() | EmbeddedError():
+            return str(error)
+        case OSError(strerror=str(why)):
+            return f"{error.filename}: {why}" if error.filename else why
+        case _ if isinstance(error, DATABASE_AWAY):
+            return f"the database does not go along: {error}. Is it up, and is this login allowed to?"
+    return None
 
 
 class Listed(click.Group):
@@ -74,9 +93,9 @@ def main() -> None:
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 200]")
+@click.option("--speed", type=click.FloatRange(0.001, 100_000), metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
-def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float | None, as_json: bool) -> None:
     """Play a day's trade, and prove the end state.
 
     A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
