@@ -226,9 +226,15 @@ def explain(sku: str | None, at: str, everything: bool, config: Path | None, dat
 # ---------------------------------------------------------------- what people do
 
 
+def _said(_ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("say something", param=parameter)
+    return value
+
+
 def by_a_person(function: F) -> F:
     """Options of every command that changes something: why, and who."""
-    reason = click.option("--reason", required=True, help="Why; it is kept in the log.")
+    reason = click.option("--reason", required=True, callback=_said, help="Why; it is kept in the log.")
     actor = click.option("--as", "actor", default="", metavar="NAME", help="Who; else the login.")
     return reason(actor(of_a_log(function)))
 
@@ -245,16 +251,18 @@ def exceptions() -> None:
 
 
 @exceptions.command("list")
-@click.option("--owner", default="", type=click.Choice(["", "OPS", "FIN", "ECOM", "CX", "ENG"]), help="Only what is theirs.")
+@click.option("--owner", type=click.Choice(["OPS", "FIN", "ECOM", "CX", "ENG"], case_sensitive=False), help="Only what is theirs.")
 @click.option("--code", default="", metavar="X..", help="Only this kind.")
 @click.option("--closed", is_flag=True, help="What is over, too.")
 @of_a_log
 @as_json
-def exceptions_list(owner: str, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+def exceptions_list(
+    owner: str | None, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool
+) -> None:
     """All of them, the most urgent first. Exit code 1 while one is open."""
     from ops.desk import show_list  # noqa: PLC0415
 
-    desk(config, data, database, "", lambda it: show_list(it, owner=owner, code=code, closed=closed, as_json=as_json))
+    desk(config, data, database, "", lambda it: show_list(it, owner=owner or "", code=code, closed=closed, as_json=as_json))
 
 
 @exceptions.command("show")
@@ -296,7 +304,7 @@ def exceptions_resolve(key: str, reason: str, actor: str, config: Path | None, d
 
 @exceptions.command("assign")
 @click.argument("key")
-@click.argument("to", metavar="WHO")
+@click.argument("to", metavar="WHO", callback=_said)
 @by_a_person
 def exceptions_assign(key: str, to: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
     """WHO is to look after it."""

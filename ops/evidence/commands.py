@@ -101,9 +101,9 @@ def _proved(check: Any) -> None:
 
 def _print_written(out: Path, folder: Folder, said: str) -> None:
     console = paper()
-    console.print(f"{out}: {said}", markup=False)
+    console.print(f"{out}: {said}", markup=False, soft_wrap=True)
     console.print("To verify it anywhere, offline, with ops/evidence/verify.py and the log's public key:", markup=False)
-    console.print(f"  python3 verify.py --key '{folder.keys[-1].text}' {out.name}", markup=False)
+    console.print(f"  python3 verify.py --key '{folder.keys[-1].text}' {out.name}", markup=False, soft_wrap=True)  # to be copied
 
 
 # ---------------------------------------------------------------- verify

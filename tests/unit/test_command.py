@@ -41,3 +41,8 @@ def test_an_address_that_somebody_listens_on_already() -> None:
 
 def test_what_is_no_speed() -> None:
     assert asked("demo", "--speed", "-3").exit_code == 2
+
+
+def test_a_reason_that_says_nothing() -> None:
+    assert "say something" in asked("hold", "1", "--reason", " ", "--data", "nowhere").output
+    assert "say something" in asked("exceptions", "assign", "X1", "", "--reason", "ill", "--data", "nowhere").output
