@@ -499,8 +499,8 @@ def replay(
     as_json: bool,
 ) -> None:
     """Fold the log again from nothing. Sends nothing: it has no way out."""
-    if swap and until:
-        raise click.UsageError("--swap needs the whole log: leave out --until")
+    if until and (swap or verifying):
+        raise click.UsageError("--verify and --swap are about the live rows, which have the whole log: leave out --until")
     path = settings_file(config, data)
     if changed:
         from ops.replay_with import replay_with  # noqa: PLC0415

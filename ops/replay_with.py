@@ -21,7 +21,7 @@ from rich.console import Console
 from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
 from ops.database import Opened, open_log, position_at
-from ops.refold import OURS, frames, write_frame
+from ops.refold import OURS, NotChangedError, Overlay, frames, write_frame
 from ops.replay import Told, progress_bar
 from ops.report import paper, print_json
 from ops.settings import read_settings
@@ -66,6 +66,10 @@ class Otherwise(Struct, frozen=True):
 
 async def replay_with(changed: Path, path: Path, url: str, environment: Mapping[str, str], *, only: str, until: str, as_json: bool) -> int:
     """Exit code 1 if anything would be otherwise."""
+    try:
+        Overlay(changed.resolve())
+    except NotChangedError as error:
+        raise EngineError(str(error)) from None
     async with open_log(read_settings(path), environment, url, read_only=True) as opened:
         upto = await position_at(opened, until, "--until") if until else await opened.log.head()
         with progress_bar(Console(stderr=True)) as bar:
@@ -109,8 +113,10 @@ class _Child:
         body = _Frame()
         write_frame(body, page)  # type: ignore[arg-type]
         assert self._process.stdin is not None
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it has ended, and `finish` says why
+        try:
             await self._process.stdin.send(bytes(body))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.finish()  # it has ended, and this says why: the rest of a long log need not be read
 
     async def finish(self) -> None:
         assert self._process.stdin is not None

@@ -46,3 +46,8 @@ def test_what_is_no_speed() -> None:
 def test_a_reason_that_says_nothing() -> None:
     assert "say something" in asked("hold", "1", "--reason", " ", "--data", "nowhere").output
     assert "say something" in asked("exceptions", "assign", "X1", "", "--reason", "ill", "--data", "nowhere").output
+
+
+def test_live_rows_are_not_compared_with_those_of_another_moment() -> None:
+    told = asked("replay", "--verify", "--until", "100", "--data", "nowhere")
+    assert told.exit_code == 2 and "leave out --until" in told.output
