@@ -567,7 +567,7 @@ def drill(
     nargs=2,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="OLD NEW",
-    help="Instead of an order: that the checkpoint in the file NEW continues the one in OLD.",
+    help="Instead of an order: that NEW continues OLD, two files (….note) from the checkpoints of [evidence] directory.",
 )
 @of_a_log
 def evidence(

@@ -49,7 +49,8 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
         async with found.pool.acquire() as conn:
             streams = await find_orders(conn, found.log, found.log.tenant, settings.channel_ids, name)
         if len(streams) != 1:
-            raise EvidenceError(f"{len(streams) or 'no'} orders are called {name}: give the number of one, of either side")
+            what = f"{len(streams)} orders are" if streams else "no order is"
+            raise EvidenceError(f"{what} called {name}: give the number of one, of either side")
         kept = await _covering(settings, found, folder, max(each.position for each in await found.log.read_stream(streams[0])))
         bundle = await order_bundle(found.pool, found.log, folder, kept, name=name, streams=streams, now=found.clock.now(), opened=opened)
         keys = [folder.keys[-1].key]

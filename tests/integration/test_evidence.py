@@ -147,7 +147,7 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
         assert code == 0 and f"holds: {len(bundle['events'])} events of é4" in said and "had 40 events" in said, said
         assert ("Zoë" in said) == ("Zoë" in file.read_text().encode().decode("unicode_escape")) == opened
     stranger = SigningKey(ORIGIN, SeededRng(9).token(32)).text
-    assert verified(tmp_path, stranger, file) == (1, "DOES NOT HOLD: not signed by a key that is trusted\n")
+    assert verified(tmp_path, stranger, file) == (1, f"{file}: DOES NOT HOLD: not signed by a key that is trusted\n")
 
 
 async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:
