@@ -124,12 +124,15 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
         print_json({"verified": True, **chain, "checkpoints": told})
         return 0
     console = paper()
-    console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}")
+    console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}", soft_wrap=True)
     if newest is not None:
         when = newest.checkpoint.time.isoformat(timespec="seconds")
         console.print(
             f"It is what was signed in {found.compared - found.lost:,} checkpoints, the last of {newest.checkpoint.size:,} at {when}"
         )
+    elif not found.compared:
+        where = f"none is in {folder.directory}" if folder else "none are kept: set [evidence] directory and signing_key"
+        console.print(f"[yellow]It was compared with no signed checkpoint[/]: {where}", soft_wrap=True)
     if found.lost:
         console.print(f"[yellow]{found.lost:,} checkpoints are of events that are gone[/]: a person has let work go on (crossdock resume)")
     return 0

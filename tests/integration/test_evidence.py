@@ -21,6 +21,7 @@ from engine.runner import ensure_tables
 from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
+from ops.evidence.commands import verify as verify_command
 from ops.evidence.folder import Folder
 from ops.evidence.guard import Guard, rolled_back
 from ops.evidence.keys import SigningKey
@@ -33,6 +34,7 @@ from schemas.streams import order_stream
 from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.examples import NOON
+from tests.house import settings_of
 from tests.integration.test_chain import COLUMNS, tampered
 from tests.machine import TENANT, Machine, machine
 
@@ -227,3 +229,13 @@ async def test_what_is_not_as_it_was_signed_is_found(notary: Notary, database: D
                 await notary.audit()
             assert (await rolled_back(notary.engine.pool, notary.engine.log, notary.folder)) is not None, what
     assert (await notary.audit()).compared == 1
+
+
+@pytest.mark.usefixtures("notary")
+async def test_a_chain_that_was_compared_with_nothing_is_not_said_to_be_as_it_was_signed(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can rewrite the log can make its chain hold, too."""
+    assert await verify_command(settings_of(database, tmp_path), "", {}, as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "The chain holds" in said and "It was compared with no signed checkpoint" in said
