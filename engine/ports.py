@@ -6,13 +6,16 @@ With these replaced, the same code runs in virtual time against a simulated worl
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
 import anyio
 import asyncpg
+
+from engine.errors import StartupError
 
 # The database is away, or the connection to it is: what was asked may have been done. InternalClientError is asyncpg's own word for a
 # connection that was cut in the middle of an exchange.
@@ -163,10 +166,26 @@ class PostgresDb:
         }
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(self._url, **self._settings())
+        with _told_why():
+            return await asyncpg.connect(self._url, **self._settings())
 
     async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        return await asyncpg.create_pool(self._url, min_size=1, max_size=self._size, reset=_leave_as_it_is, **self._settings())
+        with _told_why():
+            return await asyncpg.create_pool(self._url, min_size=1, max_size=self._size, reset=_leave_as_it_is, **self._settings())
+
+
+@contextmanager
+def _told_why() -> Iterator[None]:
+    """StartupError where nobody lets us in. It never repeats the address, in which a password may stand."""
+    try:
+        yield
+    except ValueError:  # also what asyncpg raises of an address
+        raise StartupError("the database's address cannot be read: write it as postgresql://LOGIN@HOST:PORT/NAME") from None
+    except TimeoutError:
+        raise StartupError("the database does not answer: see that the address is right and the server is up") from None
+    except DATABASE_AWAY as error:
+        why = getattr(error, "strerror", None) or error
+        raise StartupError(f"the database cannot be reached: {why}. See that the address is right and the server is up") from None
 
 
 async def _leave_as_it_is(_conn: object) -> None:

@@ -22,9 +22,28 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (EngineError, EmbeddedError) as error:
-            click.secho(f"crossdock: {error}", fg="red", err=True)
+        except Exception as error:
+            told = _told(error)
+            if told is None:
+                raise
+            click.secho(f"crossdock: {told}", fg="red", err=True)
             ctx.exit(3)
+
+
+def _told(error: Exception) -> str | None:
+    """What kept us from it, for a person; None where it is a bug of ours, which is to be seen whole."""
+    from engine.ports import DATABASE_AWAY  # noqa: PLC0415 - the drivers, which --help can do without
+
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case EngineError() | EmbeddedError():
+            return str(error)
+        case OSError(strerror=str(why)):
+            return f"{error.filename}: {why}" if error.filename else why
+        case _ if isinstance(error, DATABASE_AWAY):
+            return f"the database does not go along: {error}. Is it up, and is this login allowed to?"
+    return None
 
 
 class Listed(click.Group):
@@ -74,9 +93,9 @@ def main() -> None:
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", default=0.0, metavar="N", help="How many times as fast as real time.  [default: 200]")
+@click.option("--speed", type=click.FloatRange(0.001, 100_000), metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
-def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float, as_json: bool) -> None:
+def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float | None, as_json: bool) -> None:
     """Play a day's trade, and prove the end state.
 
     A Postgres, a Shopify, a Mirakl and the engine run in one go, in accelerated time. Exit code 1 if anything does not hold.
@@ -207,9 +226,15 @@ def explain(sku: str | None, at: str, everything: bool, config: Path | None, dat
 # ---------------------------------------------------------------- what people do
 
 
+def _said(_ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("say something", param=parameter)
+    return value
+
+
 def by_a_person(function: F) -> F:
     """Options of every command that changes something: why, and who."""
-    reason = click.option("--reason", required=True, help="Why; it is kept in the log.")
+    reason = click.option("--reason", required=True, callback=_said, help="Why; it is kept in the log.")
     actor = click.option("--as", "actor", default="", metavar="NAME", help="Who; else the login.")
     return reason(actor(of_a_log(function)))
 
@@ -226,16 +251,18 @@ def exceptions() -> None:
 
 
 @exceptions.command("list")
-@click.option("--owner", default="", type=click.Choice(["", "OPS", "FIN", "ECOM", "CX", "ENG"]), help="Only what is theirs.")
+@click.option("--owner", type=click.Choice(["OPS", "FIN", "ECOM", "CX", "ENG"], case_sensitive=False), help="Only what is theirs.")
 @click.option("--code", default="", metavar="X..", help="Only this kind.")
 @click.option("--closed", is_flag=True, help="What is over, too.")
 @of_a_log
 @as_json
-def exceptions_list(owner: str, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool) -> None:
+def exceptions_list(
+    owner: str | None, code: str, closed: bool, config: Path | None, data: Path | None, database: str, as_json: bool
+) -> None:
     """All of them, the most urgent first. Exit code 1 while one is open."""
     from ops.desk import show_list  # noqa: PLC0415
 
-    desk(config, data, database, "", lambda it: show_list(it, owner=owner, code=code, closed=closed, as_json=as_json))
+    desk(config, data, database, "", lambda it: show_list(it, owner=owner or "", code=code, closed=closed, as_json=as_json))
 
 
 @exceptions.command("show")
@@ -277,7 +304,7 @@ def exceptions_resolve(key: str, reason: str, actor: str, config: Path | None, d
 
 @exceptions.command("assign")
 @click.argument("key")
-@click.argument("to", metavar="WHO")
+@click.argument("to", metavar="WHO", callback=_said)
 @by_a_person
 def exceptions_assign(key: str, to: str, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:
     """WHO is to look after it."""
@@ -472,8 +499,8 @@ def replay(
     as_json: bool,
 ) -> None:
     """Fold the log again from nothing. Sends nothing: it has no way out."""
-    if swap and until:
-        raise click.UsageError("--swap needs the whole log: leave out --until")
+    if until and (swap or verifying):
+        raise click.UsageError("--verify and --swap are about the live rows, which have the whole log: leave out --until")
     path = settings_file(config, data)
     if changed:
         from ops.replay_with import replay_with  # noqa: PLC0415
@@ -540,7 +567,7 @@ def drill(
     nargs=2,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="OLD NEW",
-    help="Instead of an order: that the checkpoint in the file NEW continues the one in OLD.",
+    help="Instead of an order: that NEW continues OLD, two files (….note) from the checkpoints of [evidence] directory.",
 )
 @of_a_log
 def evidence(

@@ -117,7 +117,8 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         return msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
-        raise StartupError(f"{directory} holds no backup that can be read: {type(error).__name__} at {MANIFEST}") from None
+        why = getattr(error, "strerror", None) or "not what `crossdock drill --keep` writes"
+        raise StartupError(f"{directory} holds no backup that can be read: {MANIFEST}: {why}") from None
 
 
 async def restore(url: str, directory: Path, keys: Path, manifest: Manifest) -> None:

@@ -18,7 +18,7 @@ from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres, InUseError
 from ops.settings import Settings, reveal
 
 VARIABLE = "CROSSDOCK_DATABASE_URL"
-LAST_BEFORE = "SELECT coalesce(max(position), 0) FROM crossdock.events WHERE tenant = $1 AND recorded_at <= $2"
+FIRST_AFTER = "SELECT min(position) FROM crossdock.events WHERE tenant = $1 AND recorded_at > $2"
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,21 @@ async def open_log(
 
 
 async def position_at(opened: Opened, text: str, option: str) -> int:
-    """A position of the log, given as such or as a time: the last one recorded by then, or 0. StartupError: it is neither."""
+    """A position of the log, given as such or as a time: the last one before anything was recorded later. StartupError: it is neither.
+
+    Clocks differ, and that of a demo runs ahead of whoever does something in its log: nothing is shown that was not known by then.
+    """
+    head = await opened.log.head()
     if text.isdecimal():
-        return min(int(text), await opened.log.head())
+        return min(int(text), head)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise StartupError(f"{option} {text}: a position, or a time such as 2026-11-20T12:00:00Z") from None
     if moment.tzinfo is None:
         raise StartupError(f"{option} {text}: say in which zone, as in {text}Z")
-    return int(await opened.pool.fetchval(LAST_BEFORE, opened.log.tenant, moment))
+    later: int | None = await opened.pool.fetchval(FIRST_AFTER, opened.log.tenant, moment)
+    return head if later is None else later - 1
 
 
 def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:

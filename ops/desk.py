@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from engine.errors import EngineError
@@ -45,6 +46,8 @@ SINCE = "SELECT recorded_at FROM crossdock.events WHERE tenant = $1 AND position
 BURIED = "SELECT command_id, tag, body FROM crossdock.outbox WHERE tenant = $1 AND subject = $2 AND state = 'buried' ORDER BY command_id"
 WORDS_SAID = "SELECT document FROM projections.mappings WHERE tenant = $1 ORDER BY key"
 ONE_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
+
+INDENTED = (0, 0, 0, 2)
 
 _trouble, _word = msgspec.json.Decoder(Trouble), msgspec.json.Decoder(Word)
 
@@ -172,26 +175,26 @@ async def show_list(desk: Desk, *, owner: str, code: str, closed: bool, as_json:
     """Exit code 1 while one is open."""
     found = [trouble for trouble in await desk.troubles(closed=closed) if owner in ("", trouble.owner) and code in ("", trouble.code)]
     if as_json:
-        print_json(found)
-    else:
+        print_json({"exceptions": found})
+    elif found:
         print_troubles(paper(), found)
+    else:
+        paper().print(f"[green]Nothing {'of that kind ' if owner or code else ''}waits for anybody.[/]")
     return 1 if any(trouble.open for trouble in found) else 0
 
 
 def print_troubles(console: Console, found: Sequence[Trouble]) -> None:
-    if not found:
-        console.print("[green]Nothing waits for anybody.[/]")
-        return
-    table = Table(header_style="bold")
-    for heading in ("code", "owner", "deadline", "at stake", "what", "what to do", "key"):
-        table.add_column(heading, overflow="fold")
+    """A few lines each: the key, which the other commands take, stays whole however narrow the terminal."""
     for trouble in found:
-        deadline = trouble.deadline.isoformat(timespec="minutes").replace("+00:00", "Z") if trouble.deadline else ""
-        stake = f"{trouble.at_stake} {trouble.at_stake.currency}" if trouble.at_stake else ""
         owner = f"{trouble.owner}, {trouble.assigned_to}" if trouble.assigned_to else trouble.owner
-        mark = "" if trouble.open else "[dim]closed[/] "
-        table.add_row(trouble.code, owner, deadline, stake, f"{mark}{escape(trouble.summary)}", trouble.next_step, trouble.key)
-    console.print(table)
+        deadline = f"until {trouble.deadline:%Y-%m-%d %H:%M}" if trouble.deadline else ""
+        stake = f"{trouble.at_stake} {trouble.at_stake.currency}" if trouble.at_stake else ""
+        facts = "  ".join(filter(None, (owner, deadline, stake, "" if trouble.open else "closed")))
+        console.print(f"[bold]{escape(trouble.key)}[/]  {escape(facts)}", soft_wrap=True)
+        console.print(Padding(escape(trouble.summary), INDENTED))
+        console.print(
+            Padding(f"[cyan]{escape(trouble.next_step)}[/]" if trouble.open else f"[dim]{escape(trouble.closed_because)}[/]", INDENTED)
+        )
 
 
 async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:
@@ -224,7 +227,7 @@ async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:
 async def show_words(desk: Desk, *, as_json: bool) -> int:
     found = await desk.words()
     if as_json:
-        print_json(found)
+        print_json({"words": found})
         return 0
     table = Table(header_style="bold")
     for heading in ("kind", "channel", "name", "is called", "said by", "wait for it"):

@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from rich.markup import escape
-from rich.table import Table
 
 from adapters.mirakl.translate.buyers import buyer_mark
 from engine.erasure import Erased, all_erased, erase, subjects_of
@@ -105,7 +104,7 @@ async def show_receipts(path: Path, url: str, environment: Environment, *, as_js
     async with open_log(settings, environment, url) as it:
         found = await all_erased(it.pool, it.log)
     if as_json:
-        print_json(found)
+        print_json({"erased": found})
     elif found:
         print_erased(found)
     else:
@@ -116,21 +115,21 @@ async def show_receipts(path: Path, url: str, environment: Environment, *, as_js
 def print_receipt(receipt: Receipt) -> None:
     print_erased(receipt.erased)
     console = paper()
+    if all(each.before for each in receipt.erased):
+        console.print("It was erased before: nothing is otherwise than then.")
     for subject, shop_order in receipt.shop_orders.items():
         console.print(f"{subject} stands in Shopify as {shop_order}, with a copy of the address.")
     console.print(f"A copy is also held by {receipt.copies}.")
     console.print(f"Backups of the keys must be gone by {receipt.keys_in_backups_until:%Y-%m-%d %H:%M} UTC; those of the log may stay.")
-    console.print(f"receipt {receipt.digest}")
+    console.print(f"receipt {receipt.digest}", soft_wrap=True)
 
 
 def print_erased(found: Sequence[Erased]) -> None:
-    table = Table(header_style="bold")
-    for heading in ("subject", "#", "erased at", "by", "reason", "sealed parts", "the log's hash there"):
-        table.add_column(heading, overflow="fold")
+    console = paper()
     for each in found:
-        when = f"{each.erased_at:%Y-%m-%d %H:%M:%S}" + (" (before)" if each.before else "")
-        table.add_row(each.subject, str(each.position), when, each.by, escape(each.reason), str(each.sealed), each.digest)
-    paper().print(table)
+        facts = f"erased in #{each.position:,} on {each.erased_at:%Y-%m-%d %H:%M:%S} by {each.by}: {each.reason}"
+        console.print(f"[bold]{escape(each.subject)}[/]  {escape(facts)}")
+        console.print(f"  sealed parts {each.sealed}, the log's hash there {each.digest}", soft_wrap=True)
 
 
 def mark_of(value: str, path: Path, environment: Environment) -> str:

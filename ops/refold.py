@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,7 @@ class Overlay:
         self.files = dict(_modules(path))
         self.changed = sorted(name for name, file in self.files.items() if _differs(name, file))
         if not self.files:
-            raise NotChangedError(f"{path}: neither a checkout, nor a package `projections`, nor a file of it")
+            raise NotChangedError(f"{path} is neither a checkout, nor a directory called projections, nor a file of one")
 
     def find_spec(self, name: str, _path: object = None, _target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
         file = self.files.get(name)
@@ -128,7 +129,8 @@ def _unknown_projections(files: Mapping[str, Path]) -> Sequence[str]:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except NotChangedError as error:
-        sys.exit(str(error))
-    except Exception as error:  # noqa: BLE001 - the changed code may fail in any way; whoever tries it is told how
-        sys.exit(" ".join(f"{type(error).__name__}: {error} ({error.__cause__ or 'no more is known'})".split()))
+    except Exception as error:  # noqa: BLE001 - the changed code may fail in any way; whoever tries it is told how, and where
+        cause = error.__cause__ or error
+        *_, (frame, number) = traceback.walk_tb(cause.__traceback__)
+        because = f" ({cause})" if cause is not error else ""
+        sys.exit(" ".join(f"{type(error).__name__}: {error}{because}, at {frame.f_code.co_filename}:{number}".split()))

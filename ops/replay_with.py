@@ -22,7 +22,7 @@ from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
 from ops.database import Opened, open_log, position_at
 from ops.progress import Told, progress_bar
-from ops.refold import OURS, framed, frames
+from ops.refold import OURS, NotChangedError, Overlay, framed, frames
 from ops.report import paper, print_json
 from ops.settings import read_settings
 
@@ -66,6 +66,10 @@ class Otherwise(Struct, frozen=True):
 
 async def replay_with(changed: Path, path: Path, url: str, environment: Mapping[str, str], *, only: str, until: str, as_json: bool) -> int:
     """Exit code 1 if anything would be otherwise."""
+    try:
+        Overlay(changed.resolve())
+    except NotChangedError as error:
+        raise EngineError(str(error)) from None
     async with open_log(read_settings(path), environment, url, read_only=True) as opened:
         upto = await position_at(opened, until, "--until") if until else await opened.log.head()
         with progress_bar(Console(stderr=True)) as bar:
@@ -107,8 +111,10 @@ class _Child:
 
     async def feed(self, page: Any) -> None:
         assert self._process.stdin is not None
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it has ended, and `finish` says why
+        try:
             await self._process.stdin.send(framed(page))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.finish()  # it has ended, and this says why: the rest of a long log need not be read
 
     async def finish(self) -> None:
         assert self._process.stdin is not None

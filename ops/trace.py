@@ -90,14 +90,7 @@ async def find_orders(
 
 def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:
     table = Table(title=f"The story of {name}", title_justify="left", header_style="bold")
-    for heading, style in (
-        ("#", "cyan"),
-        ("our clock", ""),
-        ("their clock", ""),
-        ("who", "magenta"),
-        ("what", ""),
-        ("because of #", "cyan"),
-    ):
+    for heading, style in (("#", "cyan"), ("our clock", ""), ("theirs", ""), ("who", "magenta"), ("what", ""), ("cause #", "cyan")):
         table.add_column(heading, style=style, no_wrap=heading != "what", justify="right" if heading.endswith("#") else "left")
     for step in steps:
         ours, theirs = step.recorded_at[:19].replace("T", " "), step.occurred_at[11:19]

@@ -64,4 +64,4 @@ def print_result(console: Console, result: Result, order: str, data: Path | None
     verdict = "[green]Everything holds[/]" if result.holds else "[red]Not everything holds[/]"
     console.print(f"{verdict}, after {result.seconds:.0f} s.")
     if data is not None and order:
-        console.print(f"Trace an order: ./ops/run trace --data {data} {order}")
+        console.print(f"Trace an order: ./ops/run trace --data {data} {order}", soft_wrap=True)

@@ -49,7 +49,8 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
         async with found.pool.acquire() as conn:
             streams = await find_orders(conn, found.log, found.log.tenant, settings.channel_ids, name)
         if len(streams) != 1:
-            raise EvidenceError(f"{len(streams) or 'no'} orders are called {name}: give the number of one, of either side")
+            what = f"{len(streams)} orders are" if streams else "no order is"
+            raise EvidenceError(f"{what} called {name}: give the number of one, of either side")
         kept = await _covering(settings, found, folder, max(each.position for each in await found.log.read_stream(streams[0])))
         bundle = await order_bundle(found.pool, found.log, folder, kept, name=name, streams=streams, now=found.clock.now(), opened=opened)
         keys = [folder.keys[-1].key]
@@ -108,9 +109,9 @@ def _write(out: Path, bundle: Mapping[str, Any], *, private: bool = False) -> No
 
 def _print_written(out: Path, folder: Folder, said: str) -> None:
     console = paper()
-    console.print(f"{out}: {said}", markup=False)
+    console.print(f"{out}: {said}", markup=False, soft_wrap=True)
     console.print("To verify it anywhere, offline, with ops/evidence/verify.py and the log's public key:", markup=False)
-    console.print(f"  python3 verify.py --key '{folder.keys[-1].text}' {out.name}", markup=False)
+    console.print(f"  python3 verify.py --key '{folder.keys[-1].text}' {out.name}", markup=False, soft_wrap=True)  # to be copied
 
 
 # ---------------------------------------------------------------- verify
@@ -130,12 +131,15 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
         print_json({"verified": True, **chain, "checkpoints": told})
         return 0
     console = paper()
-    console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}")
+    console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}", soft_wrap=True)
     if newest is not None:
         when = newest.checkpoint.time.isoformat(timespec="seconds")
         console.print(
             f"It is what was signed in {found.compared - found.lost:,} checkpoints, the last of {newest.checkpoint.size:,} at {when}"
         )
+    elif not found.compared:
+        where = f"none is in {folder.directory}" if folder else "none are kept: set [evidence] directory and signing_key"
+        console.print(f"[yellow]It was compared with no signed checkpoint[/]: {where}", soft_wrap=True)
     if found.lost:
         console.print(f"[yellow]{found.lost:,} checkpoints are of events that are gone[/]: a person has let work go on (crossdock resume)")
     return 0

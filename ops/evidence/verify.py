@@ -384,14 +384,26 @@ def main(arguments: Sequence[str]) -> int:
     try:
         texts = [Path(each).read_text(encoding="utf-8") if Path(each).is_file() else each for each in given.key]
         keys = [read_key(line) for text in texts for line in text.split("\n") if line.strip()]
-        for name in given.file:
-            print(f"{name}: {look(Path(name).read_text(encoding='utf-8'), keys, quiet=given.quiet)}")
-    except (ForgedError, OSError) as error:
-        print(f"DOES NOT HOLD: {error}", file=sys.stderr)
+    except (ForgedError, OSError, ValueError) as error:
+        print(f"NOT VERIFIED: --key: {error}", file=sys.stderr)
         return 1
-    except (KeyError, TypeError, ValueError, AttributeError, struct.error, OverflowError) as error:
-        print(f"DOES NOT HOLD: it is not in the form of evidence ({type(error).__name__})", file=sys.stderr)
-        return 1
+    for name in given.file:
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except OSError as error:
+            print(f"{name}: NOT VERIFIED: {error.strerror}", file=sys.stderr)
+            return 1
+        except ValueError:
+            print(f"{name}: NOT VERIFIED: not a text, so nothing that `crossdock evidence` wrote", file=sys.stderr)
+            return 1
+        try:
+            print(f"{name}: {look(text, keys, quiet=given.quiet)}")
+        except ForgedError as error:
+            print(f"{name}: DOES NOT HOLD: {error}", file=sys.stderr)
+            return 1
+        except (KeyError, TypeError, ValueError, AttributeError, struct.error, OverflowError) as error:
+            print(f"{name}: DOES NOT HOLD: it is not in the form of evidence ({type(error).__name__})", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -1,5 +1,6 @@
 """How answers go out over a real connection, the bad ones included. With levers.py the one place that knows aiohttp's server."""
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -7,6 +8,7 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
+from engine.errors import StartupError
 from engine.ports import Clock
 from ops.sandbox.systems import Exchange
 from ops.sandbox.wire import Reply, Request
@@ -30,7 +32,12 @@ class Door:
     async def open(self, runner: web.AppRunner, host: str, port: int) -> str:
         self._runner = runner
         self._site = web.TCPSite(runner, host, port, ssl_context=self._tls)
-        await self._site.start()
+        try:
+            await self._site.start()
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. Give another port, or 0 for any"
+            ) from None
         self._place = (host, int(runner.addresses[0][1]))
         return f"{'https' if self._tls else 'http'}://{host}:{self._place[1]}"
 

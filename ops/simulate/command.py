@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from engine.errors import StartupError
+from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
-from ops.simulate.options import Options, Troubles, swarm
+from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
@@ -115,6 +117,14 @@ def classes_of(options: Options) -> list[str]:
     ]
 
 
+EVERY_CLASS = (
+    *faults.KINDS,
+    *(f"wire_{name}" for name in WIRE),
+    *(f"database_{name}" for name in DATABASE),
+    *("restarts", "crashes", "pauses", "skew"),
+)
+
+
 def store_of(tier: int) -> AbstractContextManager[Store]:
     return nullcontext(MemoryStore()) if tier == 1 else own_server()
 
@@ -123,7 +133,11 @@ def store_of(tier: int) -> AbstractContextManager[Store]:
 
 
 def simulate(wanted: Wanted) -> int:
-    """Exit code 1 if anything does not hold, with all that is needed to see it again."""
+    """Exit code 1 if anything does not hold, with all that is needed to see it again. StartupError: nothing is called so."""
+    if not wanted.seeds:
+        raise StartupError(f"--seeds {wanted.first}..{wanted.last} are none: the lower one comes first")
+    if strange := [name for name in wanted.without if name not in EVERY_CLASS]:
+        raise StartupError(f"--without {strange[0]}: no class of faults is called so: there are {', '.join(EVERY_CLASS)}")
     results: list[Result] = []
     columns = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
     with Progress(*columns, console=wanted.console, transient=True) as progress:

@@ -21,6 +21,7 @@ from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
 from ops.evidence.commands import EvidenceError, order_evidence
+from ops.evidence.commands import verify as verify_command
 from ops.evidence.folder import Folder
 from ops.evidence.guard import Guard, rolled_back
 from ops.evidence.keys import SigningKey
@@ -137,7 +138,7 @@ async def test_an_orders_events_verify_anywhere(notary: Notary, tmp_path: Path) 
         assert code == 0 and f"holds: {len(bundle['events'])} events of é4" in said and "had 40 events" in said, said
         assert ("Zoë" in said) == ("Zoë" in file.read_text().encode().decode("unicode_escape")) == opened
     stranger = SigningKey(ORIGIN, SeededRng(9).token(32)).text
-    assert verified(tmp_path, stranger, file) == (1, "DOES NOT HOLD: not signed by a key that is trusted\n")
+    assert verified(tmp_path, stranger, file) == (1, f"{file}: DOES NOT HOLD: not signed by a key that is trusted\n")
 
 
 async def test_what_is_said_of_people_is_written_for_its_owner_alone(notary: Notary, database: Database, tmp_path: Path) -> None:
@@ -231,3 +232,13 @@ async def test_what_is_not_as_it_was_signed_is_found(notary: Notary, database: D
                 await notary.audit()
             assert (await rolled_back(notary.engine.pool, notary.engine.log, notary.folder)) is not None, what
     assert (await notary.audit()).compared == 1
+
+
+@pytest.mark.usefixtures("notary")
+async def test_a_chain_that_was_compared_with_nothing_is_not_said_to_be_as_it_was_signed(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can rewrite the log can make its chain hold, too."""
+    assert await verify_command(settings_of(database, tmp_path), "", {}, as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "The chain holds" in said and "It was compared with no signed checkpoint" in said

@@ -428,7 +428,7 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (explain, "SKUS"): _of(TENANTS),
     (recompute, "FILES"): _of(TENANTS, PLACES),
     (replay_with, "STORED"): _of(*_RUN),
-    (database, "LAST_BEFORE"): _of(TENANTS, MOMENTS),
+    (database, "FIRST_AFTER"): _of(TENANTS, MOMENTS),
     (report, "CHECKPOINTS"): _of(TENANTS),
     (report, "QUEUE"): _of(TENANTS),
     (report, "CURSORS"): _of(TENANTS),

@@ -79,3 +79,11 @@ def test_what_is_broken_is_said_with_its_story_and_how_to_see_it_again(monkeypat
     assert told.exit_code == 1
     for said in ("seed 101: F1", "planted", "bought:", "options {", "again: crossdock simulate --seeds 101..101 --tier 1"):
         assert said in told.stdout
+
+
+def test_a_play_of_nothing_holds_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "REGRESSIONS", tmp_path / "none")
+    (tmp_path / "none").write_text("")
+    for words, said in ((["--seeds", "4..3"], "the lower one comes first"), (["--without", "crashs"], "no class of faults is called so")):
+        told = CliRunner().invoke(main, ["simulate", *words])
+        assert told.exit_code == 3 and said in told.output

@@ -56,7 +56,7 @@ async def test_people_at_the_command_line_are_heard_by_the_engine(database: Data
         crossdock = Terminal(tmp_path, database.engine_url)
 
         async def exceptions(*options: str, expect: int = 1) -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = json.loads(await crossdock("exceptions", "--json", *options, expect=expect))
+            found: list[dict[str, Any]] = json.loads(await crossdock("exceptions", "--json", *options, expect=expect))["exceptions"]
             return found
 
         await built.until_on_offer()

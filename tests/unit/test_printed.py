@@ -1,8 +1,9 @@
-"""What others write is printed as they wrote it: square brackets in it are no instructions to the terminal."""
+"""What others write is printed as they wrote it, and what is to be copied stays in one piece, however narrow the terminal."""
 
 from uuid import UUID
 
 import pytest
+from rich.console import Console
 
 from ops.desk import print_troubles
 from ops.report import paper
@@ -22,3 +23,9 @@ def test_a_story_and_an_exception_are_printed_whole(capsys: pytest.CaptureFixtur
     assert TEXT in capsys.readouterr().out
     print_troubles(paper(), [Trouble(key="X28:a", open=True, code="X28", summary=TEXT)])
     assert TEXT in capsys.readouterr().out
+
+
+def test_the_key_of_an_exception_is_in_one_piece(capsys: pytest.CaptureFixture[str]) -> None:
+    key = f"X39:order-asos:{'1' * 60}-A:create_shop_order"
+    print_troubles(Console(width=40), [Trouble(key=key, open=True, code="X39", summary="not created", owner="ENG", next_step="look")])
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [f"{key}  ENG", "not created", "look"]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from engine.errors import StartupError
 from engine.ports import TcpNet
-from ops.sandbox.referee.case import Conventions, Finding
+from ops.sandbox.referee.case import PLACES, Conventions, Finding
 from ops.sandbox.referee.rules import judge
 
 PATIENCE = aiohttp.ClientTimeout(total=120.0)
@@ -19,6 +19,10 @@ SHOWN = 20  # findings of one rule
 async def judge_url(url: str, conventions: Conventions, *, as_json: bool) -> int:
     """Exit code 1 if a rule was broken. StartupError if there is no sandbox at that address."""
     root = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+    if root == "://" or not root.startswith("http"):
+        raise StartupError(f"{url} is no address: give that of a sandbox, such as http://127.0.0.1:8800")
+    if strange := [place for place in conventions.order_id if place.partition(":")[0] not in PLACES]:
+        raise StartupError(f"--order-id {strange[0]}: none of {', '.join(PLACES)}, each with :NAME where that matters")
     try:
         async with (
             aiohttp.ClientSession(connector=TcpNet().connector(), timeout=PATIENCE) as session,

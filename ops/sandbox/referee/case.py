@@ -95,6 +95,9 @@ class Case:
         return next(iter(self.effective(order["id"].rpartition("/")[2], "shopify.orderCreate")), None)
 
 
+PLACES = ("metafield", "source", "tag", "attribute")  # where an order id may be kept in Shopify
+
+
 def _kept(order: Row, kind: str, name: str) -> Iterator[str]:
     match kind:
         case "metafield":

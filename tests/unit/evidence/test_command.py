@@ -38,3 +38,8 @@ def test_what_is_no_evidence_at_all_is_refused_in_words(tmp_path: Path, capsys: 
     assert verify.main(["--key", str(keys), str(file)]) == 0
     assert verify.main(["--key", STRANGER.text, str(file)]) == 1
     assert verify.main(["--key", "nonsense", str(file)]) == 1
+    assert "NOT VERIFIED: --key: not a public key" in capsys.readouterr().err
+    file.write_bytes(b"\xff\xd8")
+    for place, said in ((file, "not a text"), (tmp_path / "nowhere", "No such file")):
+        assert verify.main(["--key", KEY.text, str(place)]) == 1
+        assert f"{place}: NOT VERIFIED: {said}" in capsys.readouterr().err, "of what was not looked at nothing is said"

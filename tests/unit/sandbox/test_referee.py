@@ -577,3 +577,10 @@ def test_the_fault_that_a_call_met_is_told_with_it() -> None:
 def test_the_command_needs_a_sandbox() -> None:
     told = CliRunner().invoke(main, ["referee", "http://127.0.0.1:9"])
     assert told.exit_code == 3 and "no sandbox answers" in told.output
+    told = CliRunner().invoke(main, ["referee", "nonsense"])
+    assert told.exit_code == 3 and "such as http://127.0.0.1:8800" in told.output
+
+
+def test_the_command_knows_where_an_order_id_may_be_kept() -> None:
+    told = CliRunner().invoke(main, ["referee", "http://127.0.0.1:9", "--order-id", "tag:asos-,note"])
+    assert told.exit_code == 3 and "--order-id note: none of metafield, source, tag, attribute" in told.output

@@ -130,11 +130,11 @@ def stored(tx: Transaction, tenant: str, after: int, upto: int) -> list[tuple[st
     return [(event[TYPE], event[SCHEMA_VERSION], event[DATA]) for event in run(tx, tenant, after, upto)]
 
 
-@answers(database, "LAST_BEFORE", "coalesce")
-def last_recorded(tx: Transaction, tenant: str, moment: datetime) -> list[tuple[int]]:
+@answers(database, "FIRST_AFTER", "min")
+def recorded_after(tx: Transaction, tenant: str, moment: datetime) -> list[tuple[int | None]]:
     there = tx.database.log(tenant)
     moment = utc(moment)
-    return [(max((e[POSITION] for e in run(tx, tenant, 0, there.seen(tx, tenant)) if e[RECORDED_AT] <= moment), default=0),)]
+    return [(next((e[POSITION] for e in run(tx, tenant, 0, there.seen(tx, tenant)) if e[RECORDED_AT] > moment), None),)]
 
 
 # ---------------------------------------------------------------- how things stand

@@ -1,0 +1,53 @@
+"""What the `crossdock` command says when it cannot do what was asked: one line that its reader can act on, and no secret in it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ops.__main__ import main
+
+SETTINGS = Path(__file__).parents[2] / "ops" / "crossdock.example.toml"
+
+
+def asked(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def assert_refused(told: Result, said: str) -> None:
+    assert (told.exit_code, told.output.count("\n")) == (3, 1), told.output
+    assert said in told.output
+    assert "sesame" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://a:sesame@127.0.0.1:1/b", "cannot be reached: Connection refused"),
+        ("postgresql://a:ses/sesame@127.0.0.1/b", "cannot be read: write it as"),
+        ("sesame", "cannot be read: write it as"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "migrate"])
+def test_a_database_that_cannot_be_reached(command: str, url: str, said: str) -> None:
+    assert_refused(asked(command, "--config", str(SETTINGS), "--database", url), said)
+
+
+def test_an_address_that_somebody_listens_on_already() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert_refused(asked("sandbox", "--port", str(taken.getsockname()[1])), "Address already in use. Give another port")
+
+
+def test_what_is_no_speed() -> None:
+    assert asked("demo", "--speed", "-3").exit_code == 2
+
+
+def test_a_reason_that_says_nothing() -> None:
+    assert "say something" in asked("hold", "1", "--reason", " ", "--data", "nowhere").output
+    assert "say something" in asked("exceptions", "assign", "X1", "", "--reason", "ill", "--data", "nowhere").output
+
+
+def test_live_rows_are_not_compared_with_those_of_another_moment() -> None:
+    told = asked("replay", "--verify", "--until", "100", "--data", "nowhere")
+    assert told.exit_code == 2 and "leave out --until" in told.output
