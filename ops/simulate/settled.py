@@ -45,11 +45,10 @@ async def look(play: "Play") -> Standing:
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
     found = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if can_be_judged(one.rule, play.options.speed)]
     # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next. A read whose kept
-    # connection broke is sent once more at once, though the first may have arrived. Who is killed amid a file of a sweep asks for it again.
+    # connection broke is sent once more at once, though the first may have arrived.
     options, faults = play.options.troubles, play.options.plan.faults
     stopped = options.pauses > 0 or bool(options.wire) or any(name in faults for name in BREAKS)
-    killed = any(not engine.process.alive for engine in play.engines)
-    counted = [one for one in found if not (one.rule == "C4" and (stopped or (killed and one.subject == "OR15")))]
+    counted = [one for one in found if not (one.rule == "C4" and stopped)]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
         for one in counted

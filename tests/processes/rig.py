@@ -32,8 +32,6 @@ SPEED = 60.0  # a minute a second: a poll every second
 LEASE_SECONDS = 1.0  # real: how long a dead engine's work waits for another
 PATIENCE = 60.0  # real seconds for whatever is waited for
 TENANT, SHOP, PIECE = TenantId("killed"), "harbour-and-thread.myshopify.com", "0123456789abcdef" * 2
-# "Once per URL": but a file whose reader was killed amid it is fetched again (adapters/mirakl/inbound/export.py).
-KNOWN = {("C4", "OR15")}
 PLAN = """
 skus = 30
 least_stock = 60
@@ -178,7 +176,7 @@ class Rig:
         while True:
             truth = await self.state()
             judged = judge(truth, Conventions(settled=True, buffer=BUFFER, staleness=self.staleness))
-            found = [f"{each.rule} {each.subject}: {each.says}" for each in judged if (each.rule, each.subject) not in KNOWN]
+            found = [f"{each.rule} {each.subject}: {each.says}" for each in judged]
             found += [f"{order['order_id']} is {order['state']}" for order in truth["mirakl"]["orders"] if order["state"] not in SHIPPED]
             if truth["actors"]["turns_ahead"] or truth["shopify"]["webhooks"]["under_way"]:
                 found.append("people or webhooks under way")

@@ -27,12 +27,14 @@ class Asked(Struct, frozen=True, omit_defaults=True, kw_only=True):
     at: Instant
     file: int = 0  # of its files, the one that is being heard
     heard: int = 0  # of what is in this file
+    taken: bool = False  # this file was asked for, or is about to be: where files are given out once
 
 
 class State(Enum):
     """Of an export of which nothing can be heard."""
 
     PENDING = auto()
+    FOUND = auto()  # a file that is given out once: write down that it is taken, then ask again
     HEARD = auto()  # all of it was
     GONE = auto()  # or failed: another must be asked for
 
@@ -48,14 +50,16 @@ class Helping(Generic[T]):
 
 
 class Export(Generic[T]):
-    """One at a time. Holds no more than one file; a file is downloaded once unless the engine stops amid it.
+    """One at a time. Holds no more than one file.
 
-    `once`: a file is given out once and never again; when its answer is lost, another export must be asked for.
+    `once`: a file is given out once and never again. When its answer is lost, or the engine stops amid it, another export must be asked
+    for.
     """
 
     def __init__(self, client: Client, status: Endpoint, download: Callable[[str], Awaitable[list[T]]], *, once: bool = False) -> None:
         self._client, self._status, self._download, self._once = client, status, download, once
         self._file: tuple[str, int, list[T]] | None = None  # tracking_id, number, what is in it
+        self._found: tuple[str, int, str] | None = None  # tracking_id, number, where it is: to be taken
 
     async def ask(self, endpoint: Endpoint, what: Mapping[str, Any]) -> str:
         """Its tracking_id. Raises AdapterError."""
@@ -67,18 +71,29 @@ class Export(Generic[T]):
 
     async def next(self, asked: Asked, most: int) -> Helping[T] | State:
         """What comes next of it. Raises AdapterError where it cannot be read now."""
-        items = self._file[2] if self._file is not None and self._file[:2] == (asked.tracking_id, asked.file) else None
+        place = (asked.tracking_id, asked.file)
+        items = self._file[2] if self._file is not None and self._file[:2] == place else None
         if items is None:
-            try:
-                urls = await self._urls(asked)
+            found, self._found = self._found, None
+            if asked.taken:
+                if found is None or found[:2] != place:  # by somebody who is gone
+                    return State.GONE
+                url = found[2]
+            else:
+                try:
+                    urls = await self._urls(asked)
+                except RejectedError:  # it failed
+                    return State.GONE
                 if urls is None:
                     return State.PENDING
                 if asked.file >= len(urls):
                     return State.HEARD
-            except RejectedError:  # it failed
-                return State.GONE
+                url = urls[asked.file]
+                if self._once:
+                    self._found = (*place, url)
+                    return State.FOUND
             try:
-                items = await self._download(urls[asked.file])
+                items = await self._download(url)
             except RejectedError:  # its file has expired
                 return State.GONE
             except (UnavailableError, ThrottledError):

@@ -75,11 +75,14 @@ class SweepSource:
         match await self._export.next(asked, AT_ONCE):
             case Helping(items=orders, file=file, heard=heard, pause=pause):
                 self.every = LOOK if pause else NEXT
-                further = msgspec.structs.replace(asked, file=file, heard=heard)
+                further = msgspec.structs.replace(asked, file=file, heard=heard, taken=not pause)
                 return Sight(heard_of(self._client, orders, now, "OR15"), _written(Cursor(known.swept, None, further)))
             case State.PENDING if now - asked.at <= LATEST:
                 self.every = LOOK
                 return Sight((), _written(known))
+            case State.FOUND:
+                self.every = NEXT
+                return Sight((), _written(Cursor(known.swept, None, msgspec.structs.replace(asked, taken=True))))
             case State.HEARD:
                 due = asked.at + self._interval
                 self.every = max((due - now).total_seconds(), LOOK)

@@ -30,11 +30,19 @@ class Sweep:
         self.heard: list[int] = []
 
     async def poll(self, **after: float) -> Sight:
+        """And once more at once, where it was only written down that a file is about to be asked for."""
         self.it.clock.time += timedelta(**after)
         sight: Sight = await self.source.poll(self.cursor)
-        self.cursor = sight.cursor
+        taken, self.cursor = self.taken, sight.cursor
+        if self.taken and not taken:
+            sight = await self.source.poll(self.cursor)
+            self.cursor = sight.cursor
         self.heard += [int(each.fact.event.commercial_id) for each in sight.heard if isinstance(each.fact.event, OrderPlaced)]
         return sight
+
+    @property
+    def taken(self) -> bool:
+        return bool(self.at.get("asked", {}).get("taken"))
 
     @property
     def at(self) -> Any:
@@ -89,22 +97,49 @@ async def test_a_file_is_heard_in_helpings_and_downloaded_once(monkeypatch: pyte
         assert "asked" not in them.at and them.source._export._file is None
 
 
-async def test_after_a_restart_it_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sweep, "AT_ONCE", 3)
+async def test_after_a_restart_between_two_files_it_goes_on_where_it_was():
     async with account() as it:
         ready(it, "a", "b")
-        it.marketplace.says("OR15", numbered(*range(5)), numbered(*range(5)), numbered(7))
+        it.marketplace.says("OR15", numbered(*range(5)))
         before = Sweep(it)
         await before.poll()
         await before.poll(seconds=10)
     async with account() as it:
         ready(it, "a", "b")
-        it.marketplace.says("OR15", numbered(*range(5)), numbered(7))
+        it.marketplace.says("OR15", numbered(7))
         them = Sweep(it)
         them.cursor = before.cursor
-        for _ in range(3):
+        for _ in range(2):
             await them.poll(seconds=10)
         assert before.heard + them.heard == [*range(5), 7] and it.marketplace.of("OR13") == []
+        assert [asked.path["file"] for asked in it.marketplace.of("OR15")] == ["b"]
+
+
+@pytest.mark.parametrize("heard", [False, True], ids=["before its answer", "amid what it brought"])
+async def test_a_file_that_somebody_stopped_at_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch, heard: bool):
+    """Each file may be had once, and nobody knows whether the one who stopped had asked: another export is asked for."""
+    monkeypatch.setattr(sweep, "AT_ONCE", 3)
+    async with account() as it:
+        ready(it, "a")
+        it.marketplace.says("OR15", numbered(*range(5)))
+        before = Sweep(it)
+        await before.poll()
+        if heard:
+            await before.poll(seconds=10)
+        else:
+            before.cursor = (await before.source.poll(before.cursor)).cursor
+        assert before.taken and before.heard == ([0, 1, 2] if heard else [])
+    async with account() as it:
+        ready(it, "a")
+        it.marketplace.says("OR15", numbered(*range(5)))
+        them = Sweep(it)
+        them.cursor = before.cursor
+        await them.poll(seconds=10)
+        assert it.marketplace.of("OR15") == [] and "asked" not in them.at
+        await them.poll(minutes=16)
+        for _ in range(2):
+            await them.poll(seconds=10)
+        assert them.heard == [*range(5)] and len(it.marketplace.of("OR13")) == 1
 
 
 @pytest.mark.parametrize(
