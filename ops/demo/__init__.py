@@ -34,6 +34,7 @@ SPEED = 200.0  # times real time: an hour of trade in twenty seconds
 LEASE_SECONDS = 3.0  # real: how long a demo that follows a killed one waits
 PATIENCE = 120.0  # real seconds without anything moving, after which something must be wrong
 LOOK_EVERY = 0.25  # real seconds between two looks
+MOSTLY = 9.0  # times as long as a look took: the time is the engine's
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ class _Demo:
         try:
             with Live(console=self._console, refresh_per_second=4, transient=True) as live:
                 while True:
-                    truth = sandbox.truth()
-                    state = await is_settled(watching, settings, truth, lenient=self._lenient)
-                    live.update(board.shown(truth, state))
+                    looked = clock.monotonic()
+                    glance = sandbox.glance()
+                    state = await is_settled(watching, settings, sandbox, glance, lenient=self._lenient)
+                    live.update(board.shown(glance, state))
                     if state.settled:
                         return
                     now: Any = (state, board.done)
@@ -118,6 +120,6 @@ class _Demo:
                         moved, since = now, clock.monotonic()
                     if clock.monotonic() - since > PATIENCE:
                         return  # what is missing is told by the proof
-                    await clock.sleep(LOOK_EVERY)
+                    await clock.sleep(max(LOOK_EVERY, MOSTLY * (clock.monotonic() - looked)))
         finally:
             await watching.close()

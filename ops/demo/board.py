@@ -20,14 +20,14 @@ class Board:
         self._task = self._progress.add_task("", total=orders)
         self.done = 0
 
-    def shown(self, truth: Mapping[str, Any], state: State) -> RenderableType:
+    def shown(self, glance: Mapping[str, Any], state: State) -> RenderableType:
         self.done = state.over
         self._progress.update(self._task, completed=state.over)
-        return Group(_sides(truth, state), self._progress)
+        return Group(_sides(glance, state), self._progress)
 
 
-def _sides(truth: Mapping[str, Any], state: State) -> Table:
-    there, orders = truth["mirakl"]["orders"], truth["shopify"]["orders"]
+def _sides(glance: Mapping[str, Any], state: State) -> Table:
+    there, orders = glance["mirakl"]["orders"], glance["shopify"]["orders"]
     states = Counter(order["state"] for order in there)
     ours = [order for order in orders if order["by_app"]]
     done = Counter((order["fulfillment_status"] or "").lower() for order in ours)
@@ -48,7 +48,7 @@ def _sides(truth: Mapping[str, Any], state: State) -> Table:
         ("the shop's own orders", len(orders) - len(ours)),
         ("commands in the outbox · exceptions", f"{state.waiting} · {state.open}"),
     ]
-    board = Table(title=f"{truth['now'][:19].replace('T', ' ')} simulated", title_justify="left", header_style="bold", expand=False)
+    board = Table(title=f"{glance['now'][:19].replace('T', ' ')} simulated", title_justify="left", header_style="bold", expand=False)
     for heading in ("on the marketplace", "", "in Shopify", ""):
         board.add_column(heading, justify="right" if not heading else "left")
     for (a, b), (c, d) in zip(left, right, strict=True):

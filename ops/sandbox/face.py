@@ -19,7 +19,7 @@ from ops.sandbox.shopify import webhooks
 from ops.sandbox.shopify.graph import Graph
 from ops.sandbox.steps import SteppedClock
 from ops.sandbox.systems import API_KEY, TOKEN, WEBHOOK_SECRET, Exchange, Post, Systems
-from ops.sandbox.truth import truth
+from ops.sandbox.truth import glance, truth
 from ops.sandbox.wire import Reply, Request
 from ops.sandbox.world import World
 
@@ -74,6 +74,10 @@ class Sandbox:
     def truth(self) -> dict[str, Any]:
         self.world.advance(self.clock.now())
         return truth(self.world)
+
+    def glance(self) -> dict[str, Any]:
+        self.world.advance(self.clock.now())
+        return glance(self.world)
 
     # ------------------------------------------------------------------------------------------------------ the systems
 

@@ -27,6 +27,18 @@ def truth(world: World, since: datetime | None = None) -> dict[str, Any]:
     return found
 
 
+def glance(world: World) -> dict[str, Any]:
+    """Of the truth the orders of both sides, and what is still under way: what can be asked often, however many SKUs there are."""
+    raw = {
+        "now": world.now,
+        "shopify": {"orders": list(reveal_shop.orders(world.shop, None)), "webhooks": {"under_way": len(world.shop.deliveries)}},
+        "mirakl": {"orders": list(reveal_orders.orders(world.account, None))},
+        "actors": {"turns_ahead": len(world.actors.agenda.entries)},
+    }
+    found: dict[str, Any] = msgspec.to_builtins(raw)
+    return found
+
+
 def told(world: World, since: datetime | None = None) -> Iterator[bytes]:
     """The same as JSON, piece by piece; the world must not move between them."""
     raw = _raw(world, since)
