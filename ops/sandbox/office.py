@@ -12,6 +12,7 @@ from ops.sandbox.chance import choose, fraction, happens, whole
 from ops.sandbox.mirakl.registry import RETURN_REASONS
 from ops.sandbox.scene import Actors, Scene, after
 from ops.sandbox.shopify import returns
+from ops.sandbox.shopify.goods import Item
 from ops.sandbox.shopify.state import Order
 
 SERVICE = ("cancels", "refunds", "refunds_part", "refunds_amount", "refunds_shipping", "returns")
@@ -168,12 +169,21 @@ def _incident_ends(scene: Scene, number: str) -> Act | None:
     return None
 
 
+def _is_counted(scene: Scene, item: Item) -> bool:
+    return item.tracked and item.sku is not None and len(scene.shop.skus.get(item.sku, ())) == 1
+
+
 def _looked_after(scene: Scene, what: str, n: int) -> Act | None:
     seed, shop = scene.actors.seed, scene.shop
-    items = [item for item in shop.items.values() if item.tracked and item.sku is not None and len(shop.skus.get(item.sku, ())) == 1]
+    items = list(shop.items.values())
     if not items:
         return None
     item = choose(seed, items, what, "item", n)
+    if not _is_counted(scene, item):  # seldom; else nobody looks at all the others, of which there may be ten thousand
+        counted = [each for each in items if _is_counted(scene, each)]
+        if not counted:
+            return None
+        item = choose(seed, counted, what, "item", n)
     levels = list(shop.levels[item.id].values())
     match what:
         case "recounts":
