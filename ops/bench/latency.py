@@ -1,8 +1,9 @@
 """`crossdock bench --only latency`: how soon each side knows, in real time. The engine is a process of its own, the sandbox is both sides.
 
 Taken from the sandbox's own moments, so from outside: an order that became shippable until it stands in Shopify; a fulfilment in Shopify
-until the marketplace knows it; a refund in Shopify until the marketplace has it. First with a shop of hundreds of SKUs; then with 50,000,
-whose quantities all wait to be published: at one file a minute, for longer than the trade goes on.
+until the marketplace knows it; a refund in Shopify until the marketplace has it. First on a calm day with hundreds of SKUs; then with
+50,000, whose quantities all wait to be published: at one file a minute, for longer than the trade goes on; then on Black Friday, when
+fifty quantities a second change in Shopify and two hundred orders a minute come in.
 """
 
 import asyncio
@@ -24,20 +25,37 @@ from ops.bench.row import Row
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.mirakl.state import Switches
-from ops.sandbox.plan import Basket, Plan, Service, Warehouse
+from ops.sandbox.plan import Basket, Merchandise, Plan, Service, Warehouse
 from ops.sandbox.referee.case import Conventions
 from ops.sandbox.referee.rules import judge
 from ops.sandbox.shopify.state import APP_ID
 from ops.sandbox.shopify.switches import Switches as ShopifySwitches
 from ops.sandbox.world import World
 
-FEW, MANY = 200, 50_000  # SKUs
 EDGES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 65.0, 120.0)  # seconds; of the histogram's bins
-ORDERS, FEWER = 100, 30  # of a whole and of a quick measurement
-BUYER_EVERY = 10.0  # seconds: nine thousand orders a day
+WIDE = 24  # of a bar for all of them
+LEAD = 120.0  # seconds of changes before and after the orders: the engine begins amid them
 START = 900.0  # seconds that the engine may take to begin, with all SKUs to read
 PATIENCE = 420.0  # seconds after the last order in which everything must have come over
 ONE_SECOND = timedelta(seconds=1)  # by which the moment of a debit, when an order becomes shippable, is drawn later than it is
+
+
+class Day(Struct, frozen=True, kw_only=True):
+    """What goes on."""
+
+    name: str
+    skus: int
+    buyer_every: float = 10.0  # seconds: nine thousand orders a day
+    haste: int = 1  # times as many orders, of as many buyers the sooner
+    changes: float = 0.0  # of quantities in Shopify, a second
+
+
+DAYS = (
+    Day(name="a calm day", skus=200),
+    Day(name="50,000 quantities wait", skus=50_000),
+    Day(name="Black Friday", skus=10_000, buyer_every=0.3, haste=4, changes=50.0),
+)
+ORDERS, FEWER = 100, 30  # of a whole and of a quick measurement, on a calm day
 
 
 class Timed(Struct, frozen=True, kw_only=True):
@@ -53,17 +71,17 @@ class Timed(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    skus: int
+    day: Day
     orders: int
     waiting: tuple[int, int]  # quantities that waited to be published, as trade began and as it ended
     timed: list[Timed]
     broken: list[str]  # by the referee's word
 
 
-def scene(skus: int, past: datetime) -> World:
+def scene(day: Day, orders: int, past: datetime) -> World:
     """Parcels leave some twenty seconds after an order comes in, and many are paid back as long after that."""
     plan = Plan(
-        skus=skus,
+        skus=day.skus,
         locations=1,
         least_stock=60,
         most_stock=90,
@@ -71,14 +89,15 @@ def scene(skus: int, past: datetime) -> World:
         basket=Basket(lines=(1, 1, 2)),
         warehouse=Warehouse(pick_seconds=20.0),
         service=Service(refunds=0.6, refunds_part=0.2, restocks=0.0, after=20.0),
+        merchandise=Merchandise(recounts=int(day.changes * (LEAD + orders * day.buyer_every)), gap=1.0 / (day.changes or 1.0)),
         shopify=ShopifySwitches(bucket=20_000.0, restore_rate=1000.0),  # Shopify Plus: with less, 50,000 SKUs are read for twenty minutes
         mirakl=Switches(debit_delay=1.0, payment_delay=2.0),
     )
     return World(plan, 1, past)
 
 
-async def measure(skus: int, orders: int, told: Callable[[str], None]) -> Run:
-    world = scene(skus, SystemClock().now())
+async def measure(day: Day, orders: int, told: Callable[[str], None]) -> Run:
+    world = scene(day, orders, SystemClock().now())
     with tempfile.TemporaryDirectory(prefix="crossdock-latency-") as name:
         directory = Path(name)
         directory.chmod(0o711)  # the database's own user passes through
@@ -89,32 +108,32 @@ async def measure(skus: int, orders: int, told: Callable[[str], None]) -> Run:
                     sys.executable, "-m", "ops", "serve", "--data", name, stdout=log, stderr=subprocess.STDOUT
                 )
                 try:
-                    return await _trade(sandbox, skus, orders, told)
+                    return await _trade(sandbox, day, orders, told)
                 finally:
                     engine.terminate()
                     await engine.wait()
 
 
-async def _trade(sandbox: Sandbox, skus: int, orders: int, told: Callable[[str], None]) -> Run:
+async def _trade(sandbox: Sandbox, day: Day, orders: int, told: Callable[[str], None]) -> Run:
     world, clock = sandbox.world, SystemClock()
-    told(f"{skus:,} SKUs: the engine begins")
+    told(f"{day.name}: the engine begins")
     with anyio.fail_after(START):
         while not world.account.imports:  # all of it was read, and the first file is there
             await clock.sleep(0.5)
     waiting = [_unpublished(world)]
     for number in range(orders):
-        told(f"{skus:,} SKUs: order {number} of {orders}")
+        told(f"{day.name}: order {number} of {orders}")
         world.buy(clock.now())
         sandbox.wake()
-        await clock.sleep(BUYER_EVERY)
+        await clock.sleep(day.buyer_every)
     waiting.append(_unpublished(world))
     with anyio.move_on_after(PATIENCE):
         while world.actors.agenda.entries or any(timed.missing for timed in timings(world)):
-            told(f"{skus:,} SKUs: until all is told")
+            told(f"{day.name}: until all is told")
             await clock.sleep(1.0)
             world.advance(clock.now())
     broken = [f"{one.rule} {one.subject}: {one.says}" for one in judge(sandbox.truth(), Conventions(buffer=3)) if one.level == "broken"]
-    return Run(skus=skus, orders=orders, waiting=(waiting[0], waiting[1]), timed=timings(world), broken=broken)
+    return Run(day=day, orders=orders, waiting=(waiting[0], waiting[1]), timed=timings(world), broken=broken)
 
 
 def _unpublished(world: World) -> int:
@@ -165,10 +184,10 @@ def timings(world: World) -> list[Timed]:
 
 async def rows(told: Callable[[str], None], orders: int) -> tuple[list[Row], Callable[[Console], None]]:
     """Figures, and what shows how they are spread."""
-    runs = [await measure(skus, orders, told) for skus in (FEW, MANY)]
+    runs = [await measure(day, orders * day.haste, told) for day in DAYS]
     found = [
         Row(
-            what=f"{timed.what}: p99 with {run.skus:,} SKUs",
+            what=f"{timed.what}: p99, {run.day.name}",
             ours=timed.quantile(0.99) if timed.waits else None,
             unit="s",
             must=timed.most,
@@ -183,18 +202,18 @@ async def rows(told: Callable[[str], None], orders: int) -> tuple[list[Row], Cal
 
 
 def _print(runs: Sequence[Run], console: Console) -> None:
-    """Each kind of news, without and with the backlog beside each other."""
+    """Each kind of news, the days beside each other."""
     for kinds in zip(*(run.timed for run in runs), strict=True):
         table = Table(title=kinds[0].what, title_justify="left", header_style="bold")
         table.add_column("within", justify="right")
         for run in runs:
-            table.add_column(f"{run.skus:,} SKUs, {run.waiting[0]:,} to {run.waiting[1]:,} waiting")
+            table.add_column(f"{run.day.name}: {run.waiting[0]:,} to {run.waiting[1]:,} quantities wait")
         for place, (edge, _) in enumerate(histogram([])):
-            counts = [histogram(timed.waits)[place][1] for timed in kinds]
-            table.add_row(edge, *(f"{'█' * count} {count or ''}".strip() for count in counts))
+            counts = [(histogram(timed.waits)[place][1], len(timed.waits)) for timed in kinds]
+            table.add_row(edge, *(f"{'█' * -(-WIDE * count // (all_ or 1))} {count or ''}".strip() for count, all_ in counts))
         console.print(table)
     for run in runs:
-        console.print(*(f"with {run.skus:,} SKUs: {finding}" for finding in run.broken[:20]), sep="\n", end="\n" if run.broken else "")
+        console.print(*(f"{run.day.name}: {finding}" for finding in run.broken[:20]), sep="\n", end="\n" if run.broken else "")
 
 
 def histogram(waits: Sequence[float]) -> list[tuple[str, int]]:
