@@ -276,6 +276,7 @@ def running(loop: SimLoop) -> Iterator[SimLoop]:
 
     collects = gc.isenabled()
     gc.disable()  # when rubbish is found, is the machine's business too
+    gc.freeze()  # what was there before need not be searched for what the play leaves behind
     CLOCK.monotonic = time.monotonic = loop.time
     COUNTER._uid = 0
     SCOPE.__init__ = orderly
@@ -285,6 +286,7 @@ def running(loop: SimLoop) -> Iterator[SimLoop]:
     finally:
         asyncio.set_event_loop(None)
         loop.bury()
+        gc.unfreeze()
         SCOPE.__init__ = begin
         COUNTER._uid = serial
         CLOCK.monotonic = time.monotonic = monotonic

@@ -38,7 +38,7 @@ from ops.settings import Settings, read_settings
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
-from ops.simulate.settled import Standing, look
+from ops.simulate.settled import look
 from ops.simulate.store import Store, Stored
 from ops.trace import story
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
@@ -134,6 +134,7 @@ class Play:
         self.sandbox: Sandbox = None  # type: ignore[assignment] # from the beginning of `run`
         self.settings: Settings = None  # type: ignore[assignment]
         self.pool: Any = None  # of whoever watches
+        self._metrics = Metrics()
         self.engines: list[Engine] = []
         self.seen: Counter[str] = Counter()
         self.ids = SimIds(SeededRng(seed))  # for people
@@ -151,7 +152,7 @@ class Play:
     @property
     def log(self) -> Log:
         tenant = self.settings.tenant_id
-        return Log(self.pool, tenant, Vault(self.pool, tenant, MASTER), self.clock, Metrics())
+        return Log(self.pool, tenant, Vault(self.pool, tenant, MASTER), self.clock, self._metrics)
 
     def truth(self) -> dict[str, Any]:
         return self.sandbox.truth()
@@ -295,14 +296,13 @@ class Play:
 
     async def until_settled(self, minutes: float) -> None:
         """Until everybody has done what was to be done and both sides agree; within so many minutes of the world, else L1 is broken."""
-        state: Standing | None = None
         deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
             await self.wait(self.clock.loop_seconds(LOOK_EVERY))
-            state = await look(self)
-            if state.settled:
+            if (await look(self)).settled:
                 return
-        wrong = state.wrong if state is not None else []
+        state = await look(self, whole=True)
+        wrong = state.wrong
         rule, subject, says = [*wrong[0].split(maxsplit=2), "", ""][:3] if wrong else ("L1", "the end", f"not reached: {state}")
         raise BrokenError(rule, subject.rstrip(":"), f"{says}; and {len(wrong) - 1} more: {wrong[1:4]}" if len(wrong) > 1 else says)
 
@@ -362,4 +362,6 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:
             bridge.seen = it.note
+        if (database := getattr(stored, "database", None)) is not None:
+            database.weather.answers_within(options.answers)
         yield it, Path(directory)

@@ -39,9 +39,13 @@ class Standing(Struct, frozen=True, kw_only=True):
         return self.wrong[0].split()[0] if self.wrong else "L1"
 
 
-async def look(play: "Play") -> Standing:
-    truth = play.truth()
+async def look(play: "Play", *, whole: bool = False) -> Standing:
+    """`whole`: what is wrong, too, while there is still something to be done."""
     waiting = await play.pool.fetchval(WAITING, play.tenant)
+    ahead = len(play.world.actors.agenda.entries)
+    if (waiting or ahead) and not whole:  # whatever is wrong may come right yet, and to judge it costs as much as everything else
+        return Standing(waiting=waiting, ahead=ahead, open=[], wrong=[])
+    truth = play.truth()
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
     found = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if can_be_judged(one.rule, play.options.speed)]
     # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next. A read whose kept
