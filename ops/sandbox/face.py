@@ -107,7 +107,7 @@ class Sandbox:
         """Lets time pass, and posts webhooks, until cancelled. A stepped clock lets nothing pass by itself."""
         limit = aiohttp.ClientTimeout(total=WEBHOOK_LIMIT)
         slots = anyio.CapacityLimiter(POSTING_AT_ONCE)
-        async with aiohttp.ClientSession(connector=net.connector(), timeout=limit) as session, anyio.create_task_group() as group:
+        async with net.session(timeout=limit) as session, anyio.create_task_group() as group:
             self._session = session
             while isinstance(self.clock, SteppedClock):
                 await self._changed.wait()

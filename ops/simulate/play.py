@@ -28,18 +28,19 @@ from msgspec.structs import replace
 from engine.codec import encode
 from engine.log import Log
 from engine.metrics import Metrics
-from engine.ports import DATABASE_AWAY, AcceleratedClock, SeededRng
+from engine.ports import DATABASE_AWAY, AcceleratedClock, Net, SeededRng
 from engine.vault import Vault
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
+from ops.simulate.direct import DirectNet
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
 from ops.simulate.settled import look
-from ops.simulate.store import Store, Stored
+from ops.simulate.store import OnPostgres, Store, Stored
 from ops.trace import story
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionOpened
@@ -138,6 +139,7 @@ class Play:
         self.engines: list[Engine] = []
         self.seen: Counter[str] = Counter()
         self.ids = SimIds(SeededRng(seed))  # for people
+        self.net: Net = SimNet() if isinstance(stored, OnPostgres) else DirectNet(network)
         self.digest = hashlib.sha256()
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
@@ -215,7 +217,7 @@ class Play:
                         self.seen[f"order {state}"] += 1
 
     async def _serve(self, serving: anyio.Event) -> None:
-        async with serve_sandbox(self.world, self.clock, SimNet()) as self.sandbox:
+        async with serve_sandbox(self.world, self.clock, self.net) as self.sandbox:
             exchange = self.sandbox.systems.exchange
 
             def watched(system: str, request: Any, at: datetime) -> Any:
@@ -259,7 +261,7 @@ class Play:
         settings = replace(self.settings, web=web)
         rng = SeededRng(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
-        ports = Ports(clock, SimIds(rng), rng, SimNet(), self.stored.db)
+        ports = Ports(clock, SimIds(rng), rng, self.net, self.stored.db)
         engine = Engine(
             Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
         )
