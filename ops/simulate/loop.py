@@ -276,8 +276,8 @@ def _answers(loop: SimLoop) -> list[tuple[Any, str, Any]]:
             raise RuntimeError("no running event loop")
         return loop
 
-    def task(_: Any = None) -> Any:
-        return asyncio.tasks._current_tasks.get(loop)  # type: ignore[attr-defined]
+    def task(loop: Any = loop) -> Any:
+        return asyncio.tasks._current_tasks.get(the_loop() if loop is None else loop)  # type: ignore[attr-defined]
 
     return [
         (asyncio.events, "_get_running_loop", running_loop),
