@@ -141,6 +141,7 @@ class Play:
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
         self.story: list[str] = []
+        self.said: list[str] = []  # lines of the engines' logs that name a person
 
     # ------------------------------------------------------------ for watchers
 
@@ -173,6 +174,8 @@ class Play:
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
             self.settings = self._configured(directory)
+            hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
+            self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
             try:
@@ -315,6 +318,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def note_said(it: Play, line: tuple[Any, ...]) -> str:
+    """What an engine writes into its log. Nothing is kept but what should not have been written."""
+    if f"PII-{it.seed}-" in (text := str(line[1:])):
+        it.said.append(text[:300])
+    return ""
+
+
 def note_library(it: Play, told: dict[str, Any]) -> None:
     """What a library leaves lying in the loop; it would be a line in a log."""
     it.seen[f"left in the loop: {type(told.get('exception')).__name__}"] += 1
@@ -354,7 +364,7 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
     """A play that is about to begin; all of it is gone afterwards."""
     loop = SimLoop(seed)
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
-    structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(processors=[lambda *said: note_said(it, said)], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="crossdock-play-") as directory, running(loop), store.open(loop, seed) as stored:
         network = Network(loop, seed, speed=options.speed)
         loop.set_exception_handler(lambda _, told: note_library(it, told))

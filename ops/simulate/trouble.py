@@ -15,6 +15,7 @@ from ops.simulate.net import End
 from ops.simulate.play import Engine, Play
 
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
+SHELF = 20  # units of a SKU that somebody puts there, once there is nothing left of anything
 CLERK = 30 * 60.0  # seconds of the world between two looks of the person at the desk
 
 
@@ -160,6 +161,7 @@ class Trouble:
         play, tried = self._play, set[str]()
         while True:
             await play.clock.sleep(CLERK)
+            self._fill_the_shelves()
             desk = Desk(play.pool, play.log, play.settings, play.clock.now(), "clerk", ids=play.ids)
             for trouble in await desk.troubles(closed=False):
                 if trouble.key not in tried:
@@ -169,6 +171,18 @@ class Trouble:
                         await desk.retry(trouble.key, "the cause is gone")
                     except EngineError:
                         play.seen["person could not try again"] += 1
+
+
+    def _fill_the_shelves(self) -> None:
+        """Where everything went on the website while nothing could be shown on the marketplace, its buyers would look in for ever."""
+        world, sandbox = self._play.world, self._play.sandbox
+        wait = any(due.what == "buyer" for due in world.actors.agenda.entries)
+        if wait and not any(offer.quantity for offer in world.account.offers.values()):
+            world.advance(self._play.clock.now())
+            for sku, variants in sorted(world.shop.skus.items()):
+                if len(variants) == 1:
+                    self._play.seen["person filled a shelf"] += 1
+                    sandbox.apply("act.shopify", {"do": "stock", "given": {"sku": sku, "quantity": SHELF}})
 
 
 class _Storm:

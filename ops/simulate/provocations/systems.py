@@ -32,15 +32,17 @@ async def a_system_is_away(stage: Stage) -> None:
 
 
 @provokes("X90")
-async def a_buyer_wants_to_know(stage: Stage) -> None:
-    """The buyer of an order asks what is held of them; a person answers."""
-    order, copy, _ = await stage.shipped()
-    told = await stage.until(lambda: next(iter(stage.shop.subscriptions.values()), None), "there are subscriptions")
-    stage.act("shopify", "privacyAddress", uri=told.uri)
-    stage.act("shopify", "dataRequest", order=copy.id)
-    trouble = await stage.trouble("X90")
-    await stage.desk.resolve(trouble.key, f"answered by letter: {order}")
+async def people_ask(stage: Stage) -> None:
+    """A buyer wants to know what is held of them, which a person tells; another wants to be forgotten, and is."""
+    curious, shy = await stage.bought(), await stage.bought()
+    copies = [await stage.copied(order) for order in (curious, shy)]
+    hook = await stage.until(lambda: next(iter(stage.shop.subscriptions.values()), None), "there are subscriptions")
+    stage.act("shopify", "privacyAddress", uri=hook.uri)
+    stage.act("shopify", "dataRequest", order=copies[0].id)
+    stage.act("shopify", "redact", order=copies[1].id)
+    await stage.resolve(await stage.trouble("X90"))
     await stage.cured("X90")
+    await stage.erased(shy)
 
 
 async def _given_up(stage: Stage, operation: str, about: str = "") -> None:
