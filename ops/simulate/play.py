@@ -49,6 +49,7 @@ START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 WEBHOOKS, OPERATIONS = 18_080, 19_464  # ports of the first place
 MASTER = bytes(range(32))  # it guards nobody
 PATIENCE = 60.0  # seconds of the loop
+PRIVACY = 0.1  # likewise, between two looks of an engine at who wants to be forgotten
 GLANCE = 0.01  # likewise, between two looks at the world
 LOOK_EVERY = 60.0  # seconds of the world between two looks at whether all is quiet
 
@@ -262,9 +263,8 @@ class Play:
         rng = SeededRng(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
         ports = Ports(clock, SimIds(rng), rng, SimNet(), self.stored.db)
-        engine = Engine(
-            Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
-        )
+        often = {"lease_seconds": self.options.lease_seconds, "privacy_seconds": PRIVACY}
+        engine = Engine(Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), **often), place)
         self.engines.append(engine)
         self.loop.spawn(engine.process, lambda: self._run_engine(engine))
         return engine
