@@ -284,7 +284,9 @@ class Service:
                 for name, work in evidence:
                     group.start_soon(self._keep, name, work)
                 group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
-                group.start_soon(self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics, every=self.privacy_seconds).run)
+                group.start_soon(
+                    self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics, every=self.privacy_seconds).run
+                )
                 for projection, following in policies(book).items():
                     runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
                     work = partial(book.known, runner.run) if projection in BY_RULES else runner.run

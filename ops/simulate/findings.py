@@ -7,8 +7,13 @@ from msgspec import Struct
 from ops.sandbox.referee.case import Finding
 from projections.exceptions import Trouble
 
-# What one side knew at the moment of a call: where a second of the machine is the better part of an hour, that cannot be asked.
-OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7"}), 1000.0
+# What one side knew at the moment of a call, and whether somebody was in time: where a second of the machine is the better part of an hour,
+# that cannot be asked.
+OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7", "O5"}), 1000.0
+# Of these, what is not known to anybody yet may be in a moment: asked in the end only.
+OF_THE_END = frozenset({"F1"})
+# Judged by how old the counts were that files rested on, which the log alone says.
+BY_THE_LOG = frozenset({"I2", "I7"})
 
 
 class Accidents(Struct, frozen=True):

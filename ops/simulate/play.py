@@ -263,8 +263,9 @@ class Play:
         rng = SeededRng(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
         ports = Ports(clock, SimIds(rng), rng, SimNet(), self.stored.db)
-        often = {"lease_seconds": self.options.lease_seconds, "privacy_seconds": PRIVACY}
-        engine = Engine(Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), **often), place)
+        lease = self.options.lease_seconds
+        service = Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=lease, privacy_seconds=PRIVACY)
+        engine = Engine(Process(f"engine {number}"), service, place)
         self.engines.append(engine)
         self.loop.spawn(engine.process, lambda: self._run_engine(engine))
         return engine

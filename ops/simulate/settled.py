@@ -9,7 +9,7 @@ from ops.demo.settings import BUFFER
 from ops.desk import Desk
 from ops.sandbox.referee.case import SHIPPED, Conventions, is_over
 from ops.sandbox.referee.rules import judge
-from ops.simulate.findings import Accidents, can_be_judged, is_about, is_an_accident, is_told
+from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, is_about, is_an_accident, is_told
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
@@ -46,7 +46,8 @@ async def look(play: "Play") -> Standing:
     truth = play.truth()
     waiting = await play.pool.fetchval(WAITING, play.tenant)
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
-    found = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if can_be_judged(one.rule, play.options.speed)]
+    judged = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if one.rule not in BY_THE_LOG]  # which others read
+    found = [one for one in judged if can_be_judged(one.rule, play.options.speed)]
     counted = [one for one in found if not is_an_accident(one, accidents(play))]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")

@@ -172,7 +172,6 @@ class Trouble:
                     except EngineError:
                         play.seen["person could not try again"] += 1
 
-
     def _fill_the_shelves(self) -> None:
         """Where everything went on the website while nothing could be shown on the marketplace, its buyers would look in for ever."""
         world, sandbox = self._play.world, self._play.sandbox

@@ -25,8 +25,11 @@ from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, Settings
 from ops.simulate.findings import NONE, Accidents
 from projections.exceptions import Trouble
+from schemas.commands import PublishStock
 from schemas.envelope import Envelope
-from schemas.values import Instant
+from schemas.events.commands import CommandIssued
+from schemas.events.inventory import StockCounted
+from schemas.values import Instant, Sku
 
 OUTBOX = """
 SELECT command_id, target, tag, class, lane, subject, state, attempt, epoch, failures, issued_at, due_at, called_at, unknown_since, body
@@ -123,7 +126,24 @@ class Evidence:
     @cached_property
     def conventions(self) -> Conventions:
         channel = self.settings.channel[0]
-        return Conventions(settled=self.settled, buffer=channel.buffer + channel.floor)
+        staleness = Conventions().staleness + self.oldest.total_seconds() + self.skew
+        return Conventions(settled=self.settled, buffer=channel.buffer + channel.floor, staleness=staleness)
+
+    @cached_property
+    def oldest(self) -> timedelta:
+        """How old the newest count was that a file of quantities rested on, at most: where Shopify cannot be read there is none newer, and
+        whether that is borne is I6's.
+        """
+        counts: dict[Sku, list[tuple[int, Instant]]] = {}
+        ages = [timedelta()]
+        for told in self.log:
+            match told.event:
+                case StockCounted(sku=sku, read_at=read_at):
+                    counts.setdefault(sku, []).append((told.position, read_at))
+                case CommandIssued(command=PublishStock(quantities=quantities, as_of=as_of)):
+                    known = [max((at for n, at in counts.get(sku, ()) if n <= as_of), default=None) for sku in quantities]
+                    ages += [told.recorded_at - read_at for read_at in known if read_at is not None]
+        return max(ages)
 
     @cached_property
     def case(self) -> Case:
