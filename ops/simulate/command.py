@@ -24,6 +24,7 @@ from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
 from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
+from ops.simulate.seen import expected, missing
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
 from ops.simulate.trouble import troubled
@@ -272,6 +273,8 @@ def report(console: Console, results: Sequence[Result], wanted: Wanted) -> None:
             if what.split()[0] == kind:
                 table.add_row(kind, what.partition(" ")[2], str(times))
     console.print(table)
+    if never := missing(seen, expected()):
+        console.print(f"never seen in these: {', '.join(never)}", markup=False)
     faults = sorted(result.faults for result in results)
     broken = sum(bool(result.broken) for result in results)
     days = sum(result.world_seconds for result in results) / 86400

@@ -75,13 +75,19 @@ class Invariants:
             found = await self._evidence(play, settled=True)
             breaches = watching.quiet(found)
         _raise(breaches)
-        self.seen = of(found)
-        self.seen.update({f"judged {name}": times for name, times in watching.judged.items() if times})
-        self.seen.update({f"passed-over {name}": times for name, times in watching.passed_over.items()})
+        self._count(watching, found)
 
     async def breaches(self, play: Play) -> list[Breach]:
         """Everything that does not hold at the end, and not the first of it alone."""
-        return self.attend(play).quiet(await self._evidence(play, settled=True))
+        watching, found = self.attend(play), await self._evidence(play, settled=True)
+        breaches = watching.quiet(found)
+        self._count(watching, found)
+        return breaches
+
+    def _count(self, watching: Watch, found: Evidence) -> None:
+        self.seen = of(found)
+        self.seen.update({f"judged {name}": times for name, times in watching.judged.items() if times})
+        self.seen.update({f"passed-over {name}": times for name, times in watching.passed_over.items()})
 
     async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
         """Whoever watches is cut off like everybody else, and asks again."""
