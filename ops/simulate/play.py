@@ -50,6 +50,7 @@ START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 WEBHOOKS, OPERATIONS = 18_080, 19_464  # ports of the first place
 MASTER = bytes(range(32))  # it guards nobody
 PATIENCE = 60.0  # seconds of the loop
+PRIVACY = 0.1  # likewise, between two looks of an engine at who wants to be forgotten
 GLANCE = 0.01  # likewise, between two looks at the world
 LOOK_EVERY = 60.0  # seconds of the world between two looks at whether all is quiet
 
@@ -144,6 +145,7 @@ class Play:
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
         self.story: list[str] = []
+        self.said: list[str] = []  # lines of the engines' logs that name a person
 
     # ------------------------------------------------------------ for watchers
 
@@ -176,6 +178,8 @@ class Play:
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
             self.settings = self._configured(directory)
+            hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
+            self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
             try:
@@ -262,9 +266,9 @@ class Play:
         rng = SeededRng(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
         ports = Ports(clock, SimIds(rng), rng, self.net, self.stored.db)
-        engine = Engine(
-            Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
-        )
+        lease = self.options.lease_seconds
+        service = Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=lease, privacy_seconds=PRIVACY)
+        engine = Engine(Process(f"engine {number}"), service, place)
         self.engines.append(engine)
         self.loop.spawn(engine.process, lambda: self._run_engine(engine))
         return engine
@@ -317,6 +321,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def note_said(it: Play, line: tuple[Any, ...]) -> str:
+    """What an engine writes into its log. Nothing is kept but what should not have been written."""
+    if f"PII-{it.seed}-" in (text := str(line[1:])):
+        it.said.append(text[:300])
+    return ""
+
+
 def note_library(it: Play, told: dict[str, Any]) -> None:
     """What a library leaves lying in the loop; it would be a line in a log."""
     it.seen[f"left in the loop: {type(told.get('exception')).__name__}"] += 1
@@ -356,7 +367,7 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
     """A play that is about to begin; all of it is gone afterwards."""
     loop = SimLoop(seed)
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
-    structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(processors=[lambda *said: note_said(it, said)], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="crossdock-play-") as directory, running(loop), store.open(loop, seed) as stored:
         network = Network(loop, seed, speed=options.speed)
         loop.set_exception_handler(lambda _, told: note_library(it, told))

@@ -17,6 +17,7 @@ from ops.simulate.play import Engine, Play
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
 CLERK = 5 * 60.0  # seconds of the world between two looks of the person at the desk
 CHAOS = 600.0  # seconds of the world that it lasts at least
+SHELF = 20  # units of a SKU that somebody puts there, once there is nothing left of anything
 
 
 class Trouble:
@@ -161,6 +162,7 @@ class Trouble:
         play, tried = self._play, set[str]()
         while True:
             await play.clock.sleep(CLERK)
+            self._fill_the_shelves()
             desk = Desk(play.pool, play.log, play.settings, play.clock.now(), "clerk", ids=play.ids)
             for trouble in await desk.troubles(closed=False):
                 if trouble.key not in tried:
@@ -172,6 +174,17 @@ class Trouble:
                             await desk.refuse(trouble.subject.rpartition(":")[2], "sold more than there is")
                     except EngineError:
                         play.seen["person could not try again"] += 1
+
+    def _fill_the_shelves(self) -> None:
+        """Where everything went on the website while nothing could be shown on the marketplace, its buyers would look in for ever."""
+        world, sandbox = self._play.world, self._play.sandbox
+        wait = any(due.what == "buyer" for due in world.actors.agenda.entries)
+        if wait and not any(offer.quantity for offer in world.account.offers.values()):
+            world.advance(self._play.clock.now())
+            for sku, variants in sorted(world.shop.skus.items()):
+                if len(variants) == 1:
+                    self._play.seen["person filled a shelf"] += 1
+                    sandbox.apply("act.shopify", {"do": "stock", "given": {"sku": sku, "quantity": SHELF}})
 
 
 class _Storm:
