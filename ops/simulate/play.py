@@ -35,8 +35,8 @@ from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
-from ops.simulate.direct import DirectNet
 from ops.simulate import rare
+from ops.simulate.direct import DirectNet
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options

@@ -66,8 +66,8 @@ def of(evidence: Evidence) -> Seen:
 
 
 def expected() -> list[str]:
-    """What must have come about in a whole run: every fault, every rarer legal way, every class of commands in every outcome, every exception
-    there is, and every invariant held against something. What cannot is in ELSEWHERE.
+    """What must have come about in a whole run: every fault, every rarer legal way, every class of commands in every outcome, every
+    exception there is, and every invariant held against something. What cannot is in ELSEWHERE.
     """
     found = [f"fault {name}" for name in (*FAULTS, *BY_THE_PLAYER)]
     found += [f"command {letter} {outcome}" for letter in CLASSES for outcome in OUTCOMES if outcome != "found" or letter in LOOKED_FOR]
