@@ -58,6 +58,10 @@ class Bridge:
     def carries(self, address: object) -> bool:
         return bool(address == self.address)
 
+    def answers_within(self, latency: tuple[float, float]) -> None:
+        """Seconds of the loop: at least, at most."""
+        self._latency = latency
+
     def delay(self) -> float:
         return self._chance.uniform(*self._latency)
 

@@ -377,6 +377,7 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:
             bridge.seen = it.note
+            bridge.answers_within(options.answers)
         if (database := getattr(stored, "database", None)) is not None:
             database.weather.answers_within(options.answers)
         yield it, Path(directory)
