@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.counts: dict[Sku, list[tuple[int, StockCounted]]] = {}
+        self.overtaken: set[Sku] = set()  # whose last count in the log is older than the newest: the one after it is the last word
         self.sold: dict[Sku, dict[tuple[str, str], list[tuple[int, int]]]] = {}  # SKU -> order, line -> position, units
         self.freed: dict[tuple[str, str], list[tuple[int, str]]] = {}  # order, line -> position, state
         self.created: dict[str, int] = {}  # order -> position
@@ -35,7 +36,13 @@ class Ledger:
         event, position = told.event, told.position
         match event:
             case StockCounted():
-                self.counts.setdefault(event.sku, []).append((position, event))
+                before = self.counts.setdefault(event.sku, [])
+                later = not before or event.read_at >= before[-1][1].read_at
+                if later or (event.sku in self.overtaken and not event.settled):
+                    before.append((position, event))
+                    self.overtaken.discard(event.sku)
+                elif event.settled:
+                    self.overtaken.add(event.sku)
                 for order in event.settled:
                     self.inside.setdefault((order, event.sku), position)
             case OrderPlaced():
@@ -61,7 +68,7 @@ class Ledger:
         known = [count for position, count in self.counts.get(sku, ()) if position <= upto]
         if not known:
             return 0
-        newest = max(known, key=lambda count: count.read_at)
+        newest = known[-1]
         return sum(units for place, units in newest.levels.items() if rules.counts(place)) if newest.tracked else None
 
     def owed(self, sku: Sku, upto: int) -> int:
