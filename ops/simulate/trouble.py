@@ -12,6 +12,7 @@ from ops.simulate.bridge import Bridge, Session
 from ops.simulate.crash import AT_WORK
 from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.net import End
+from ops.simulate.options import START_PATIENCE
 from ops.simulate.play import Engine, Play
 
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
@@ -37,7 +38,7 @@ class Trouble:
         async with anyio.create_task_group() as group:
             group.start_soon(self._look_after)
             if self.calm:
-                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
+                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work", START_PATIENCE)
                 self.calm = False
             async with anyio.create_task_group() as chaos:
                 for kind, number in (
