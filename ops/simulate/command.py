@@ -24,6 +24,7 @@ from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
 from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
+from ops.simulate.rare import RARE
 from ops.simulate.seen import expected, missing
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
@@ -32,7 +33,7 @@ from ops.simulate.trouble import troubled
 REGRESSIONS = Path(__file__).parent / "regressions.jsonl"
 EXTENDED = 20  # times as many seeds
 MOST_TRIES = 14  # plays to make a failure small
-KINDS = ("fault", "order", "command", "exception", "engine", "person", "judged", "passed-over")
+KINDS = ("fault", "rare", "order", "command", "exception", "engine", "person", "judged", "passed-over")
 
 
 class Result(Struct, kw_only=True):
@@ -116,6 +117,7 @@ def narrowed(options: Options, without: Sequence[str], budget: int | None) -> Op
             **{name: 0 if name in without else getattr(troubles, name) for name in ("restarts", "crashes", "pauses")},
             skew=0.0 if "skew" in without else troubles.skew,
         ),
+        rare=tuple(name for name in options.rare if f"rare_{name}" not in without),
         budget=options.budget if budget is None else budget,
     )
 
@@ -128,6 +130,7 @@ def classes_of(options: Options) -> list[str]:
         *(f"wire_{name}" for name in troubles.wire),
         *(f"database_{name}" for name in troubles.database),
         *(name for name in ("restarts", "crashes", "pauses", "skew") if getattr(troubles, name)),
+        *(f"rare_{name}" for name in options.rare),
     ]
 
 
@@ -136,6 +139,7 @@ EVERY_CLASS = (
     *(f"wire_{name}" for name in WIRE),
     *(f"database_{name}" for name in DATABASE),
     *("restarts", "crashes", "pauses", "skew"),
+    *(f"rare_{name}" for name in RARE),
 )
 
 

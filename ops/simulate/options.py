@@ -10,6 +10,7 @@ from ops.sandbox.faults import KINDS
 from ops.sandbox.mirakl.state import Switches as MiraklSwitches
 from ops.sandbox.plan import Merchandise, Operator, Plan, Service, Warehouse
 from ops.sandbox.shopify.state import Switches as ShopifySwitches
+from ops.simulate.rare import drawn as rarer
 
 
 class Troubles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +30,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
     speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
-    answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
+answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
+    rare: tuple[str, ...] = ()  # rarer legal ways that are taken: ops.simulate.rare
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
@@ -95,6 +97,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
         speed=speed,
         answers=ANSWERS[0] if slow else choose(seed, ANSWERS, "answers"),
         from_start=from_start,
+        rare=rarer(seed),
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
         heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start else heal,

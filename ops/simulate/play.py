@@ -35,6 +35,7 @@ from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
+from ops.simulate import rare
 from ops.simulate.direct import DirectNet
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
@@ -177,9 +178,10 @@ class Play:
             serving = anyio.Event()
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
-            self.settings = self._configured(directory)
+            self.settings = rare.configured(self._configured(directory), self.options.rare, self.seed)
             hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
             self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
+            rare.meddle(self)
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
             try:
@@ -263,7 +265,7 @@ class Play:
         number = len(self.engines)
         web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + place}", operations=f"127.0.0.1:{OPERATIONS + place}")
         settings = replace(self.settings, web=web)
-        rng = SeededRng(self.seed * 1000 + number)
+        rng = (rare.ExtremeRng if "jitter" in self.options.rare else SeededRng)(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
         ports = Ports(clock, SimIds(rng), rng, self.net, self.stored.db)
         lease = self.options.lease_seconds
