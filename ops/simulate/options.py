@@ -30,7 +30,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
     speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
-answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
+    answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
     rare: tuple[str, ...] = ()  # rarer legal ways that are taken: ops.simulate.rare
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
