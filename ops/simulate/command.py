@@ -22,9 +22,8 @@ from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
-from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
+from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
-from ops.simulate.rare import RARE
 from ops.simulate.seen import expected, missing
 from ops.simulate.server import own_server
 from ops.simulate.store import Store

@@ -10,7 +10,6 @@ from ops.sandbox.faults import KINDS
 from ops.sandbox.mirakl.state import Switches as MiraklSwitches
 from ops.sandbox.plan import Merchandise, Operator, Plan, Service, Warehouse
 from ops.sandbox.shopify.state import Switches as ShopifySwitches
-from ops.simulate.rare import drawn as rarer
 
 
 class Troubles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +63,9 @@ ANSWERS = ((0.0002, 0.003), *[(0.004, 0.02)] * 3)  # what comes while somebody w
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
 SEES_IT = 0.005  # of plays: fifty hours of the world take as long as twenty plays
 
+RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ways of chance: rare.py
+RARELY = 0.25  # of plays, for each
+
 # How many times as seldom as others these are met: they take long in the world, or, to write and to read, here.
 COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0, "gzip_bomb": 16.0, "huge_body": 64.0}
 
@@ -97,7 +99,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
         speed=speed,
         answers=ANSWERS[0] if slow else choose(seed, ANSWERS, "answers"),
         from_start=from_start,
-        rare=rarer(seed),
+        rare=tuple(name for name in RARE if happens(seed, RARELY, "rare", name)),
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
         heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start else heal,

@@ -15,22 +15,16 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from engine.ports import SeededRng
-from ops.sandbox.chance import choose, happens
+from ops.sandbox.chance import choose
 from ops.settings import Settings
 from ops.simulate.memory.faults import Asked, Strike
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
 
-RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")
-SHARE = 0.25  # of plays, for each
 SLOW, LATE, LOST = 0.03, 0.2, 0.5  # of commits, of beats, of news
 A_SECOND = (0.1, 1.5)  # seconds of the loop
 OF_A_TTL = (0.3, 1.5)
-
-
-def drawn(seed: int) -> tuple[str, ...]:
-    return tuple(name for name in RARE if happens(seed, SHARE, "rare", name))
 
 
 class ExtremeRng(SeededRng):

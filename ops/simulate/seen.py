@@ -12,8 +12,7 @@ from engine.outbox import class_of
 from ops.sandbox.faults import KINDS as FAULTS
 from ops.simulate.invariants.evidence import Evidence
 from ops.simulate.invariants.table import CHECKED
-from ops.simulate.options import DATABASE, WIRE
-from ops.simulate.rare import RARE
+from ops.simulate.options import DATABASE, RARE, WIRE
 from projections.kinds import KINDS as EXCEPTIONS
 from schemas.events import EVENTS, tag_of
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown

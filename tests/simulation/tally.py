@@ -10,10 +10,9 @@ from ops.sandbox.plan import Plan, Warehouse
 from ops.simulate.invariants.evidence import Breach
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory.store import MemoryStore
-from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
+from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, Play, play
 from ops.simulate.provocations import Provocation, Stage, configured, laid_out
-from ops.simulate.rare import RARE
 from ops.simulate.store import Store
 from ops.simulate.trouble import troubled
 
