@@ -50,7 +50,7 @@ def plain(seed: int) -> Options:
 # ---------------------------------------------------------------- drawn
 
 SHARE = 0.22  # of the fault classes, in one play
-RATES = (0.01, 0.02, 0.05)
+RATES = (0.015, 0.03, 0.06)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ops/simulate/rare.py
@@ -62,9 +62,13 @@ START_PATIENCE = 200.0
 # A quick trade in few of the world's minutes: what nobody does costs a third of a second of the machine for each of its hours, and a call
 # into a hole takes half a minute of the loop, be that half a minute of the world or a day.
 SPEEDS = (60.0, 120.0)
-ANSWERS = ((0.0002, 0.003), (0.004, 0.02))  # what comes while somebody waits for an answer, is taken along with the next
+ANSWERS = ((0.0002, 0.003), *[(0.004, 0.02)] * 3)  # what comes while somebody waits for an answer, is taken along with the next
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
 SEES_IT = 0.005  # of plays: fifty hours of the world take as long as twenty plays
+
+
+# How many times as seldom as others these are met: they take long in the world, or, to write and to read, here.
+COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0, "gzip_bomb": 16.0, "huge_body": 64.0}
 
 # No connector can make these good. What is sent twice on the way is done twice, where neither system knows a key; a refusal or a state that
 # is a lie is for a person, who cannot find out either.
@@ -84,7 +88,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
     for name, kind in KINDS.items():
         if name not in NOBODY_S and drawn(name, SEES_IT if name in A_DAY else SHARE):
             rare = 4.0 if kind.only or kind.where == "webhook" else 1.0  # of what there is little of, more is hit
-            faults[name] = min(0.5, rate(name) * rare / (4.0 if name in ("refused", "black_hole", "huge_body", "gzip_bomb") else 1.0))
+            faults[name] = min(0.5, rate(name) * rare / COSTLY.get(name, 1.0))
     calm = drawn("calm", 0.1)  # one in ten meets nothing but people
     slow = not calm and any(name in faults for name in A_DAY)
     speed = SLOW_WORLD if slow else choose(seed, SPEEDS, "speed")

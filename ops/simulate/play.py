@@ -87,7 +87,7 @@ class Outcome:
     digest: str  # of everything that was sent, and when, and of the log: the same for the same seed
     world_seconds: float
     loop_steps: int
-    orders: int
+    orders: int  # bought, on both sides; what the connector makes of one is not another
     seen: Counter[str] = field(default_factory=Counter)
     story: list[str] = field(default_factory=list)  # where it is broken: of the order that it is about
 
@@ -371,7 +371,7 @@ def play(
             digest=it.digest.hexdigest(),
             world_seconds=it.clock.monotonic(),
             loop_steps=it.loop.steps,
-            orders=len(it.world.account.orders) + len(it.world.shop.orders),
+            orders=it.world.actors.placed + it.world.actors.sold,
             seen=it.seen,
             story=it.story,
         )
