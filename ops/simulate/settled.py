@@ -9,7 +9,7 @@ from ops.demo.settings import BUFFER
 from ops.desk import Desk
 from ops.sandbox.referee.case import SHIPPED, Conventions, is_over
 from ops.sandbox.referee.rules import judge
-from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, is_about, is_an_accident, is_told
+from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, held_back, is_about, is_an_accident, is_told
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
@@ -52,7 +52,8 @@ async def look(play: "Play", *, whole: bool = False) -> Standing:
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
     judged = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if one.rule not in BY_THE_LOG]  # which others read
     found = [one for one in judged if can_be_judged(one.rule, play.options.speed)]
-    counted = [one for one in found if not is_an_accident(one, accidents(play))]
+    kept = held_back(truth, troubles)
+    counted = [one for one in found if not is_an_accident(one, accidents(play)) and not (one.rule == "I4" and one.subject in kept)]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
         for one in counted
@@ -69,5 +70,9 @@ async def look(play: "Play", *, whole: bool = False) -> Standing:
     wrong += [f"L2 {key}: is open, and there is nothing the matter" for key in idle]
     async with play.pool.acquire() as conn:
         rows = await stock_rows(conn, play.settings)
-    wrong += [f"I4 {sku}: is shown otherwise than the formula says" for sku in mismatches(truth, rows, play.settings.channel[0])]
+    wrong += [
+        f"I4 {sku}: is shown otherwise than the formula says"
+        for sku in mismatches(truth, rows, play.settings.channel[0])
+        if sku not in kept
+    ]
     return Standing(waiting=waiting, ahead=truth["actors"]["turns_ahead"], open=keys, wrong=wrong)
