@@ -22,6 +22,7 @@ class Accidents(Struct, frozen=True):
 
     stopped: bool = False  # one was, as by SIGSTOP, and went on
     killed: bool = False
+    clocks_differ: bool = False  # there are two, and one's wall clock is not the other's
 
 
 NONE = Accidents()
@@ -43,9 +44,11 @@ def can_be_judged(rule: str, pace: float) -> bool:
 
 def is_an_accident(finding: Finding, accidents: Accidents) -> bool:
     """Whether no engine could have done otherwise. One that is stopped between being let through by the limiter and calling calls late, and
-    so too soon before the next; one that is killed amid a file of a sweep, which can be had once, asks for it again.
+    so too soon before the next; one that is killed amid a file of a sweep, which can be had once, asks for it again. And when the last call
+    was, an engine tells its successor by its own wall clock.
     """
-    return finding.rule == "C4" and (accidents.stopped or (accidents.killed and finding.subject == "OR15"))
+    late = accidents.stopped or accidents.clocks_differ
+    return finding.rule == "C4" and (late or (accidents.killed and finding.subject == "OR15"))
 
 
 def is_told(finding: Finding, troubles: Iterable[Trouble]) -> bool:

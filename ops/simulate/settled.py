@@ -39,7 +39,11 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 def accidents(play: "Play") -> Accidents:
     """What has befallen the engines of a play so far."""
-    return Accidents(stopped=bool(play.seen["fault process_stopped"]), killed=any(not engine.process.alive for engine in play.engines))
+    return Accidents(
+        stopped=bool(play.seen["fault process_stopped"]),
+        killed=any(not engine.process.alive for engine in play.engines),
+        clocks_differ=play.options.engines > 1 and bool(play.options.troubles.skew),
+    )
 
 
 async def look(play: "Play", *, whole: bool = False) -> Standing:
