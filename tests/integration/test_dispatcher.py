@@ -1,8 +1,9 @@
 """Commands go out once, whatever happens to the answer, the process or the lease; and what came of them is in the log."""
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from engine import outbox, perform
 from engine.adapter import Answer, Done, Effect, Endpoint, NotYet, Performer, Refused, Task
+from engine.alarm import Alarm
 from engine.dispatcher import Dispatcher
 from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
 from engine.lease import Lease
@@ -90,6 +92,7 @@ class World:
     most: int = 0  # at once
     found: list[Any] = field(default_factory=list)
     endpoint: Endpoint = QUICK  # of SetSellerReference
+    fresh: float = math.inf  # likewise, seconds
 
     async def act(self, client: Limits, tasks: Sequence[Task[Any]]) -> Sequence[Any]:
         await client.admit(self.endpoint if isinstance(tasks[0].command, SetSellerReference) else QUICK)
@@ -138,7 +141,7 @@ class World:
 
     def performs(self) -> Mapping[type[Command], Performer[Any]]:
         return {
-            SetSellerReference: Performer(self.act, self.endpoint),
+            SetSellerReference: Performer(self.act, self.endpoint, fresh=self.fresh),
             AcceptOrder: Performer(self.act, QUICK, look=self.look),
             CreateShopOrder: Performer(self.act, QUICK, look=self.look, quiet=600.0),
         }
@@ -346,6 +349,17 @@ async def test_a_repeatable_command_is_sent_again(engine: Machine, world: World)
     assert (unknown.attempt, unknown.detail) == (1, "no answer")
     [confirmed] = await all_of(engine, CommandConfirmed)
     assert (confirmed.attempt, confirmed.found) == (2, False)
+
+
+async def test_what_waited_until_it_was_stale_is_not_sent_any_more(engine: Machine, world: World) -> None:
+    world.fresh = 300.0
+    world.script.append("never")
+    [key] = await ask(engine, reference())
+    async with running(engine, world):
+        await engine.until(put_back(engine, key, 1))
+        await pass_time(engine, 301)
+        await engine.until(told(engine, CommandRefused))
+    assert world.calls == ["SetSellerReference 1"] and await engine.row(key) is None
 
 
 @pytest.mark.parametrize("lost", ["lost", "never"])
@@ -707,6 +721,30 @@ async def test_a_successor_closes_what_its_predecessor_opened(engine: Machine, w
         await engine.until(told(engine, ExceptionOpened))
     async with running(engine, world):
         await engine.until(told(engine, ExceptionClosed))
+
+
+async def test_where_nothing_waits_nothing_is_held_up(engine: Machine, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went through, and the database was away when that was to be told."""
+    world.script.append("key")
+    show, lost = Alarm.show, list[int]()
+
+    async def away(alarm: Alarm, fence: Any, troubles: Any) -> None:
+        if world.calls[1:] and not lost:
+            lost.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+        await show(alarm, fence, troubles)
+
+    monkeypatch.setattr(Alarm, "show", away)
+    await ask(engine, acceptance())
+    with suppress(BaseExceptionGroup, asyncpg.PostgresError):
+        async with running(engine, world):
+            await engine.until(told(engine, ExceptionOpened))
+            while not lost:
+                await pass_time(engine, 61)
+                await anyio.sleep(0.05)
+    async with running(engine, world):
+        await engine.until(told(engine, ExceptionClosed))
+    assert lost and await waiting(engine) == 0
 
 
 async def test_a_slow_endpoint_holds_up_nobody_else(engine: Machine, world: World) -> None:

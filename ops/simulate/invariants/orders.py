@@ -5,7 +5,7 @@ from typing import Any
 
 from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
-from ops.simulate.findings import can_be_judged, is_told
+from ops.simulate.findings import BY_THE_LOG, OF_THE_END, can_be_judged, held_back, is_an_accident, is_told
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
 from projections.orders import Order, orders
@@ -120,6 +120,7 @@ class Silence(Check):
     codes: frozenset[str] = frozenset()  # of which it has to be one; empty: any
 
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:
+        self.judged += sum(one.code in self.codes for one in evidence.troubles)  # whoever was told has been, if it is over by now
         said, looked_at = _said(evidence), {told.stream for told in evidence.log if isinstance(told.event, BY_PEOPLE)}
         for finding in evidence.findings:
             if finding.level == "open" and finding.rule in self.rules:
@@ -153,11 +154,16 @@ class Referee(Check):
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         if not can_be_judged(self.invariant, evidence.pace):
+            self.passed_over += 1
             return
+        if (self.invariant in OF_THE_END and not evidence.settled) or (self.invariant in BY_THE_LOG and not evidence.log):
+            return  # later
         self.judged += len(evidence.case.orders)
+        kept = held_back(evidence.truth, evidence.troubles) if self.invariant == "I4" and evidence.settled else set()
         for finding in evidence.findings:
-            mine = finding.rule == self.invariant and finding.level == "broken"
-            if mine and not (evidence.settled and is_told(finding, evidence.troubles)):
+            mine = finding.rule == self.invariant and finding.level == "broken" and not is_an_accident(finding, evidence.accidents)
+            told = evidence.settled and (is_told(finding, evidence.troubles) or finding.subject in kept)
+            if mine and not told:
                 yield self.breach(finding.subject, _described(finding))
 
 

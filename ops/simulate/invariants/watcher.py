@@ -3,17 +3,22 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
+from prometheus_client import generate_latest
+
+from engine.metrics import Metrics
 from engine.ports import DATABASE_AWAY
 from ops.simulate.invariants.evidence import Breach, Evidence, Outage, Posted, Watch, gather, witness
 from ops.simulate.invariants.table import watch
 from ops.simulate.play import BrokenError, Play
 from ops.simulate.seen import of
+from ops.simulate.settled import accidents
 from schemas.envelope import Envelope
 
 LOOK = 25  # calls that changed something, between two looks of the referee
 TRIES = 5
-AGAIN, LOOKS = 900.0, 4  # seconds of the world between two looks at the end, and how many: the half hour of L1, and a sweep's quarters
+AGAIN = (120.0, 180.0, 600.0, 900.0, 900.0, 900.0)  # seconds of the world between two looks at the end: L1's half hour, a sweep's quarters
 
 
 class Invariants:
@@ -44,9 +49,12 @@ class Invariants:
         watching, changes = self.attend(play), len(play.world.calls.calls)
         if changes - self._changes >= LOOK:
             self._changes = changes
-            _raise(
-                watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=(), pace=play.options.speed))
-            )
+            _raise(watching.judge(self._outside(play)))
+
+    def _outside(self, play: Play) -> Evidence:
+        """What is seen without the log."""
+        known: dict[str, Any] = {"truth": play.truth(), "pace": play.options.speed, "accidents": accidents(play)}
+        return Evidence(settings=play.settings, now=play.clock.now(), log=(), **known)
 
     async def looked(self, play: Play) -> None:
         """Raises BrokenError."""
@@ -60,19 +68,26 @@ class Invariants:
         """What does not hold may be what people did at the last moment, of which we are about to hear: so it is looked at again."""
         watching, found = self.attend(play), await self._evidence(play, settled=True)
         breaches = watching.quiet(found)
-        for _ in range(LOOKS):
+        for seconds in AGAIN:
             if not breaches:
                 break
-            await play.wait(play.clock.loop_seconds(AGAIN))
+            await play.wait(play.clock.loop_seconds(seconds))
             found = await self._evidence(play, settled=True)
             breaches = watching.quiet(found)
         _raise(breaches)
-        self.seen = of(found)
-        self.seen.update({f"judged {name}": times for name, times in watching.judged.items()})
+        self._count(watching, found)
 
     async def breaches(self, play: Play) -> list[Breach]:
         """Everything that does not hold at the end, and not the first of it alone."""
-        return self.attend(play).quiet(await self._evidence(play, settled=True))
+        watching, found = self.attend(play), await self._evidence(play, settled=True)
+        breaches = watching.quiet(found)
+        self._count(watching, found)
+        return breaches
+
+    def _count(self, watching: Watch, found: Evidence) -> None:
+        self.seen = of(found)
+        self.seen.update({f"judged {name}": times for name, times in watching.judged.items() if times})
+        self.seen.update({f"passed-over {name}": times for name, times in watching.passed_over.items()})
 
     async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
         """Whoever watches is cut off like everybody else, and asks again."""
@@ -90,15 +105,21 @@ class Invariants:
             settings=play.settings,
             now=play.clock.now(),
             truth=play.truth(),
-            metrics=[engine.service.metrics for engine in play.engines if engine.process.alive],
+            metrics=(living := [engine.service.metrics for engine in play.engines if engine.process.alive]),
+            told={"a line of the log": "\n".join(play.said), **(_shown(living) if settled else {})},
             posted=tuple(self._posted),  # what comes while the log is read need not be in it
             outages=self.outages,
             skew=self.skew,
             pace=play.options.speed,
+            accidents=accidents(play),
             settled=settled,
         )
         self._log = list(found.log)
         return found
+
+
+def _shown(metrics: Sequence[Metrics]) -> dict[str, str]:
+    return {f"metrics {number}": generate_latest(one.registry).decode() for number, one in enumerate(metrics)}
 
 
 def _raise(found: Sequence[Breach]) -> None:
