@@ -1,6 +1,6 @@
 """Many plays, each of some forty orders with everything going wrong that can: what this run has hunted through, and what it found.
 
-CROSSDOCK_THOROUGH=20 plays twenty times as many. The issue of these plays is their number: a promise that is not kept fails.
+CROSSDOCK_THOROUGH=20 plays twenty times as many. A number that is promised and not reached fails.
 """
 
 import time
