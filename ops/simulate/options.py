@@ -49,6 +49,7 @@ def plain(seed: int) -> Options:
 # ---------------------------------------------------------------- drawn
 
 SHARE = 0.22  # of the fault classes, in one play
+BUYERS = 4  # come at most for each order: where nothing is on offer at the marketplace, all go to the website
 RATES = (0.015, 0.03, 0.06)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
@@ -125,6 +126,7 @@ def _plan(seed: int, faults: dict[str, float], orders: tuple[int, int]) -> Plan:
         locations=whole(seed, 1, 2, "locations"),
         offers_open=choose(seed, ("at_zero", "at_stock"), "open"),
         marketplace_orders=whole(seed, *orders, "orders"),
+        buyers=whole(seed, *orders, "orders") * BUYERS,
         buyer_gap=gap,
         d2c_share=choose(seed, (0.2, 0.4), "website"),
         restocks=whole(seed, 0, 3, "restocks"),
