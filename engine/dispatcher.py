@@ -104,7 +104,7 @@ class Dispatcher:
                     offers = list(self._admissible())
                     if await self._claim(fence, offers, group):
                         continue
-                    wait = await self._idle(looked=bool(offers))
+                    wait = await self._idle(fence, looked=bool(offers))
                     with anyio.CancelScope() as self._waiting:
                         if not self._nudged:
                             await wake(wait)
@@ -168,12 +168,17 @@ class Dispatcher:
             for start in range(0, len(rows), size):
                 yield rows[start : start + size]
 
-    async def _idle(self, *, looked: bool) -> float:
-        """Seconds of the event loop until there may be something to do that nobody rings for; `looked`: into the outbox, in vain."""
+    async def _idle(self, fence: Fence, *, looked: bool) -> float:
+        """Seconds of the event loop until there may be something to do that nobody rings for; `looked`: into the outbox, in vain.
+
+        Where nothing waits, nothing is held up: whatever was told of the system, perhaps by whoever was here before, is over.
+        """
         waits = [self._standing.pause, *(self._limits.wait(performer.endpoint) - SLOW for performer in self._performs.values())]
         if looked:
             async with self._pool.acquire() as conn:
                 due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand)
+            if due_at is None and not self._in_hand:
+                await self._alarm.show(fence, {})
             if due_at is not None:
                 waits.append((due_at - self._clock.now()).total_seconds())
         return min([TICK, *(self._clock.loop_seconds(wait) for wait in waits if wait > 0)])

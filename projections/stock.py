@@ -71,6 +71,7 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     tracked: bool = True
     levels: dict[ShopId, int] | None = None  # location -> available units, as last counted; None: never counted
     read_at: Instant | None = None  # of that count
+    overtaken: bool = False  # what was told of last was a count older than that
     raised_at: Instant | None = None  # of the last one that found more at some location than the one before
     variant: Variant | None = None  # None: never seen
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
@@ -188,9 +189,16 @@ def evolve(stock: Stock, event: Event) -> Stock:
 
 
 def _counted(stock: Stock, event: StockCounted) -> Stock:
-    """A count moves nothing that a later one said; what it contains, it contains."""
+    """A count moves nothing that a later one said; what it contains, it contains.
+
+    Only those that settle orders come into the log though a later one is there; then the one after it is the last word, whatever the clocks
+    say by which they were read: it is what the next reading is compared with, and would be no news.
+    """
     now = stock
-    if event.sku == stock.sku and (stock.read_at is None or event.read_at >= stock.read_at):
+    last_word = stock.read_at is None or event.read_at >= stock.read_at or (stock.overtaken and not event.settled)
+    if event.sku == stock.sku and not last_word:
+        now = replace(stock, overtaken=stock.overtaken or bool(event.settled))
+    elif event.sku == stock.sku:
         known = stock.levels or {}
         raised = stock.levels is None or any(units > known.get(place, 0) for place, units in event.levels.items())
         now = replace(
@@ -200,6 +208,7 @@ def _counted(stock: Stock, event: StockCounted) -> Stock:
             levels=event.levels,
             read_at=event.read_at,
             raised_at=(event.read_by or event.read_at) if raised else stock.raised_at,
+            overtaken=False,
         )
     for order in event.settled:
         if order in now.reserved:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,9 @@ from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
+from ops.simulate.neighbour import in_company
 from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
-from ops.simulate.play import Outcome, play
+from ops.simulate.play import Course, Outcome, Play, play
 from ops.simulate.seen import expected, missing
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
@@ -32,7 +33,7 @@ from ops.simulate.trouble import troubled
 REGRESSIONS = Path(__file__).parent / "regressions.jsonl"
 EXTENDED = 20  # times as many seeds
 MOST_TRIES = 14  # plays to make a failure small
-KINDS = ("fault", "rare", "order", "command", "exception", "engine", "person", "judged", "passed-over")
+KINDS = ("fault", "rare", "order", "command", "exception", "engine", "person", "judged", "passed-over", "tenant")
 
 
 class Result(Struct, kw_only=True):
@@ -116,6 +117,7 @@ def narrowed(options: Options, without: Sequence[str], budget: int | None) -> Op
             **{name: 0 if name in without else getattr(troubles, name) for name in ("restarts", "crashes", "pauses")},
             skew=0.0 if "skew" in without else troubles.skew,
         ),
+        beside=options.beside and "beside" not in without,
         rare=tuple(name for name in options.rare if f"rare_{name}" not in without),
         budget=options.budget if budget is None else budget,
     )
@@ -130,6 +132,7 @@ def classes_of(options: Options) -> list[str]:
         *(f"database_{name}" for name in troubles.database),
         *(name for name in ("restarts", "crashes", "pauses", "skew") if getattr(troubles, name)),
         *(f"rare_{name}" for name in options.rare),
+        *(["beside"] if options.beside else []),
     ]
 
 
@@ -139,6 +142,7 @@ EVERY_CLASS = (
     *(f"database_{name}" for name in DATABASE),
     *("restarts", "crashes", "pauses", "skew"),
     *(f"rare_{name}" for name in RARE),
+    "beside",
 )
 
 
@@ -199,7 +203,8 @@ def _by_others(wanted: Wanted) -> Iterator[Result]:
 def one(seed: int, wanted: Wanted, store: Store) -> Result:
     options = wanted.options(seed)
     watcher = judge_of(options)
-    outcome = play(seed if seed >= 0 else kept()[-seed - 1].seed, options, store, [watcher], course=troubled)
+    first = seed if seed >= 0 else kept()[-seed - 1].seed
+    outcome = play(first, options, store, [watcher], course=troubled, together=company(options))
     result = Result(
         seed=seed,
         orders=outcome.orders,
@@ -227,6 +232,11 @@ def judge_of(options: Options) -> Invariants:
     return Invariants(skew=abs(options.troubles.skew))
 
 
+def company(options: Options) -> Callable[[Play, Path, Course], Coroutine[Any, Any, None]]:
+    """With another tenant beside, or alone."""
+    return in_company(judge_of) if options.beside else Play.run
+
+
 def shrunk(outcome: Outcome, options: Options, store: Store) -> tuple[list[str], int | None]:
     """Fault classes that can be left out, and the budget that is enough, for the same invariant still to break."""
     assert outcome.broken is not None
@@ -237,7 +247,8 @@ def shrunk(outcome: Outcome, options: Options, store: Store) -> tuple[list[str],
         if tries <= 0:
             return False
         tries -= 1
-        found = play(outcome.seed, narrowed(options, without, budget), store, [judge_of(options)], course=troubled).broken
+        less = narrowed(options, without, budget)
+        found = play(outcome.seed, less, store, [judge_of(options)], course=troubled, together=company(less)).broken
         return found is not None and found.invariant == invariant
 
     without: list[str] = []

@@ -1,10 +1,11 @@
 """Which findings of the referee are held against the connector: not what nobody can judge, nor what a person has been told of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
-from ops.sandbox.referee.case import Finding
+from ops.sandbox.referee.case import Case, Conventions, Finding, is_over
 from projections.exceptions import Trouble
 
 # What one side knew at the moment of a call, and whether somebody was in time: where a second of the machine is the better part of an hour,
@@ -21,6 +22,7 @@ class Accidents(Struct, frozen=True):
 
     stopped: bool = False  # one was, as by SIGSTOP, and went on
     killed: bool = False
+    clocks_differ: bool = False  # there are two, and one's wall clock is not the other's
 
 
 NONE = Accidents()
@@ -42,15 +44,25 @@ def can_be_judged(rule: str, pace: float) -> bool:
 
 def is_an_accident(finding: Finding, accidents: Accidents) -> bool:
     """Whether no engine could have done otherwise. One that is stopped between being let through by the limiter and calling calls late, and
-    so too soon before the next; one that is killed amid a file of a sweep, which can be had once, asks for it again.
+    so too soon before the next; one that is killed amid a file of a sweep, which can be had once, asks for it again. And when the last call
+    was, an engine tells its successor by its own wall clock.
     """
-    return finding.rule == "C4" and (accidents.stopped or (accidents.killed and finding.subject == "OR15"))
+    late = accidents.stopped or accidents.clocks_differ
+    return finding.rule == "C4" and (late or (accidents.killed and finding.subject == "OR15"))
 
 
 def is_told(finding: Finding, troubles: Iterable[Trouble]) -> bool:
     """Whether one of these exceptions is open, of that order, and of a kind that says so."""
     codes = TOLD_BY.get(finding.rule, frozenset())
     return any(trouble.open and trouble.code in codes and is_about(trouble, finding.subject) for trouble in troubles)
+
+
+def held_back(truth: Mapping[str, Any], troubles: Iterable[Trouble]) -> set[str]:
+    """SKUs of which units are kept for orders that are not in Shopify, and of which a person has been told: so many less are shown."""
+    case, known = Case(truth, Conventions(settled=True)), [trouble for trouble in troubles if trouble.open]
+    waiting = [order for order in case.orders if order["order_id"] not in case.copies and not is_over(order)]
+    told = [order for order in waiting if any(is_about(trouble, order["order_id"]) for trouble in known)]
+    return {line["sku"] for order in told for line in order["lines"]}
 
 
 def is_about(trouble: Trouble, order: str) -> bool:

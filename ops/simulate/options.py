@@ -32,6 +32,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
     rare: tuple[str, ...] = ()  # rarer legal ways that are taken: ops.simulate.rare
     engines: int = 1
+    beside: bool = False  # whether another tenant has the same database: ops.simulate.neighbour
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
     heal_minutes: float = 600.0  # of the world, within which all must have come to its end
@@ -53,6 +54,8 @@ BUYERS = 4  # come at most for each order: where nothing is on offer at the mark
 RATES = (0.015, 0.03, 0.06)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
+RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ops/simulate/rare.py
+RARELY = 0.25  # of plays, for each
 A_DAY = ("webhook_late", "webhook_redelivered")  # their effect comes hours later
 # Seconds of the loop. What a marketplace may be asked once a day is waited for twice 45 seconds where the first answer was lost, and until
 # then nothing is accepted: the engine's patience is the loop's, however fast the world is.
@@ -64,8 +67,6 @@ ANSWERS = ((0.0002, 0.003), *[(0.004, 0.02)] * 3)  # what comes while somebody w
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
 SEES_IT = 0.005  # of plays: fifty hours of the world take as long as twenty plays
 
-RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ways of chance: rare.py
-RARELY = 0.25  # of plays, for each
 
 # How many times as seldom as others these are met: they take long in the world, or, to write and to read, here.
 COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0, "gzip_bomb": 16.0, "huge_body": 64.0}
@@ -94,6 +95,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
     speed = SLOW_WORLD if slow else choose(seed, SPEEDS, "speed")
     from_start = drawn("from start", 0.2)
     heal = 3000.0 if slow else 300.0
+    beside = not slow and drawn("beside", 0.12)
     return Options(
         plan=_plan(seed, {} if calm else faults, orders),
         troubles=Troubles() if calm else _troubles(seed),
@@ -101,9 +103,10 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
         answers=ANSWERS[0] if slow else choose(seed, ANSWERS, "answers"),
         from_start=from_start,
         rare=tuple(name for name in RARE if happens(seed, RARELY, "rare", name)),
+        beside=beside,
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
-        heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start else heal,
+        heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start or beside else heal,
     )
 
 

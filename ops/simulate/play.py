@@ -146,6 +146,7 @@ class Play:
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
         self.story: list[str] = []
+        self.base = 0  # added to the ports of all its places
         self.said: list[str] = []  # lines of the engines' logs that name a person
 
     # ------------------------------------------------------------ for watchers
@@ -179,7 +180,7 @@ class Play:
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
             self.settings = rare.configured(self._configured(directory), self.options.rare, self.seed)
-            hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
+            hook = f"http://127.0.0.1:{WEBHOOKS + self.base}/webhooks/{self.seed:032x}"  # at the first place
             self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
             rare.meddle(self)
             self.pool = await self.stored.db.pool()
@@ -263,7 +264,8 @@ class Play:
         """One more, as its own process would be: nothing is shared but database and marketplaces. `place`: the machine that it runs on, by
         whose address Shopify reaches it; not two at once."""
         number = len(self.engines)
-        web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + place}", operations=f"127.0.0.1:{OPERATIONS + place}")
+        port = self.base + place
+        web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + port}", operations=f"127.0.0.1:{OPERATIONS + port}")
         settings = replace(self.settings, web=web)
         rng = (rare.ExtremeRng if "jitter" in self.options.rare else SeededRng)(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
@@ -342,12 +344,23 @@ async def plainly(play: Play) -> None:
     await play.until_settled(play.options.chaos_minutes + play.options.heal_minutes)
 
 
-def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] = (), course: Course = plainly) -> Outcome:
-    """Play it to its end. What is broken is in the outcome; another error is the simulator's own, or the database's."""
+def play(
+    seed: int,
+    options: Options,
+    store: Store,
+    watchers: Sequence[Watcher] = (),
+    course: Course = plainly,
+    *,
+    together: Callable[["Play", Path, Course], Coroutine[Any, Any, None]] = Play.run,
+) -> Outcome:
+    """Play it to its end. What is broken is in the outcome; another error is the simulator's own, or the database's.
+
+    `together`: how it is run, if not alone (ops/simulate/neighbour.py).
+    """
     with played(seed, options, store, watchers) as (it, directory):
         broken = None
         try:
-            it.loop.run_until_complete(it.run(directory, course))
+            it.loop.run_until_complete(together(it, directory, course))
         except (BrokenError, BaseExceptionGroup) as error:
             broken = next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None)
             if broken is None:

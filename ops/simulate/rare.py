@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from engine.ports import SeededRng
 from ops.sandbox.chance import choose
 from ops.settings import Settings
-from ops.simulate.memory.faults import Asked, Strike
 
 if TYPE_CHECKING:
+    from ops.simulate.memory.faults import Asked, Strike
     from ops.simulate.play import Play
 
 SLOW, LATE, LOST = 0.03, 0.2, 0.5  # of commits, of beats, of news
@@ -106,7 +106,9 @@ class _Slow:
         self._before, self._play, self._chance = before, play, chance
         self.latency, self.refusal = before.latency, before.refusal
 
-    def strike(self, asked: Asked) -> Strike | None:
+    def strike(self, asked: "Asked") -> "Strike | None":
+        from ops.simulate.memory.faults import Strike  # noqa: PLC0415 - the database in memory knows what plays ask
+
         rare, ttl = self._play.options.rare, self._play.options.lease_seconds
         if "late_beats" in rare and asked.name.endswith(".BEAT") and self._chance.random() < LATE:
             self._play.seen["rare late_beats"] += 1

@@ -9,7 +9,7 @@ from ops.demo.settings import BUFFER
 from ops.desk import Desk
 from ops.sandbox.referee.case import SHIPPED, Conventions, is_over
 from ops.sandbox.referee.rules import judge
-from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, is_about, is_an_accident, is_told
+from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, held_back, is_about, is_an_accident, is_told
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
@@ -39,7 +39,11 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 def accidents(play: "Play") -> Accidents:
     """What has befallen the engines of a play so far."""
-    return Accidents(stopped=bool(play.seen["fault process_stopped"]), killed=any(not engine.process.alive for engine in play.engines))
+    return Accidents(
+        stopped=bool(play.seen["fault process_stopped"]),
+        killed=any(not engine.process.alive for engine in play.engines),
+        clocks_differ=play.options.engines > 1 and bool(play.options.troubles.skew),
+    )
 
 
 async def look(play: "Play", *, whole: bool = False) -> Standing:
@@ -52,7 +56,8 @@ async def look(play: "Play", *, whole: bool = False) -> Standing:
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
     judged = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if one.rule not in BY_THE_LOG]  # which others read
     found = [one for one in judged if can_be_judged(one.rule, play.options.speed)]
-    counted = [one for one in found if not is_an_accident(one, accidents(play))]
+    kept = held_back(truth, troubles)
+    counted = [one for one in found if not is_an_accident(one, accidents(play)) and not (one.rule == "I4" and one.subject in kept)]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
         for one in counted
@@ -69,5 +74,9 @@ async def look(play: "Play", *, whole: bool = False) -> Standing:
     wrong += [f"L2 {key}: is open, and there is nothing the matter" for key in idle]
     async with play.pool.acquire() as conn:
         rows = await stock_rows(conn, play.settings)
-    wrong += [f"I4 {sku}: is shown otherwise than the formula says" for sku in mismatches(truth, rows, play.settings.channel[0])]
+    wrong += [
+        f"I4 {sku}: is shown otherwise than the formula says"
+        for sku in mismatches(truth, rows, play.settings.channel[0])
+        if sku not in kept
+    ]
     return Standing(waiting=waiting, ahead=truth["actors"]["turns_ahead"], open=keys, wrong=wrong)

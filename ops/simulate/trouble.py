@@ -11,6 +11,7 @@ from ops.desk import Desk
 from ops.simulate.bridge import Bridge, Session
 from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.net import End
+from ops.simulate.options import START_PATIENCE
 from ops.simulate.play import Engine, Play
 from ops.simulate.store import AT_WORK
 
@@ -37,7 +38,7 @@ class Trouble:
         async with anyio.create_task_group() as group:
             group.start_soon(self._look_after)
             if self.calm:
-                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
+                await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work", START_PATIENCE)
                 self.calm = False
             async with anyio.create_task_group() as chaos:
                 for kind, number in (

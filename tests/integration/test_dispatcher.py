@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from engine import outbox, perform
 from engine.adapter import Answer, Done, Effect, Endpoint, NotYet, Performer, Refused, Task
+from engine.alarm import Alarm
 from engine.dispatcher import Dispatcher
 from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableError, UnknownOutcomeError
 from engine.lease import Lease
@@ -720,6 +721,30 @@ async def test_a_successor_closes_what_its_predecessor_opened(engine: Machine, w
         await engine.until(told(engine, ExceptionOpened))
     async with running(engine, world):
         await engine.until(told(engine, ExceptionClosed))
+
+
+async def test_where_nothing_waits_nothing_is_held_up(engine: Machine, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went through, and the database was away when that was to be told."""
+    world.script.append("key")
+    show, lost = Alarm.show, list[int]()
+
+    async def away(alarm: Alarm, fence: Any, troubles: Any) -> None:
+        if world.calls[1:] and not lost:
+            lost.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+        await show(alarm, fence, troubles)
+
+    monkeypatch.setattr(Alarm, "show", away)
+    await ask(engine, acceptance())
+    with suppress(BaseExceptionGroup, asyncpg.PostgresError):
+        async with running(engine, world):
+            await engine.until(told(engine, ExceptionOpened))
+            while not lost:
+                await pass_time(engine, 61)
+                await anyio.sleep(0.05)
+    async with running(engine, world):
+        await engine.until(told(engine, ExceptionClosed))
+    assert lost and await waiting(engine) == 0
 
 
 async def test_a_slow_endpoint_holds_up_nobody_else(engine: Machine, world: World) -> None:

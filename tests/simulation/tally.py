@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ops.sandbox.faults import KINDS
 from ops.sandbox.plan import Plan, Warehouse
+from ops.simulate.command import company
 from ops.simulate.invariants.evidence import Breach
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory.store import MemoryStore
@@ -56,9 +57,9 @@ def beset(seed: int, faults: list[str], troubles: Troubles, store: Store) -> Out
     drawn = swarm(seed)
     rates = {name: rate_of(name) for name in faults}
     watcher = Invariants()
-    fixed = {"speed": 480.0, "heal_minutes": 3000.0, "from_start": False, "rare": RARE}
+    fixed = {"speed": 480.0, "heal_minutes": 3000.0, "from_start": False, "rare": RARE, "beside": not faults}
     options = replace(drawn, plan=replace(drawn.plan, faults=rates), troubles=troubles, **fixed)
-    outcome = play(seed, options, store, [watcher], course=troubled)
+    outcome = play(seed, options, store, [watcher], course=troubled, together=company(options))
     tally(outcome.seen, watcher.seen)
     return outcome
 

@@ -1,11 +1,13 @@
 """Mirakl's orders into the log: polled by the date of their last change, all pages, with overlap."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace as struct
 
 from adapters.mirakl import wire
 from adapters.mirakl.client import Client
@@ -45,6 +47,7 @@ class OrdersSource:
         self._client, self._clock = client, clock
         self._touched: dict[str, Instant] = {}  # when each order changed last, of those that did within the overlap
         self._long_at: Instant | None = None  # when a poll last reached back as far as it may
+        self._left_at = clock.now()  # the first page of the list that was asked for last
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
     async def poll(self, cursor: str | None) -> Sight:
@@ -59,7 +62,8 @@ class OrdersSource:
         touched = self._touched | {order: at for order, raw in orders.items() if (at := wire.touched(raw)) is not None}
         self._touched = {order: at for order, at in touched.items() if at > until - self._overlap - QUIET}
         self.last_poll = self._clock.monotonic()
-        return Sight(heard_of(self._client, orders.values(), now), msgspec.json.encode(Cursor(until)).decode())
+        heard = not_before_its_time(heard_of(self._client, orders.values(), now), self._left_at)
+        return Sight(heard, msgspec.json.encode(Cursor(until)).decode())
 
     def _beyond(self, until: Instant, now: Instant) -> Instant:
         """From where on to hear once more what was heard up to there."""
@@ -98,6 +102,7 @@ class OrdersSource:
 
         def leaves() -> Sequence[tuple[str, str]]:
             nonlocal number
+            self._left_at = self._left_at if number else self._clock.now()
             number = number or self._client.sightings.begin()
             return (*query, ("sort", "dateCreated"), ("order", "asc"), ("max", str(PAGE)), ("offset", str(offset)))
 
@@ -115,7 +120,8 @@ class OrdersSource:
             if not (joined and news):
                 return number, found, False, answered_at
             if self.tell is not None:  # the next page may be a call of its own, a minute later
-                await self.tell(heard_of(self._client, (found[each] for each in news), self._clock.now()))
+                told = heard_of(self._client, (found[each] for each in news), self._clock.now())
+                await self.tell(not_before_its_time(told, self._left_at))
             shared = min(SHARED, len(page.orders) - 1)
             offset += len(page.orders) - shared
 
@@ -132,6 +138,20 @@ def heard_of(client: Client, orders: Iterable[bytes], now: Instant, code: str = 
         metrics.quarantined.labels(*labels).inc(int(any(_is_unreadable(each) for each in facts)))
         heard += facts
     return heard
+
+
+def not_before_its_time(heard: Sequence[Heard], asked_at: Instant) -> list[Heard]:
+    """What they say happened after they were asked, happened no later than that by our clock.
+
+    Else, where theirs ran ahead for once, whatever truly happened until ours has caught up would be older than what is known, and no news.
+    """
+    late = [replace(each, fact=struct(each.fact, occurred_at=asked_at)) if each.fact.occurred_at > asked_at else each for each in heard]
+    return [
+        replace(each, otherwise=struct(each.otherwise, occurred_at=asked_at))
+        if each.otherwise is not None and each.otherwise.occurred_at > asked_at
+        else each
+        for each in late
+    ]
 
 
 def _is_unreadable(heard: Heard) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
-from ops.simulate.findings import BY_THE_LOG, OF_THE_END, can_be_judged, is_an_accident, is_told
+from ops.simulate.findings import BY_THE_LOG, OF_THE_END, can_be_judged, held_back, is_an_accident, is_told
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
 from projections.orders import Order, orders
@@ -159,9 +159,11 @@ class Referee(Check):
         if (self.invariant in OF_THE_END and not evidence.settled) or (self.invariant in BY_THE_LOG and not evidence.log):
             return  # later
         self.judged += len(evidence.case.orders)
+        kept = held_back(evidence.truth, evidence.troubles) if self.invariant == "I4" and evidence.settled else set()
         for finding in evidence.findings:
             mine = finding.rule == self.invariant and finding.level == "broken" and not is_an_accident(finding, evidence.accidents)
-            if mine and not (evidence.settled and is_told(finding, evidence.troubles)):
+            told = evidence.settled and (is_told(finding, evidence.troubles) or finding.subject in kept)
+            if mine and not told:
                 yield self.breach(finding.subject, _described(finding))
 
 

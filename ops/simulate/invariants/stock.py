@@ -6,6 +6,7 @@ from uuid import UUID
 
 from ops.demo.proof import mismatches
 from ops.settings import Settings
+from ops.simulate.findings import held_back
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from projections.stock import LEFT, RELEASED, Stock
 from projections.stock_rules import Rules
@@ -25,6 +26,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.counts: dict[Sku, list[tuple[int, StockCounted]]] = {}
+        self.overtaken: set[Sku] = set()  # whose last count in the log is older than the newest: the one after it is the last word
         self.sold: dict[Sku, dict[tuple[str, str], list[tuple[int, int]]]] = {}  # SKU -> order, line -> position, units
         self.freed: dict[tuple[str, str], list[tuple[int, str]]] = {}  # order, line -> position, state
         self.created: dict[str, int] = {}  # order -> position
@@ -35,7 +37,13 @@ class Ledger:
         event, position = told.event, told.position
         match event:
             case StockCounted():
-                self.counts.setdefault(event.sku, []).append((position, event))
+                before = self.counts.setdefault(event.sku, [])
+                later = not before or event.read_at >= before[-1][1].read_at
+                if later or (event.sku in self.overtaken and not event.settled):
+                    before.append((position, event))
+                    self.overtaken.discard(event.sku)
+                elif event.settled:
+                    self.overtaken.add(event.sku)
                 for order in event.settled:
                     self.inside.setdefault((order, event.sku), position)
             case OrderPlaced():
@@ -61,7 +69,7 @@ class Ledger:
         known = [count for position, count in self.counts.get(sku, ()) if position <= upto]
         if not known:
             return 0
-        newest = max(known, key=lambda count: count.read_at)
+        newest = known[-1]
         return sum(units for place, units in newest.levels.items() if rules.counts(place)) if newest.tracked else None
 
     def owed(self, sku: Sku, upto: int) -> int:
@@ -142,7 +150,8 @@ class Shelves(Check):
         if "inventory" not in evidence.rows:
             return
         self.judged += len(evidence.truth["mirakl"]["offers"])
-        for sku in mismatches(evidence.truth, stock_of(evidence), evidence.channels[0]):
+        kept = held_back(evidence.truth, evidence.troubles)
+        for sku in [one for one in mismatches(evidence.truth, stock_of(evidence), evidence.channels[0]) if one not in kept]:
             offer = evidence.truth["mirakl"]["offers"][sku]
             yield self.breach(sku, f"{offer['quantity']} are on offer, which is not what the formula says")
 

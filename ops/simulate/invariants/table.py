@@ -89,6 +89,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant("P2", "what is erased cannot be had back", "tests/trade/test_erased_everywhere.py, everywhere else"),
     Invariant("P3", "chain and rows stand after an erasure", "E2 and E6, in every play with one; tests/trade/test_erased_everywhere.py"),
     Invariant("P4", "erasing one person touches no other"),
+    Invariant("X3", "no tenant sees another's events, rows, people or commands", "plays of two tenants: ops/simulate/neighbour.py"),
     Invariant("X1", "nothing unsigned is taken", "tests/integration/test_webhooks.py, every way to forge"),
 )
 

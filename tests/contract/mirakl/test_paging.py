@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from adapters.mirakl.inbound.orders import written
 from engine.adapter import Endpoint, Heard
 from engine.errors import UnavailableError
 from schemas.events.exceptions import ExceptionOpened
-from schemas.events.orders import OrderPlaced
+from schemas.events.orders import OrderPlaced, OrderStateChanged
 from tests.contract.mirakl.marketplace import Account, Asked, account
 from tests.contract.mirakl.payloads import Payload, line, order
 from tests.loopback import NOW
@@ -294,3 +295,14 @@ async def test_how_often_is_a_setting_and_the_ceiling_is_the_keys():
         assert (it.mirakl.client.list_orders.calls, it.mirakl.client.list_orders.per) == (1, 900.0)
     async with account(orders_ceiling=1.0) as it:
         assert it.mirakl.client.list_orders.per == 60.0, "below what is published no setting goes"
+
+
+async def test_what_a_clock_that_ran_ahead_said_does_not_outlast_it():
+    """Else every change until our clock has caught up would be older than what is known, and no news."""
+    async with account() as it:
+        ahead = written(NOW + timedelta(minutes=10))
+        told = numbered(1, order_state="WAITING_DEBIT_PAYMENT", last_updated_date=ahead)
+        it.marketplace.says("OR11", {"orders": [told], "total_count": 1})
+        sight = await it.source("orders").poll(None)
+        moved = [each.fact for each in sight.heard if isinstance(each.fact.event, OrderStateChanged)]
+        assert [fact.occurred_at for fact in moved] == [NOW] and all(each.fact.occurred_at <= NOW for each in sight.heard)

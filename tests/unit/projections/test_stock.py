@@ -66,6 +66,9 @@ CLAIMED = [counted(10), placed(line(quantity=3)), created()]
         pytest.param([counted(10), placed(line(quantity=3)), later(1, 7, settled=(KEY,))], 7, id="freed by the count that contains it"),
         pytest.param([counted(10), placed(), placed()], 9, id="heard twice, reserved once"),
         pytest.param([counted(10), placed(line(1, quantity=2), line(2))], 7, id="two lines of one SKU are both owed"),
+        pytest.param(
+            [later(2, 9), later(1, 10, settled=("asos:1",)), later(1.5, 10)], 10, id="after one that was overtaken, the last word counts"
+        ),
         pytest.param([counted(10), placed(line(quantity=3)), line_state("REFUSED")], 10, id="refused: given back"),
         pytest.param(
             [counted(10), placed(line(quantity=3)), later(2, 7, settled=(KEY,)), later(1, 10)], 7, id="a stale count moves nothing"
