@@ -51,7 +51,7 @@ def plain(seed: int) -> Options:
 
 SHARE = 0.22  # of the fault classes, in one play
 BUYERS = 4  # come at most for each order: where nothing is on offer at the marketplace, all go to the website
-RATES = (0.015, 0.03, 0.06)
+RATES = (0.02, 0.03, 0.07)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ops/simulate/rare.py
@@ -76,7 +76,7 @@ COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0
 NOBODY_S = ("sent_twice",)
 
 
-def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
+def swarm(seed: int, orders: tuple[int, int] = (18, 33)) -> Options:
     """A part of everything that can go wrong, in one shape of a small trade: no two seeds have the same."""
 
     def drawn(name: str, share: float = SHARE) -> bool:
