@@ -1,6 +1,6 @@
 """Many plays, each of some forty orders with everything going wrong that can: what this run has hunted through, and what it found.
 
-CROSSDOCK_THOROUGH=20 plays twenty times as many. The issue of these plays is their number: a promise that is not kept fails.
+CROSSDOCK_THOROUGH=20 plays twenty times as many. A number that is promised and not reached fails.
 """
 
 import time
@@ -17,7 +17,7 @@ from tests.thorough import THOROUGH
 
 FROM = 1_000  # the first seed
 SEEDS = {1: 60, 2: 6}  # in each tier
-ORDERS, FAULTS = 38, 40  # a seed: on average, in the median
+ORDERS, FAULTS = 36, 40  # a seed: on average, in the median
 OPEN: dict[int, str] = {}  # seeds that still break, and what
 """A seed stands here for as long as nobody has mended what it shows, and no longer."""
 
