@@ -114,7 +114,7 @@ def test_a_dead_line_ends_with_the_time_out(loop: SimLoop, stored: OnPostgres, r
     async def work() -> None:
         conn = await stored.db.connect()
         for _ in range(3):
-            await conn.fetchrow("SELECT $1::json AS a, $2::uuid[] AS b", "1", [])
+            await conn.fetchrow("SELECT $1::json AS a, $2::interval[] AS b", "1", [])  # an array that has to be looked up
 
     stored.bridge.fate = fate
     with pytest.raises(TimeoutError):
