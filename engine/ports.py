@@ -178,7 +178,7 @@ class PostgresDb:
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         with _told_why():
-            conn = await asyncpg.connect(self._url, **self._settings())
+            conn: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self._url, **self._settings())
         await _teach_arrays(conn)
         return conn
 
