@@ -28,7 +28,7 @@ REFUSALS = {  # what the server says instead of doing it
 }
 HALF_OPEN = 30.0  # seconds of the loop, after which the server gives up a session whose client it cannot reach (PostgresDb says so)
 LATENCY = (0.0002, 0.003)  # seconds of the loop, for a request and its answer together
-GLANCE = 0.001  # real seconds without an answer, after which it may be that a lock is waited for
+GLANCE = 0.008  # real seconds without an answer, after which it may be that a lock is waited for
 REAPED_WITHIN = 5.0  # real seconds
 PROTOCOL, CANCEL = 196608, 80877102
 NOISY = (b"append_events", b"pg_notify", b"notify ")  # statements that may send news
