@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -18,6 +19,7 @@ Fate = Literal["", "reset_before", "reset_after", "hole"]
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
 LATENCY = (0.02, 0.15)  # seconds of the world, one way: else a world that is played fast would be one of slow wires
+OPERATION = re.compile(rb'"((?:query|mutation) \w+)')
 
 Address = tuple[str, int]
 
@@ -166,7 +168,7 @@ class End(asyncio.Transport):
         if self._closing or not data or (self.process is not None and not self.process.alive):
             return
         data = bytes(data)
-        dies = self.process.sends(f"http {data[:40].decode('latin-1')}") if self.process is not None else None
+        dies = self.process.sends(f"http {_said(data)}") if self.process is not None else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
@@ -251,6 +253,12 @@ class End(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self.context)
+
+
+def _said(data: bytes) -> str:
+    """What a request is about: of one in GraphQL the operation, of another one its first line."""
+    operation = OPERATION.search(data)
+    return (operation[1] if operation else data[:80].partition(b" HTTP/")[0]).decode("latin-1")
 
 
 class _Connector(aiohttp.BaseConnector):
