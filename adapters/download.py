@@ -36,8 +36,7 @@ class Download:
         url = self._checked(address)
         try:
             async with (
-                aiohttp.ClientSession(
-                    connector=self._net.connector(),
+                self._net.session(
                     timeout=_TIMEOUT,
                     cookie_jar=aiohttp.DummyCookieJar(),
                     headers={"User-Agent": "crossdock", "Accept-Encoding": "identity"},

@@ -20,6 +20,7 @@ from yarl import URL
 
 from engine.adapter import Admission, Endpoint
 from engine.errors import AdapterError, AuthError, RejectedError, StartupError, ThrottledError, UnavailableError, UnknownOutcomeError
+from engine.limits import SLOW
 from engine.metrics import Metrics
 from engine.ports import Clock, Net
 
@@ -132,7 +133,8 @@ class Http:
         - UnknownOutcomeError: a write that may have arrived, without a usable answer
         - ThrottledError, RejectedError, AuthError: they said so
 
-        A read is sent a second time when a kept connection turns out to be closed; a write never is.
+        A read is sent a second time when a kept connection turns out to be closed, for which the limiter is asked again: the first may have
+        arrived. A write never is, nor a read of which a second call would be seconds away: whoever asked does so again.
         """
         url = self._url(endpoint, path, () if callable(query) else query, at)
         if counts:
@@ -141,7 +143,7 @@ class Http:
         try:
             if callable(query):
                 url = self._url(endpoint, path, query(), at)
-            reply = await self._exchange(endpoint, url, json, form, expect, most=most)
+            reply = await self._exchange(endpoint, url, json, form, expect, most=most, counts=counts)
             outcome = "ok"
             return reply
         except AdapterError as error:
@@ -194,11 +196,12 @@ class Http:
         expect: Expect,
         *,
         most: int,
+        counts: bool,
     ) -> Reply:
         headers = {"Accept": "*/*" if expect == "text" else "application/json", "Accept-Encoding": "gzip", **self._headers()}
         if json is not None:
             headers["Content-Type"] = "application/json"
-        for again in (endpoint.reads, False):
+        for again in (endpoint.reads and not (counts and endpoint.interval >= SLOW), False):
             attempt = _Attempt()
             try:
                 async with self._opened().request(
@@ -213,6 +216,8 @@ class Http:
                     return await self._answer(endpoint, response, expect, most)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if again and attempt.reused and isinstance(error, _BrokenError):
+                    if counts:
+                        await self._admission.admit(endpoint)
                     continue
                 if not attempt.connected:
                     what = _name(error)
@@ -222,8 +227,7 @@ class Http:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=self._net.connector(),
+            self._session = self._net.session(
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "crossdock"},

@@ -1,5 +1,6 @@
 """What an adapter must be: sources that are polled, readers that follow hints, performers that carry out commands."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -143,13 +144,15 @@ class Performer(Generic[C]):
 
     `perform` answers for each task, in order; it raises AdapterError for all of them at once. `look` says whether the effect is there
     already (Done), cannot come to be (Refused) or is not there (None); StateGuarded and LookFirst commands need it. `quiet` is how long,
-    in seconds, an effect may stay invisible to `look` after a call whose answer was lost.
+    in seconds, an effect may stay invisible to `look` after a call whose answer was lost. `fresh` is for how long, in seconds since it was
+    issued, it may be asked for at all: what is older is refused, and whoever issued it decides anew.
     """
 
     perform: Callable[[Any, Sequence[Task[C]]], Awaitable[Sequence[Answer]]]
     endpoint: Endpoint
     look: Callable[[Any, Task[C]], Awaitable[Done | Refused | None]] | None = None
     quiet: float = 0.0
+    fresh: float = math.inf
 
 
 class Maps(Protocol):

@@ -18,6 +18,7 @@ from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefu
 from schemas.values import Instant
 
 GIVE_UP = 12  # failures in a row: with the waits between them, about half an hour
+STALE = "waited so long that it may not be true any more"
 GIVE_UP_ON_A_BUG = 3  # tries of something that raises what nobody foresaw; trying helps only if the data changes
 LOOKS = (
     2.0,
@@ -125,6 +126,9 @@ class Performing:
         outcomes: list[Outcome] = []
         ready: list[Held] = []
         for held in batch:
+            if (self._clock.now() - held.task.issued_at).total_seconds() > performer.fresh:
+                outcomes.append(self._over(held, "refused", CommandRefused, detail=STALE))
+                continue
             outcome = await self._look(held, performer) if self._must_look(held) else None
             if outcome is not None:
                 outcomes.append(outcome)

@@ -67,8 +67,8 @@ class Rng(Protocol):
 
 
 class Net(Protocol):
-    def connector(self) -> aiohttp.BaseConnector:
-        """Where HTTP calls go out; owned and closed by the session it is given to."""
+    def session(self, **options: Any) -> aiohttp.ClientSession:
+        """From which HTTP calls go out, with aiohttp's options; whoever asked for it closes it."""
         ...
 
 
@@ -148,8 +148,8 @@ class TcpNet:
     def __init__(self, limit: int = 50) -> None:
         self._limit = limit
 
-    def connector(self) -> aiohttp.BaseConnector:
-        return aiohttp.TCPConnector(limit=self._limit, ttl_dns_cache=60)
+    def session(self, **options: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._limit, ttl_dns_cache=60), **options)
 
 
 class PostgresDb:

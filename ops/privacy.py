@@ -92,8 +92,8 @@ async def answer(log: Log, request: Request, *events: Event, clock: Clock, actor
 class Privacy:
     """Runs in every engine; two that do the same at once do it once."""
 
-    def __init__(self, pool: Any, log: Log, vault: Vault, clock: Clock, metrics: Metrics) -> None:
-        self._pool, self._log, self._vault, self._clock, self._metrics = pool, log, vault, clock, metrics
+    def __init__(self, pool: Any, log: Log, vault: Vault, clock: Clock, metrics: Metrics, *, every: float = EVERY) -> None:
+        self._pool, self._log, self._vault, self._clock, self._metrics, self._every = pool, log, vault, clock, metrics, every
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -101,7 +101,7 @@ class Privacy:
             logger.warning("erasures made good after a restore", subjects=differed)
         while True:
             await self.look()
-            await self._clock.sleep(EVERY / self._clock.loop_seconds(1.0))
+            await self._clock.sleep(self._every / self._clock.loop_seconds(1.0))
 
     async def look(self) -> None:
         """Do what is asked and not yet done."""

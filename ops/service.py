@@ -37,6 +37,7 @@ from ops.evidence.guard import Guard, RestoredError
 from ops.evidence.sealer import LEASE as EVIDENCE
 from ops.evidence.sealer import Sealer
 from ops.oversells import Oversells
+from ops.privacy import EVERY as PRIVACY_SECONDS
 from ops.privacy import Privacy
 from ops.publisher import Publisher
 from ops.settings import ChannelSection, Settings, ShopifySection, reveal
@@ -219,6 +220,7 @@ class Service:
     master_key: bytes
     metrics: Metrics = field(default_factory=Metrics)
     lease_seconds: float = LEASE_SECONDS
+    privacy_seconds: float = PRIVACY_SECONDS  # of the event loop, between two looks at what people ask for
     started: anyio.Event = field(default_factory=anyio.Event)  # set once the web addresses are bound and work has begun
     webhooks_url: str = ""
     operations_url: str = ""
@@ -282,7 +284,9 @@ class Service:
                 for name, work in evidence:
                     group.start_soon(self._keep, name, work)
                 group.start_soon(self._keep, "exceptions", partial(watch, pool, log, self.metrics, ports.clock))
-                group.start_soon(self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics).run)
+                group.start_soon(
+                    self._keep, "privacy", Privacy(pool, log, vault, ports.clock, self.metrics, every=self.privacy_seconds).run
+                )
                 for projection, following in policies(book).items():
                     runner = Runner(pool, log, projection, following, clock=ports.clock, metrics=self.metrics)
                     work = partial(book.known, runner.run) if projection in BY_RULES else runner.run

@@ -12,7 +12,7 @@ from projections.stock import Stock
 from projections.stock_rules import Rules
 from schemas.commands import Command, PublishStock, SettleStockImport
 from schemas.events import Event, Note
-from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
+from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionClosed
 from schemas.events.inventory import PaceMeasured, StockFileLost, StockImportFinished, StockImportStarted, StockModeSet
 from schemas.streams import offers_stream
@@ -126,6 +126,8 @@ def keys(event: Event) -> Iterable[str]:
             | PaceMeasured(channel=channel)
         ):
             return (channel,)
+        case CommandUnknown(command="publish_stock", subject=subject):
+            return (subject.removeprefix(offers_stream(ChannelId(""))),)
         case CommandRefused(command="publish_stock" | "settle_stock_import", subject=subject):
             return (subject.removeprefix(offers_stream(ChannelId(""))),)
         case CommandBuried(command="publish_stock" | "settle_stock_import", subject=subject):
@@ -142,7 +144,9 @@ def evolve(row: Publication, event: Event) -> Publication:
         case StockImportFinished(status=status):
             return _ended(row, "" if status == "COMPLETE" else f"it ended as {status}")
         case CommandRefused(command=tag, detail=detail) | CommandBuried(command=tag, detail=detail) if row.under_way:
-            return replace(row, lost=detail, maybe=isinstance(event, CommandBuried) or tag != "publish_stock")
+            return replace(row, lost=detail, maybe=row.maybe or isinstance(event, CommandBuried) or tag != "publish_stock")
+        case CommandUnknown(command="publish_stock") if row.under_way:
+            return replace(row, maybe=True)
         case StockFileLost(why=why):
             return _ended(row, why)
         case StockModeSet(mode=mode, step=step, because=because):

@@ -300,6 +300,8 @@ def _seen(stock: Stock, event: OffersRead) -> Stock:
     active, at = stock.sku not in event.inactive, stock.applied_at.get(channel)
     if channel in stock.sent or (at is not None and event.read_at < at):
         return stock
+    if stock.refused.get(channel) == units:  # so much was sold that it shows what it would not take
+        stock = replace(stock, refused=without(stock.refused, channel), why=without(stock.why, channel))
     believed = stock.shown.get(channel)
     odd = believed if believed is not None and units != believed else None
     ours = odd is not None and stock.before.get(channel) == units

@@ -62,7 +62,7 @@ class House:
     async def engine(self, *, lease_seconds: float = 2.0) -> Service:
         """Start one more engine, as its own process would be: nothing is shared but database and marketplaces."""
         ports = Ports(self.clock, RandomIds(), SeededRng(len(self.engines)), TcpNet(), PostgresDb(self.engine_url))
-        service = Service(self.settings, {}, ports, MASTER, Metrics(), lease_seconds=lease_seconds)
+        service = Service(self.settings, {}, ports, MASTER, Metrics(), lease_seconds=lease_seconds, privacy_seconds=0.3)
         self.engines.append(service)
         self.group.start_soon(service.run)
         with anyio.fail_after(PATIENCE):

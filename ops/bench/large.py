@@ -129,7 +129,7 @@ async def large(directory: Path, database: str, scenario: str, *, channels: int 
     timeout = aiohttp.ClientTimeout(total=600.0)
     async with contextlib.AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(_sandbox(directory / "scenario.toml", seed)) for _ in range(channels)]
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=TcpNet().connector(), timeout=timeout))
+        session = await stack.enter_async_context(TcpNet().session(timeout=timeout))
         yield Large(directory, urls, database, session)
 
 

@@ -107,7 +107,7 @@ class Sandbox:
         """Lets time pass, and posts webhooks, until cancelled. A stepped clock lets nothing pass by itself."""
         limit = aiohttp.ClientTimeout(total=WEBHOOK_LIMIT)
         slots = anyio.CapacityLimiter(POSTING_AT_ONCE)
-        async with aiohttp.ClientSession(connector=net.connector(), timeout=limit) as session, anyio.create_task_group() as group:
+        async with net.session(timeout=limit) as session, anyio.create_task_group() as group:
             self._session = session
             while isinstance(self.clock, SteppedClock):
                 await self._changed.wait()
@@ -133,17 +133,10 @@ class Sandbox:
 
     async def _wait(self) -> None:
         """Until something falls due, or something new may have."""
-        changed, due = self._changed, self.world.next_due(beside=self._posting)
-        seconds = (due - self.clock.now()).total_seconds() if due else LONGEST_SLEEP
-        async with anyio.create_task_group() as group:
-
-            async def doze() -> None:
-                await self.clock.sleep(min(LONGEST_SLEEP, max(0.0, seconds)))
-                self.wake()  # a new event for the next wait: this one stays set
-
-            group.start_soon(doze)
-            await changed.wait()
-            group.cancel_scope.cancel()
+        due = self.world.next_due(beside=self._posting)
+        seconds = max(0.0, (due - self.clock.now()).total_seconds()) if due else LONGEST_SLEEP
+        with anyio.move_on_after(self.clock.loop_seconds(min(LONGEST_SLEEP, seconds))):
+            await self._changed.wait()
 
     async def _post_one_of(self, slots: anyio.CapacityLimiter, delivery: int) -> None:
         async with slots:

@@ -68,7 +68,7 @@ async def measure(as_json: bool = False) -> int:
 
 async def _measure(clock: Clock) -> Measured:
     began = clock.monotonic()
-    async with _sandbox() as (url, process), aiohttp.ClientSession(connector=TcpNet().connector()) as session:
+    async with _sandbox() as (url, process), TcpNet().session() as session:
         desk = Desk(session, url)
         await desk.mirakl("/api/version")
         started = clock.monotonic() - began

@@ -14,7 +14,7 @@ from ops.sandbox.scene import Actors, Scene, after
 from ops.sandbox.shopify import returns
 from ops.sandbox.shopify.state import Order
 
-SERVICE = ("cancels", "refunds", "refunds_part", "refunds_amount", "refunds_shipping", "returns")
+SERVICE = ("cancels", "refunds", "refunds_part", "refunds_amount", "refunds_shipping", "returns", "forgets")
 OPERATOR = ("cancels", "refunds", "refunds_part", "returns", "incidents", "messages", "ships")
 MERCHANDISE = ("recounts", "transfers", "renames", "archives")
 TRIES = 8  # of an act whose time has not come yet
@@ -66,6 +66,8 @@ def decide(scene: Scene, what: str, ref: int | str, at: datetime) -> Act | str |
 
 def _served(scene: Scene, doing: str, order: Order, at: datetime) -> Act | str | None:
     seed, service = scene.actors.seed, scene.actors.plan.service
+    if doing == "forgets":
+        return ["shopify", "redact", {"order": order.id}]
     restock = happens(seed, service.restocks, "restock", doing, order.id)
     left = any(line.fulfilled for line in order.lines)
     if order.cancelled_at is not None:

@@ -75,6 +75,7 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refunds_shipping: Share = 0.0  # what the shipping cost
     restocks: Share = 0.5  # of cancellations and refunds of goods: the units go back on the shelf
     returns: Share = 0.0  # asked for, approved, received, refunded
+    forgets: Share = 0.0  # whoever bought is to be erased; where the app's configuration names an address for that
     after: Mean = 7200.0  # from the order, or from its parcel
 
 

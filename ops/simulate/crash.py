@@ -233,6 +233,7 @@ class Life:
     flow: str
     most: int = 1_000_000
     stride: int = 1
+    reads: bool = False  # at messages that change nothing, too: all was there just as it was after the message before
     twice: int = 12
     calm: int = 3  # times that nobody died, after which there is nothing new
     points: dict[Point, None] = field(default_factory=dict)
@@ -298,7 +299,7 @@ class Life:
             fresh = not ("COMMIT" in text or "append_events" in text)
             if self._stage == last or len(self.points) >= self.most:
                 return None
-            for side in ("before", "after") if changes(text) else ("before",):
+            for side in ("before", "after") if changes(text) else ("before",) if self.reads else ():
                 point = Point(flow.name(), self._stage, text, side)
                 if point not in self.points:
                     self._met += 1

@@ -2,11 +2,28 @@
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from ops.sandbox.referee.case import Finding
 from projections.exceptions import Trouble
 
-# What one side knew at the moment of a call: where a second of the machine is the better part of an hour, that cannot be asked.
-OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7"}), 1000.0
+# What one side knew at the moment of a call, and whether somebody was in time: where a second of the machine is the better part of an hour,
+# that cannot be asked.
+OF_THE_MOMENT, FASTEST = frozenset({"F1", "I2", "I7", "O5"}), 1000.0
+# Of these, what is not known to anybody yet may be in a moment: asked in the end only.
+OF_THE_END = frozenset({"F1"})
+# Judged by how old the counts were that files rested on, which the log alone says.
+BY_THE_LOG = frozenset({"I2", "I7"})
+
+
+class Accidents(Struct, frozen=True):
+    """What has befallen engines so far."""
+
+    stopped: bool = False  # one was, as by SIGSTOP, and went on
+    killed: bool = False
+
+
+NONE = Accidents()
 
 # One side may not have followed the other in the end, which is for a person to settle: as long as such an exception of that order is open.
 TOLD_BY = {
@@ -21,6 +38,13 @@ TOLD_BY = {
 def can_be_judged(rule: str, pace: float) -> bool:
     """`pace`: seconds of the world for each of the event loop's."""
     return pace <= FASTEST or rule not in OF_THE_MOMENT
+
+
+def is_an_accident(finding: Finding, accidents: Accidents) -> bool:
+    """Whether no engine could have done otherwise. One that is stopped between being let through by the limiter and calling calls late, and
+    so too soon before the next; one that is killed amid a file of a sweep, which can be had once, asks for it again.
+    """
+    return finding.rule == "C4" and (accidents.stopped or (accidents.killed and finding.subject == "OR15"))
 
 
 def is_told(finding: Finding, troubles: Iterable[Trouble]) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, Protocol, cast
 
 from aiohttp import connector as aiohttp_connector
 from anyio._backends import _asyncio as anyio_asyncio
+from anyio._core import _eventloop as anyio_eventloop
 from asyncpg import connection as asyncpg_connection
 
 # What three libraries keep to themselves, and a simulation has to set.
@@ -264,6 +265,28 @@ class _Ordered(dict[Any, None]):
         self.pop(item, None)
 
 
+def _answers(loop: SimLoop) -> list[tuple[Any, str, Any]]:
+    """Whose, which and what: questions that libraries ask at every step. Python 3.11 asks the kernel for the process's id to answer them."""
+
+    def running_loop() -> SimLoop | None:
+        return loop if loop.is_running() else None
+
+    def the_loop() -> SimLoop:
+        if not loop.is_running():
+            raise RuntimeError("no running event loop")
+        return loop
+
+    def task(loop: Any = loop) -> Any:
+        return asyncio.tasks._current_tasks.get(the_loop() if loop is None else loop)  # type: ignore[attr-defined]
+
+    return [
+        (asyncio.events, "_get_running_loop", running_loop),
+        *((where, "get_running_loop", the_loop) for where in (asyncio, asyncio.events, anyio_asyncio)),
+        *((where, "current_task", task) for where in (asyncio, asyncio.tasks, anyio_asyncio)),
+        (anyio_eventloop, "current_async_library", lambda: "asyncio"),
+    ]
+
+
 @contextmanager
 def running(loop: SimLoop) -> Iterator[SimLoop]:
     """That loop as the thread's, and nothing left to the machine: what libraries take from a clock, from an address in memory or from a
@@ -276,15 +299,22 @@ def running(loop: SimLoop) -> Iterator[SimLoop]:
 
     collects = gc.isenabled()
     gc.disable()  # when rubbish is found, is the machine's business too
+    gc.freeze()  # what was there before need not be searched for what the play leaves behind
     CLOCK.monotonic = time.monotonic = loop.time
     COUNTER._uid = 0
     SCOPE.__init__ = orderly
     asyncio.set_event_loop(loop)
+    replaced = [(where, name, getattr(where, name)) for where, name, _ in _answers(loop)]
+    for where, name, answer in _answers(loop):
+        setattr(where, name, answer)
     try:
         yield loop
     finally:
+        for where, name, answer in replaced:
+            setattr(where, name, answer)
         asyncio.set_event_loop(None)
         loop.bury()
+        gc.unfreeze()
         SCOPE.__init__ = begin
         COUNTER._uid = serial
         CLOCK.monotonic = time.monotonic = monotonic

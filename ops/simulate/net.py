@@ -34,7 +34,7 @@ class Network:
         self._listeners: dict[Address, _Listener] = {}
         self._ends: dict[End, None] = {}
         self._ports = iter(range(FIRST_PORT, 65_000))
-        self.fate: Callable[[End, bytes], Fate] = lambda _end, _data: ""
+        self.fate: Callable[[End, Any], Fate] = lambda _end, _data: ""
         self.seen: Callable[[str, int, int], None] = lambda _what, _connection, _size: None
         self.connections = 0
         loop.wires.insert(0, self)
@@ -52,15 +52,18 @@ class Network:
         self._listeners[address] = _Listener(self, factory, address)
         return self._listeners[address]
 
-    async def connect(self, factory: Callable[[], asyncio.BaseProtocol], address: Any) -> tuple[asyncio.Transport, Any]:
+    async def connect(
+        self, factory: Callable[[], asyncio.BaseProtocol], address: Any, far: Callable[[Any], Any] = lambda factory: factory()
+    ) -> tuple[asyncio.Transport, Any]:
+        """`far` makes the other end's protocol of what whoever listens gave for it."""
         await self.loop.pass_time(self.delay())
         listener = self._listeners.get(address)
         if listener is None:
             raise ConnectionRefusedError(111, f"nobody listens at {address[0]}:{address[1]}")
         self.connections += 1
-        near, far = End(self, self.connections, address, contextvars.copy_context()), End(self, self.connections, address, listener.context)
-        near.peer, far.peer = far, near
-        far.begin(listener.context.run(listener.factory))
+        near, there = (End(self, self.connections, address, context) for context in (contextvars.copy_context(), listener.context))
+        near.peer, there.peer = there, near
+        there.begin(listener.context.run(far, listener.factory))
         protocol = factory()
         near.begin(protocol)
         return near, protocol
@@ -119,7 +122,7 @@ class End(asyncio.Transport):
         self._protocol: Any = None
         self._closing = self._lost = self._swallows = self._paused = False
         self._latest = 0.0  # when the last thing that was sent arrives
-        self._held: list[bytes | None] = []  # while reading is paused
+        self._held: list[Any] = []  # while reading is paused
         self.inbox: deque[Callable[[], None]] = deque()  # what is on its way here, in its order
 
     def begin(self, protocol: Any) -> None:
@@ -165,14 +168,18 @@ class End(asyncio.Transport):
         return not self._paused and not self._closing
 
     def write(self, data: Any) -> None:
-        if self._closing or not data or (self.process is not None and not self.process.alive):
+        if data:
+            self.tell(bytes(data), len(data), _said(bytes(data)))
+
+    def tell(self, data: Any, size: int, called: str) -> None:
+        """Whatever it is that travels."""
+        if self._closing or (self.process is not None and not self.process.alive):
             return
-        data = bytes(data)
-        dies = self.process.sends(f"http {_said(data)}") if self.process is not None else None
+        dies = self.process.sends(f"http {called}") if self.process is not None else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
-        self._network.seen("http", self.number, len(data))
+        self._network.seen("http", self.number, size)
         match self._network.fate(self, data):
             case "reset_before":
                 self.abort()
@@ -214,11 +221,11 @@ class End(asyncio.Transport):
     def arrives(self) -> None:
         self.inbox.popleft()()
 
-    def _send(self, data: bytes | None) -> None:
+    def _send(self, data: Any) -> None:
         if not self._swallows:
             self._sends(partial(self.peer.receive, data))
 
-    def receive(self, data: bytes | None) -> None:
+    def receive(self, data: Any) -> None:
         if self._closing:
             return
         if self._paused or self._held:
@@ -276,7 +283,7 @@ class _Connector(aiohttp.BaseConnector):
 
 
 class SimNet:
-    """The port Net, in here."""
+    """The port Net, in here: aiohttp as it is."""
 
-    def connector(self) -> aiohttp.BaseConnector:
-        return _Connector(limit=50)
+    def session(self, **options: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=_Connector(limit=50), **options)

@@ -29,6 +29,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
     speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
+    answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which a database in memory answers
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
@@ -47,21 +48,26 @@ def plain(seed: int) -> Options:
 # ---------------------------------------------------------------- drawn
 
 SHARE = 0.22  # of the fault classes, in one play
-RATES = (0.01, 0.03, 0.08)
+RATES = (0.01, 0.02, 0.05)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 A_DAY = ("webhook_late", "webhook_redelivered")  # their effect comes hours later
 # Seconds of the loop. What a marketplace may be asked once a day is waited for twice 45 seconds where the first answer was lost, and until
 # then nothing is accepted: the engine's patience is the loop's, however fast the world is.
 START_PATIENCE = 200.0
+# A quick trade in few of the world's minutes: what nobody does costs a third of a second of the machine for each of its hours, and a call
+# into a hole takes half a minute of the loop, be that half a minute of the world or a day.
+SPEEDS = (60.0, 120.0)
+ANSWERS = ((0.0002, 0.003), (0.004, 0.02))  # what comes while somebody waits for an answer, is taken along with the next
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
+SEES_IT = 0.005  # of plays: fifty hours of the world take as long as twenty plays
 
 # No connector can make these good. What is sent twice on the way is done twice, where neither system knows a key; a refusal or a state that
 # is a lie is for a person, who cannot find out either.
 NOBODY_S = ("sent_twice",)
 
 
-def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
+def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
     """A part of everything that can go wrong, in one shape of a small trade: no two seeds have the same."""
 
     def drawn(name: str, share: float = SHARE) -> bool:
@@ -72,18 +78,19 @@ def swarm(seed: int, orders: tuple[int, int] = (4, 12)) -> Options:
 
     faults: dict[str, float] = {}
     for name, kind in KINDS.items():
-        if name not in NOBODY_S and drawn(name):
+        if name not in NOBODY_S and drawn(name, SEES_IT if name in A_DAY else SHARE):
             rare = 4.0 if kind.only or kind.where == "webhook" else 1.0  # of what there is little of, more is hit
             faults[name] = min(0.5, rate(name) * rare / (4.0 if name in ("refused", "black_hole", "huge_body", "gzip_bomb") else 1.0))
     calm = drawn("calm", 0.1)  # one in ten meets nothing but people
     slow = not calm and any(name in faults for name in A_DAY)
-    speed = SLOW_WORLD if slow else choose(seed, (480.0, 960.0), "speed")
+    speed = SLOW_WORLD if slow else choose(seed, SPEEDS, "speed")
     from_start = drawn("from start", 0.2)
     heal = 3000.0 if slow else 300.0
     return Options(
         plan=_plan(seed, {} if calm else faults, orders),
         troubles=Troubles() if calm else _troubles(seed),
         speed=speed,
+        answers=ANSWERS[0] if slow else choose(seed, ANSWERS, "answers"),
         from_start=from_start,
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
@@ -104,13 +111,14 @@ def _plan(seed: int, faults: dict[str, float], orders: tuple[int, int]) -> Plan:
         names = [name for name in kind.__struct_fields__ if name not in but]
         return {name: 0.2 for name in names if happens(seed, 0.35, "people", kind.__name__, name)}
 
-    gap = choose(seed, (20.0, 60.0, 180.0), "gap")
+    gap = choose(seed, (2.0, 5.0, 10.0), "gap")
     return Plan(
-        skus=whole(seed, 3, 8, "skus"),
+        skus=whole(seed, 6, 18, "skus"),
         locations=whole(seed, 1, 2, "locations"),
         offers_open=choose(seed, ("at_zero", "at_stock"), "open"),
         marketplace_orders=whole(seed, *orders, "orders"),
         buyer_gap=gap,
+        d2c_share=choose(seed, (0.2, 0.4), "website"),
         restocks=whole(seed, 0, 3, "restocks"),
         restock_gap=gap * 4,
         warehouse=replace(Warehouse(pick_seconds=gap * 3), **share(Warehouse, "pick_seconds", "parcels", "unlisted_carriers")),
@@ -142,5 +150,5 @@ def _account(seed: int) -> MiraklSwitches:
         returns_accepted=choose(seed, ("by_hand", "automatically"), "accepted"),
         tax_mode=choose(seed, ("TAX_INCLUDED", "TAX_EXCLUDED"), "tax mode"),
         enforce_ceilings=True,
-        receive_hours=0.5,  # a parcel, and what follows from it, within the play
+        receive_hours=0.05,  # a parcel, and what follows from it, within the play
     )

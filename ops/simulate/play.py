@@ -28,18 +28,19 @@ from msgspec.structs import replace
 from engine.codec import encode
 from engine.log import Log
 from engine.metrics import Metrics
-from engine.ports import DATABASE_AWAY, AcceleratedClock, SeededRng
+from engine.ports import DATABASE_AWAY, AcceleratedClock, Net, SeededRng
 from engine.vault import Vault
 from ops.demo.settings import configure
 from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
+from ops.simulate.direct import DirectNet
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
 from ops.simulate.options import Options
-from ops.simulate.settled import Standing, look
-from ops.simulate.store import Store, Stored
+from ops.simulate.settled import look
+from ops.simulate.store import OnPostgres, Store, Stored
 from ops.trace import story
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionOpened
@@ -49,6 +50,7 @@ START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
 WEBHOOKS, OPERATIONS = 18_080, 19_464  # ports of the first place
 MASTER = bytes(range(32))  # it guards nobody
 PATIENCE = 60.0  # seconds of the loop
+PRIVACY = 0.1  # likewise, between two looks of an engine at who wants to be forgotten
 GLANCE = 0.01  # likewise, between two looks at the world
 LOOK_EVERY = 60.0  # seconds of the world between two looks at whether all is quiet
 
@@ -134,13 +136,16 @@ class Play:
         self.sandbox: Sandbox = None  # type: ignore[assignment] # from the beginning of `run`
         self.settings: Settings = None  # type: ignore[assignment]
         self.pool: Any = None  # of whoever watches
+        self._metrics = Metrics()
         self.engines: list[Engine] = []
         self.seen: Counter[str] = Counter()
         self.ids = SimIds(SeededRng(seed))  # for people
+        self.net: Net = SimNet() if isinstance(stored, OnPostgres) else DirectNet(network)
         self.digest = hashlib.sha256()
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
         self.story: list[str] = []
+        self.said: list[str] = []  # lines of the engines' logs that name a person
 
     # ------------------------------------------------------------ for watchers
 
@@ -151,7 +156,7 @@ class Play:
     @property
     def log(self) -> Log:
         tenant = self.settings.tenant_id
-        return Log(self.pool, tenant, Vault(self.pool, tenant, MASTER), self.clock, Metrics())
+        return Log(self.pool, tenant, Vault(self.pool, tenant, MASTER), self.clock, self._metrics)
 
     def truth(self) -> dict[str, Any]:
         return self.sandbox.truth()
@@ -173,6 +178,8 @@ class Play:
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
             self.settings = self._configured(directory)
+            hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
+            self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
             try:
@@ -214,7 +221,7 @@ class Play:
                         self.seen[f"order {state}"] += 1
 
     async def _serve(self, serving: anyio.Event) -> None:
-        async with serve_sandbox(self.world, self.clock, SimNet()) as self.sandbox:
+        async with serve_sandbox(self.world, self.clock, self.net) as self.sandbox:
             exchange = self.sandbox.systems.exchange
 
             def watched(system: str, request: Any, at: datetime) -> Any:
@@ -258,10 +265,10 @@ class Play:
         settings = replace(self.settings, web=web)
         rng = SeededRng(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
-        ports = Ports(clock, SimIds(rng), rng, SimNet(), self.stored.db)
-        engine = Engine(
-            Process(f"engine {number}"), Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=self.options.lease_seconds), place
-        )
+        ports = Ports(clock, SimIds(rng), rng, self.net, self.stored.db)
+        lease = self.options.lease_seconds
+        service = Service(settings, {}, ports, MASTER, Metrics(), lease_seconds=lease, privacy_seconds=PRIVACY)
+        engine = Engine(Process(f"engine {number}"), service, place)
         self.engines.append(engine)
         self.loop.spawn(engine.process, lambda: self._run_engine(engine))
         return engine
@@ -295,14 +302,13 @@ class Play:
 
     async def until_settled(self, minutes: float) -> None:
         """Until everybody has done what was to be done and both sides agree; within so many minutes of the world, else L1 is broken."""
-        state: Standing | None = None
         deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
             await self.wait(self.clock.loop_seconds(LOOK_EVERY))
-            state = await look(self)
-            if state.settled:
+            if (await look(self)).settled:
                 return
-        wrong = state.wrong if state is not None else []
+        state = await look(self, whole=True)
+        wrong = state.wrong
         rule, subject, says = [*wrong[0].split(maxsplit=2), "", ""][:3] if wrong else ("L1", "the end", f"not reached: {state}")
         raise BrokenError(rule, subject.rstrip(":"), f"{says}; and {len(wrong) - 1} more: {wrong[1:4]}" if len(wrong) > 1 else says)
 
@@ -313,6 +319,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(each)
     else:
         yield error
+
+
+def note_said(it: Play, line: tuple[Any, ...]) -> str:
+    """What an engine writes into its log. Nothing is kept but what should not have been written."""
+    if f"PII-{it.seed}-" in (text := str(line[1:])):
+        it.said.append(text[:300])
+    return ""
 
 
 def note_library(it: Play, told: dict[str, Any]) -> None:
@@ -354,7 +367,7 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
     """A play that is about to begin; all of it is gone afterwards."""
     loop = SimLoop(seed)
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
-    structlog.configure(processors=[lambda *_: ""], logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(processors=[lambda *said: note_said(it, said)], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory(prefix="crossdock-play-") as directory, running(loop), store.open(loop, seed) as stored:
         network = Network(loop, seed, speed=options.speed)
         loop.set_exception_handler(lambda _, told: note_library(it, told))
@@ -362,4 +375,6 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:
             bridge.seen = it.note
+        if (database := getattr(stored, "database", None)) is not None:
+            database.weather.answers_within(options.answers)
         yield it, Path(directory)

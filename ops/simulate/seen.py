@@ -11,6 +11,8 @@ from rich.table import Table
 from engine.outbox import class_of
 from ops.sandbox.faults import KINDS as FAULTS
 from ops.simulate.invariants.evidence import Evidence
+from ops.simulate.invariants.table import CHECKED
+from ops.simulate.options import DATABASE, WIRE
 from projections.kinds import KINDS as EXCEPTIONS
 from schemas.events import EVENTS, tag_of
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
@@ -22,7 +24,17 @@ OUTCOMES = ("confirmed", "found", "refused", "unknown", "buried")  # found: conf
 LOOKED_FOR = ("C", "D")  # classes of which an effect can be found by looking
 CLASSES = ("A", "B", "C", "D")
 OF_SYSTEMS = ("X76", "X78")  # exceptions about a system as a whole: projections/kinds.py has those about things
-OF_THE_LOG = ("X86", "X96", "X97")  # about the log itself, which no play alters, restores or fails to sign: tests/integration does
+BY_THE_PLAYER = (
+    *(f"wire_{name}" for name in WIRE),
+    *(f"database_{name}" for name in DATABASE),
+    *("database_restarted", "process_killed", "process_stopped"),
+)
+# What no play brings about, and why.
+ELSEWHERE = {
+    "exception X86": "a log that somebody altered: tests/integration and tests/unit/test_forgeries.py alter it",
+    "exception X96": "a log that was restored from an older backup: tests/integration/test_reread.py and tests/processes do so",
+    "exception X97": "checkpoints that nobody signs any more: tests/integration takes their folder away",
+}
 
 
 def of(evidence: Evidence) -> Seen:
@@ -52,15 +64,15 @@ def of(evidence: Evidence) -> Seen:
     return seen
 
 
-def expected(also: Iterable[str] = ()) -> list[str]:
-    """What must have come about in a whole run: every fault, every class of commands in every outcome, every exception there is.
-
-    `also`: what the player can do beside (`database reset`, `process killed`).
+def expected() -> list[str]:
+    """What must have come about in a whole run: every fault, every class of commands in every outcome, every exception there is, and every
+    invariant held against something. What cannot is in ELSEWHERE.
     """
-    found = [f"fault {name}" for name in FAULTS]
+    found = [f"fault {name}" for name in (*FAULTS, *BY_THE_PLAYER)]
     found += [f"command {letter} {outcome}" for letter in CLASSES for outcome in OUTCOMES if outcome != "found" or letter in LOOKED_FOR]
-    found += [f"exception {code}" for code in sorted({*EXCEPTIONS, *OF_SYSTEMS} - {*OF_THE_LOG})]
-    return [*found, *also]
+    found += [f"exception {code}" for code in sorted({*EXCEPTIONS, *OF_SYSTEMS})]
+    found += [f"judged {name}" for name in sorted(CHECKED)]
+    return [name for name in found if name not in ELSEWHERE]
 
 
 def missing(seen: Mapping[str, int], wanted: Iterable[str]) -> list[str]:

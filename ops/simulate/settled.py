@@ -9,7 +9,7 @@ from ops.demo.settings import BUFFER
 from ops.desk import Desk
 from ops.sandbox.referee.case import SHIPPED, Conventions, is_over
 from ops.sandbox.referee.rules import judge
-from ops.simulate.findings import can_be_judged, is_about, is_told
+from ops.simulate.findings import BY_THE_LOG, Accidents, can_be_judged, is_about, is_an_accident, is_told
 
 if TYPE_CHECKING:
     from ops.simulate.play import Play
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 # X56 money that somebody has to look at: each is a person's, however well both sides agree. X79 of a hint: somebody replayed a
 # webhook under another topic.
 PEOPLE_S = ("X27", "X44", "X47", "X48", "X52", "X53", "X54", "X56", "X57", "X58", "X79:hint-")
-
-BREAKS = ("reset_before", "reset_after", "cut", "keep_alive_closed", "refused")  # a connection that was kept
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -39,17 +37,22 @@ class Standing(Struct, frozen=True, kw_only=True):
         return self.wrong[0].split()[0] if self.wrong else "L1"
 
 
-async def look(play: "Play") -> Standing:
-    truth = play.truth()
+def accidents(play: "Play") -> Accidents:
+    """What has befallen the engines of a play so far."""
+    return Accidents(stopped=bool(play.seen["fault process_stopped"]), killed=any(not engine.process.alive for engine in play.engines))
+
+
+async def look(play: "Play", *, whole: bool = False) -> Standing:
+    """`whole`: what is wrong, too, while there is still something to be done."""
     waiting = await play.pool.fetchval(WAITING, play.tenant)
+    ahead = len(play.world.actors.agenda.entries)
+    if (waiting or ahead) and not whole:  # whatever is wrong may come right yet, and to judge it costs as much as everything else
+        return Standing(waiting=waiting, ahead=ahead, open=[], wrong=[])
+    truth = play.truth()
     troubles = await Desk(play.pool, play.log, play.settings, play.clock.now(), "judge").troubles(closed=False)
-    found = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if can_be_judged(one.rule, play.options.speed)]
-    # Who is stopped between being let through by the limiter and calling calls late, and so too soon before the next. A read whose kept
-    # connection broke is sent once more at once, though the first may have arrived. Who is killed amid a file of a sweep asks for it again.
-    options, faults = play.options.troubles, play.options.plan.faults
-    stopped = options.pauses > 0 or bool(options.wire) or any(name in faults for name in BREAKS)
-    killed = any(not engine.process.alive for engine in play.engines)
-    counted = [one for one in found if not (one.rule == "C4" and (stopped or (killed and one.subject == "OR15")))]
+    judged = [one for one in judge(truth, Conventions(settled=True, buffer=BUFFER)) if one.rule not in BY_THE_LOG]  # which others read
+    found = [one for one in judged if can_be_judged(one.rule, play.options.speed)]
+    counted = [one for one in found if not is_an_accident(one, accidents(play))]
     wrong = [
         f"{one.rule} {one.subject}: {one.says}" + (f" ({one.call})" if one.call else "")
         for one in counted

@@ -15,7 +15,9 @@ from ops.simulate.net import End
 from ops.simulate.play import Engine, Play
 
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
-CLERK = 30 * 60.0  # seconds of the world between two looks of the person at the desk
+CLERK = 5 * 60.0  # seconds of the world between two looks of the person at the desk
+CHAOS = 600.0  # seconds of the world that it lasts at least
+SHELF = 20  # units of a SKU that somebody puts there, once there is nothing left of anything
 
 
 class Trouble:
@@ -55,7 +57,7 @@ class Trouble:
     async def _until_people_are_done(self) -> None:
         play = self._play
         end = play.clock.monotonic() + play.options.chaos_minutes * 60
-        while play.clock.monotonic() < end and (play.world.actors.agenda.entries or play.clock.monotonic() < 600):
+        while play.clock.monotonic() < end and (play.world.actors.agenda.entries or play.clock.monotonic() < CHAOS):
             await play.wait(0.1)
 
     # ------------------------------------------------------------ what goes wrong
@@ -108,7 +110,7 @@ class Trouble:
 
     async def _sometime(self) -> None:
         """While people are at work."""
-        await self._play.wait(self._chance.uniform(0.1, 12.0))
+        await self._play.wait(self._play.clock.loop_seconds(self._chance.uniform(6.0, CHAOS)))
 
     def _any_engine(self) -> Engine | None:
         alive = [engine for engine in self._play.engines if engine.process.alive and engine.process.frozen is None]
@@ -156,10 +158,11 @@ class Trouble:
                     play.start_engine(place)
 
     async def _at_the_desk(self) -> None:
-        """Somebody who tries again what was refused, now that the cause is gone; each once."""
+        """Somebody who tries again what was refused, now that the cause is gone, each once; and refuses what was sold and is not there."""
         play, tried = self._play, set[str]()
         while True:
             await play.clock.sleep(CLERK)
+            self._fill_the_shelves()
             desk = Desk(play.pool, play.log, play.settings, play.clock.now(), "clerk", ids=play.ids)
             for trouble in await desk.troubles(closed=False):
                 if trouble.key not in tried:
@@ -167,8 +170,21 @@ class Trouble:
                     play.seen["person tried again"] += 1
                     try:
                         await desk.retry(trouble.key, "the cause is gone")
+                        if trouble.code == "X14":
+                            await desk.refuse(trouble.subject.rpartition(":")[2], "sold more than there is")
                     except EngineError:
                         play.seen["person could not try again"] += 1
+
+    def _fill_the_shelves(self) -> None:
+        """Where everything went on the website while nothing could be shown on the marketplace, its buyers would look in for ever."""
+        world, sandbox = self._play.world, self._play.sandbox
+        wait = any(due.what == "buyer" for due in world.actors.agenda.entries)
+        if wait and not any(offer.quantity for offer in world.account.offers.values()):
+            world.advance(self._play.clock.now())
+            for sku, variants in sorted(world.shop.skus.items()):
+                if len(variants) == 1:
+                    self._play.seen["person filled a shelf"] += 1
+                    sandbox.apply("act.shopify", {"do": "stock", "given": {"sku": sku, "quantity": SHELF}})
 
 
 class _Storm:

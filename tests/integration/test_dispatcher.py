@@ -1,5 +1,6 @@
 """Commands go out once, whatever happens to the answer, the process or the lease; and what came of them is in the log."""
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -90,6 +91,7 @@ class World:
     most: int = 0  # at once
     found: list[Any] = field(default_factory=list)
     endpoint: Endpoint = QUICK  # of SetSellerReference
+    fresh: float = math.inf  # likewise, seconds
 
     async def act(self, client: Limits, tasks: Sequence[Task[Any]]) -> Sequence[Any]:
         await client.admit(self.endpoint if isinstance(tasks[0].command, SetSellerReference) else QUICK)
@@ -138,7 +140,7 @@ class World:
 
     def performs(self) -> Mapping[type[Command], Performer[Any]]:
         return {
-            SetSellerReference: Performer(self.act, self.endpoint),
+            SetSellerReference: Performer(self.act, self.endpoint, fresh=self.fresh),
             AcceptOrder: Performer(self.act, QUICK, look=self.look),
             CreateShopOrder: Performer(self.act, QUICK, look=self.look, quiet=600.0),
         }
@@ -346,6 +348,17 @@ async def test_a_repeatable_command_is_sent_again(engine: Machine, world: World)
     assert (unknown.attempt, unknown.detail) == (1, "no answer")
     [confirmed] = await all_of(engine, CommandConfirmed)
     assert (confirmed.attempt, confirmed.found) == (2, False)
+
+
+async def test_what_waited_until_it_was_stale_is_not_sent_any_more(engine: Machine, world: World) -> None:
+    world.fresh = 300.0
+    world.script.append("never")
+    [key] = await ask(engine, reference())
+    async with running(engine, world):
+        await engine.until(put_back(engine, key, 1))
+        await pass_time(engine, 301)
+        await engine.until(told(engine, CommandRefused))
+    assert world.calls == ["SetSellerReference 1"] and await engine.row(key) is None
 
 
 @pytest.mark.parametrize("lost", ["lost", "never"])

@@ -17,12 +17,13 @@ from adapters.mirakl.outbound import accept
 from adapters.mirakl.translate import orders as market_orders
 from adapters.mirakl.translate import story
 from adapters.shopify.outbound import creation
-from engine import dispatcher, outbox
+from engine import dispatcher, erasure, outbox
 from engine import log as logs
 from engine import poller as polling
 from engine.adapter import Performer
 from engine.limits import Limits
 from engine.perform import Performing, Standing
+from engine.vault import Vault
 from ops import publisher
 from ops.sandbox.mirakl import offers as market_offers
 from ops.sandbox.mirakl import refunds
@@ -31,6 +32,7 @@ from ops.simulate.invariants.evidence import Outage
 from ops.simulate.provocations import Stage
 from ops.simulate.provocations.aftercare import lines_of
 from ops.simulate.provocations.stage import MINUTE
+from ops.simulate.provocations.systems import people_ask
 from ops.web import webhooks
 from projections import aftercare, aftercare_steps, order_troubles, orders, publications
 from projections import desired as arithmetic
@@ -600,6 +602,28 @@ def name_the_buyer(patch: Patch) -> None:
         return replace(real(order, place, order_id), shipping_label=str(who))
 
     patch.setattr(market_orders, "_placed", placed)
+
+
+@breaks("P2", scene=people_ask, minutes=150)
+def forget_nobody(patch: Patch) -> None:
+    """Who is erased is told of, and the key stays."""
+    patch.setattr(Vault, "erase", _none_erased)
+
+
+async def _none_erased(*_: Any) -> set[str]:
+    return set()
+
+
+@breaks("P4", scene=people_ask, minutes=150)
+def forget_everybody(patch: Patch) -> None:
+    """With one key, every other goes."""
+    real = Vault.erase
+
+    async def erase(vault: Vault, conn: Any, subjects: Any, now: Any) -> set[str]:
+        everybody = [row["subject"] for row in await conn.fetch(erasure.LIVING, vault._tenant, 1_000_000)]
+        return await real(vault, conn, [*subjects, *everybody], now)
+
+    patch.setattr(Vault, "erase", erase)
 
 
 @breaks("X1", scene=buy, plan={"faults": {"webhook_forged": 0.9}})

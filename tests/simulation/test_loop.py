@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 
-import aiohttp
 import anyio
 import pytest
 from aiohttp import web
@@ -106,7 +105,7 @@ def test_a_killed_process_does_nothing_any_more(loop: SimLoop) -> None:
 
     async def victim() -> None:
         try:
-            async with aiohttp.ClientSession(connector=SimNet().connector()) as session:
+            async with SimNet().session() as session:
                 for _ in range(100):
                     async with session.get(address[0]) as answer:
                         done.append(await answer.text())

@@ -23,7 +23,6 @@ from engine.metrics import Metrics
 from engine.ports import PostgresDb, SystemClock
 from engine.rebuild import compare, discard, rebuild
 from engine.vault import Vault
-from ops import privacy
 from ops.erase import disclose, erase_named, show_receipts
 from ops.logs import configure_logs
 from ops.report import trace
@@ -99,9 +98,8 @@ def address_of(built: House) -> str:
 
 
 async def test_nobody_is_found_anywhere_once_they_are_erased(
-    database: Database, postgres: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, postgres: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(privacy, "EVERY", 0.3)
     settings, lines = tmp_path / "crossdock.toml", io.StringIO()
     async with house(database.engine_url, tmp_path, seed=SEED) as built:
         configure_logs(built.clock, built.engines[0].metrics, stream=lines, level=0)

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from engine.metrics import Metrics
 from engine.runner import encode
+from engine.vault import NOTHING
 from ops.sandbox.truth import truth
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, SecretRef, Settings, ShopifySection, TenantSettings
-from ops.simulate.invariants import calls, engine, log, orders, stock
+from ops.simulate.invariants import calls, engine, log, orders, people, stock
 from ops.simulate.invariants.calls import unmeasured
 from ops.simulate.invariants.evidence import Breach, Check, Document, Evidence, Outage, Posted
 from ops.simulate.invariants.table import CHECKED, CHECKS, INVARIANTS
@@ -24,6 +25,7 @@ from schemas.envelope import Envelope
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
 from schemas.events.inventory import StockImportFinished, StockModeSet
 from schemas.events.people import OrderHeld
+from schemas.events.privacy import SubjectErased
 from schemas.values import LineId, Money, OrderId, ShopId, Sku
 from tests import examples as ex
 from tests.examples import CHANNEL, NOON, ORDER
@@ -523,7 +525,7 @@ def test_l5_every_worker_runs_and_every_source_is_read() -> None:
 
 def test_p1_nobody_is_named_anywhere() -> None:
     told = ordered().log
-    assert looked(engine.Private, evidence(told, told={"the engine's log": "order 1 accepted"})) == []
+    assert looked(people.Private, evidence(told, told={"the engine's log": "order 1 accepted"})) == []
     canary = "PII-1-7"
     for broken in (
         evidence([replace(told[0], data=f'{{"name": "{canary}"}}'), *told[1:]]),
@@ -531,8 +533,27 @@ def test_p1_nobody_is_named_anywhere() -> None:
         evidence(told, rows={"orders": {"1": Document(1, f'"{canary}"')}}),
         evidence(told, told={"the engine's log": f"Dear {canary}"}),
     ):
-        [found] = looked(engine.Private, broken)
+        [found] = looked(people.Private, broken)
         assert canary not in f"{found}"
+
+
+def test_p2_and_p4_who_is_erased_is_gone_and_nobody_else_is() -> None:
+    history = History()
+    history.tell(ex.placed(), subject=STREAM, sealed=b"a sealed thing")
+    history.tell(SubjectErased(subject=STREAM, reason="asked for"))
+    history.tell(ex.state("SHIPPED"), subject=STREAM, sealed=NOTHING)
+    keys = {STREAM: (False, True), "order-asos:2": (True, False)}
+    sound = evidence(history.log, keys=keys)
+    assert looked(people.Erased, sound) == looked(people.Apart, sound) == []
+    [back] = looked(people.Erased, evidence(history.log, keys=keys | {STREAM: (True, True)}))
+    assert back.subject == STREAM
+    [gone] = looked(people.Apart, evidence(history.log, keys=keys | {"order-asos:2": (False, False)}))
+    assert gone.subject == "order-asos:2"
+    history.tell(ex.state("CLOSED"), stream="order-asos:2", subject="order-asos:2", sealed=NOTHING)
+    [withheld] = looked(people.Apart, evidence(history.log, keys=keys))
+    history.tell(ex.state("CLOSED"), subject=STREAM, sealed=b"sealed again")
+    [sealed] = looked(people.Erased, evidence(history.log, keys=keys))
+    assert (withheld.subject, sealed.subject) == ("order-asos:2", STREAM)
 
 
 def test_a_refusal_is_an_end() -> None:

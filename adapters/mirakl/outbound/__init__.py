@@ -22,7 +22,7 @@ from adapters.mirakl.outbound.refer import set_seller_reference
 from adapters.mirakl.outbound.refund import look_refunded, refund_lines
 from adapters.mirakl.outbound.returns import answer_return, look_answered
 from adapters.mirakl.outbound.ship import correct_tracking, look_for_parcel, look_shipped, ship_order, ship_parcel
-from adapters.mirakl.outbound.stock import publish_stock, settle_stock_import
+from adapters.mirakl.outbound.stock import FRESH, publish_stock, settle_stock_import
 from engine.adapter import Performer
 from schemas.commands import (
     AcceptOrder,
@@ -52,6 +52,6 @@ PERFORMS: Mapping[type[Command], Performer[Any]] = {
     CancelUnits: Performer(cancel_units, CANCEL_UNITS, look=look_given_up, quiet=MONEY_LAG),
     RefundLines: Performer(refund_lines, REFUND_LINES, look=look_refunded, quiet=MONEY_LAG),
     AnswerReturn: Performer(answer_return, ACCEPT_RETURNS, look=look_answered),
-    PublishStock: Performer(publish_stock, IMPORT_STOCK),
+    PublishStock: Performer(publish_stock, IMPORT_STOCK, fresh=FRESH),
     SettleStockImport: Performer(settle_stock_import, IMPORT_STATUS),
 }

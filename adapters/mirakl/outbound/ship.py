@@ -34,7 +34,7 @@ async def ship_order(client: Client, tasks: Sequence[Task[ShipOrder]]) -> Sequen
         await client.send(SHIP_ORDER, path=where, expect="nothing")
     except RejectedError as error:
         return [_refused(error.detail, error.field, command.tracking_number)]
-    return [_shipped(command, carrier.code)]
+    return [Done((Effect(_shipped(command, carrier.code), command.order_id),))]
 
 
 async def look_shipped(client: Client, task: Task[ShipOrder]) -> Done | None:
@@ -49,10 +49,9 @@ def _has_left(order: wire.Order) -> bool:
 
 
 def _found_shipped(command: ShipOrder, order: wire.Order) -> Done:
+    """Of the command's own parcels: where they went out under a new label, an earlier command may have shipped the order already."""
     code, number = str(order.shipping_carrier_code or ""), str(order.shipping_tracking or "")
-    if number == command.tracking_number:
-        return _shipped(command, code)
-    event = OrderShipped(  # by somebody else: as they tell it
+    by_somebody_else = OrderShipped(  # as they tell it
         channel=command.channel,
         order_id=command.order_id,
         carrier_code=code,
@@ -61,11 +60,12 @@ def _found_shipped(command: ShipOrder, order: wire.Order) -> Done:
         carrier=str(order.shipping_company or ""),
         tracking_url=str(order.shipping_tracking_url or ""),
     )
-    return Done((Effect(event, command.order_id),))
+    event = _shipped(command, code) if number == command.tracking_number else by_somebody_else
+    return Done((Effect(event, ":".join((command.order_id, *command.fulfilments))),))
 
 
-def _shipped(command: ShipOrder, carrier_code: str) -> Done:
-    event = OrderShipped(
+def _shipped(command: ShipOrder, carrier_code: str) -> OrderShipped:
+    return OrderShipped(
         channel=command.channel,
         order_id=command.order_id,
         carrier_code=carrier_code,
@@ -74,7 +74,6 @@ def _shipped(command: ShipOrder, carrier_code: str) -> Done:
         carrier=command.carrier,
         tracking_url=command.tracking_url,
     )
-    return Done((Effect(event, command.order_id),))
 
 
 def _refused(detail: str, field: str, tracking_number: str) -> Refused:

@@ -16,6 +16,7 @@ from schemas.commands import PublishStock, SettleStockImport
 from schemas.events.inventory import StockImportFinished, StockImportStarted
 from schemas.values import Sku
 
+FRESH = 300.0  # seconds since a file was decided on, within which it may leave: what waits through an outage may be sold meanwhile
 AT_WORK = frozenset({"WAITING", "RUNNING", "QUEUED", "PENDING"})  # on a stock file; the last two: an SDK's, and other operations'
 
 

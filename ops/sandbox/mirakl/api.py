@@ -6,7 +6,7 @@ from ops.sandbox.mirakl.answers import ANSWERS
 from ops.sandbox.mirakl.answers.call import Call, Change, Rendered, refusal
 from ops.sandbox.mirakl.answers.orders import problem_code
 from ops.sandbox.mirakl.ceilings import DIFFERENTIAL, EACH, PAGED
-from ops.sandbox.mirakl.contract import Contract
+from ops.sandbox.mirakl.contract import published
 from ops.sandbox.mirakl.state import Account, RefusedError, identifier
 from ops.sandbox.wire import Reply, Request
 
@@ -15,7 +15,7 @@ class Api:
     """One seller account's address."""
 
     def __init__(self, openapi: str, key: str) -> None:
-        self.contract = Contract(openapi)
+        self.contract = published(openapi)
         self._key = key
         self._requests = 0
         self._rendered = Rendered()

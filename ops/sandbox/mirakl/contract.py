@@ -1,6 +1,7 @@
 """Requests checked against the published contract: the path, the parameters, the body. Unknown parameters pass, as they do at Mirakl's."""
 
 import email.policy
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -227,6 +228,12 @@ class Contract:
             node = node[step.replace("~1", "/").replace("~0", "~")]
         assert isinstance(node, dict)
         return node
+
+
+@functools.cache
+def published(text: str) -> Contract:
+    """Read once, for it takes a while."""
+    return Contract(text)
 
 
 def _number(text: str) -> Decimal | int:

@@ -25,7 +25,7 @@ async def judge_url(url: str, conventions: Conventions, *, as_json: bool) -> int
         raise StartupError(f"--order-id {strange[0]}: none of {', '.join(PLACES)}, each with :NAME where that matters")
     try:
         async with (
-            aiohttp.ClientSession(connector=TcpNet().connector(), timeout=PATIENCE) as session,
+            TcpNet().session(timeout=PATIENCE) as session,
             session.get(f"{root}/sandbox/state") as reply,
         ):
             state = msgspec.json.decode(await reply.read())

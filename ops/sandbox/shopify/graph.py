@@ -4,6 +4,7 @@ Whatever is wrong with a document is answered with HTTP 200 and `errors`, as Sho
 remembered by its text.
 """
 
+import functools
 import json
 import re
 import uuid
@@ -75,7 +76,6 @@ class Graph:
     def __init__(self, sdl: str, token: str, secret: str = "hush-sandbox") -> None:  # noqa: S107 - what the sandbox asks for
         self.schema = read_schema(sdl)
         self._token, self._secret = token, secret
-        self._prepared: dict[str, Prepared | list[GraphQLError]] = {}
         self._bucket = Bucket()
         self._requests = 0
 
@@ -83,7 +83,7 @@ class Graph:
         """What the request may be called by whoever wants it to fail: the fields it asks for, and its own name."""
         try:
             asked = json.loads(request.body)
-            prepared = self._prepare(asked["query"])
+            prepared = prepare(self.schema, asked["query"])
         except (ValueError, KeyError, TypeError):
             return set()
         if not isinstance(prepared, Prepared):
@@ -117,7 +117,7 @@ class Graph:
             return doors.reply(400, {"errors": {"query": "Required parameter missing or invalid"}}, headers)
         question.version, question.token, question.base = version, kind, doors.base_of(shop, request)
         question.debug = request.header("shopify-graphql-cost-debug") == "1"
-        prepared = self._prepare(question.query)
+        prepared = prepare(self.schema, question.query)
         if isinstance(prepared, Prepared) and prepared.deprecated:
             headers["X-Shopify-API-Deprecated-Reason"] = f"https://shopify.dev/changelog: {', '.join(prepared.deprecated)}"
         return doors.reply(200, self._answered(question, prepared), headers)
@@ -125,25 +125,6 @@ class Graph:
     def points(self, shop: Shop, at: datetime) -> float:
         """What is left in the bucket."""
         return self._bucket.available(shop.switches.bucket, shop.switches.restore_rate, at)
-
-    def _prepare(self, query: str) -> Prepared | list[GraphQLError]:
-        if (known := self._prepared.get(query)) is not None:
-            return known
-        prepared: Prepared | list[GraphQLError]
-        try:
-            document = parse(query)
-            prepared = validate(self.schema, document)
-        except GraphQLError as error:
-            prepared = [error]
-        else:
-            if not prepared:
-                found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-                by_name = {node.name.value if node.name else "": node for node in found}
-                prepared = Prepared(document, by_name, deprecated_in(self.schema, document))
-        if len(self._prepared) >= DOCUMENTS_KEPT:
-            self._prepared.clear()
-        self._prepared[query] = prepared
-        return prepared
 
     def _answered(self, question: Question, prepared: Prepared | list[GraphQLError]) -> dict[str, Any]:
         if not isinstance(prepared, Prepared):
@@ -187,6 +168,21 @@ class Graph:
         if call.searches:
             answer["extensions"]["search"] = call.searches
         return answer
+
+
+@functools.lru_cache(maxsize=DOCUMENTS_KEPT)
+def prepare(schema: GraphQLSchema, query: str) -> Prepared | list[GraphQLError]:
+    """Or what is wrong with it."""
+    try:
+        document = parse(query)
+        wrong = validate(schema, document)
+    except GraphQLError as error:
+        return [error]
+    if wrong:
+        return wrong
+    found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    by_name = {node.name.value if node.name else "": node for node in found}
+    return Prepared(document, by_name, deprecated_in(schema, document))
 
 
 def deprecated_in(schema: GraphQLSchema, document: DocumentNode) -> list[str]:

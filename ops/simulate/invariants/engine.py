@@ -1,6 +1,6 @@
-"""What must hold of the engine as a whole: that it loses nothing, comes to an end, says what is stuck, and tells nothing of people.
+"""What must hold of the engine as a whole: that it loses nothing, comes to an end, says what is stuck, and believes nobody unsigned.
 
-Reliability: E5, E6, L1, L2, L5, P1, X1.
+Reliability: E5, E6, L1, L2, L5, X1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -193,29 +193,6 @@ def periods(settings: Settings) -> Mapping[str, float]:
     return shop | {f"mirakl:{channel.id}:orders": channel.orders_every for channel in settings.channel}
 
 
-class Private(Check):
-    """P1: of people nothing stands in clear, anywhere: every personal text of the sandbox carries a canary, and none is found."""
-
-    invariant = "P1"
-
-    def look(self, evidence: Evidence) -> Iterator[Breach]:
-        canary = f"PII-{evidence.truth['seed']}-"
-        for told in evidence.log:
-            self.judged += 1
-            if canary in told.data or canary in told.stream or canary in told.actor:
-                yield self.breach(told.stream, f"the event at position {told.position} names a person")
-        for row in evidence.outbox:
-            if canary in str(row["body"]) or canary in row["subject"]:
-                yield self.breach(row["subject"], f"a {row['tag']} in the outbox names a person")
-        for name, rows in evidence.rows.items():
-            for key, document in rows.items():
-                if canary in document.text or canary in key:
-                    yield self.breach(f"{name} {key}" if canary not in key else name, "the row names a person")
-        for where, text in evidence.told.items():
-            if canary in text:
-                yield self.breach(where, "names a person")
-
-
 class Signed(Check):
     """X1: nothing unsigned is taken, whoever sends it."""
 
@@ -229,4 +206,4 @@ class Signed(Check):
                     yield self.breach(post.topic, f"a webhook was taken at {post.at:%H:%M:%S} that nobody had signed")
 
 
-CHECKS: tuple[type[Check], ...] = (Received, Rebuilt, Settled, Told, Progress, Private, Signed)
+CHECKS: tuple[type[Check], ...] = (Received, Rebuilt, Settled, Told, Progress, Signed)

@@ -23,13 +23,23 @@ from ops.sandbox.referee.rules import judge
 from ops.sandbox.systems import Post
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, Settings
+from ops.simulate.findings import NONE, Accidents
 from projections.exceptions import Trouble
+from schemas.commands import PublishStock
 from schemas.envelope import Envelope
-from schemas.values import Instant
+from schemas.events.commands import CommandIssued
+from schemas.events.inventory import StockCounted
+from schemas.values import Instant, Sku
 
 OUTBOX = """
 SELECT command_id, target, tag, class, lane, subject, state, attempt, epoch, failures, issued_at, due_at, called_at, unknown_since, body
 FROM crossdock.outbox WHERE tenant = $1 ORDER BY command_id
+"""
+KEYS = """
+SELECT subject, wrapped IS NOT NULL AS lives, EXISTS (
+    SELECT FROM crossdock.events e WHERE e.tenant = $1 AND e.stream = k.subject AND e.type = 'subject_erased'
+) AS told
+FROM crossdock.keys k WHERE k.tenant = $1 ORDER BY subject
 """
 AT_ONCE = 4_000  # events
 MOMENT = 0.02  # seconds of the event loop: between a deed and the word for it
@@ -98,12 +108,15 @@ class Evidence:
     rows: Mapping[str, Mapping[str, Document]] = field(default_factory=dict)  # projection -> key -> row
     checkpoints: Mapping[str, int] = field(default_factory=dict)  # projection -> position
     leases: Mapping[str, int] = field(default_factory=dict)  # outside system -> epoch
+    keys: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)  # subject -> whether there is a key; and an event that it is erased
     metrics: Sequence[Metrics] = ()  # of the engines that live
+    opened: Mapping[int, str | None] = field(default_factory=dict)  # position -> what is sealed there, as text; None: nobody can read it
     told: Mapping[str, str] = field(default_factory=dict)  # what the engine let out in clear, by where: log lines, pages, exports
     posted: Sequence[Posted] = ()  # webhooks, oldest first
     outages: Sequence[Outage] = ()
     skew: float = 0.0  # seconds by which the engine's clock may differ from the sandbox's
     pace: float = 1.0  # seconds of the sandbox for each of the event loop's: what the machine does takes as many times as long there
+    accidents: Accidents = NONE  # of its engines
     settled: bool = False  # all work is said to be done
 
     @property
@@ -113,7 +126,24 @@ class Evidence:
     @cached_property
     def conventions(self) -> Conventions:
         channel = self.settings.channel[0]
-        return Conventions(settled=self.settled, buffer=channel.buffer + channel.floor)
+        staleness = Conventions().staleness + self.oldest.total_seconds() + self.skew
+        return Conventions(settled=self.settled, buffer=channel.buffer + channel.floor, staleness=staleness)
+
+    @cached_property
+    def oldest(self) -> timedelta:
+        """How old the newest count was that a file of quantities rested on, at most: where Shopify cannot be read there is none newer, and
+        whether that is borne is I6's.
+        """
+        counts: dict[Sku, list[tuple[int, Instant]]] = {}
+        ages = [timedelta()]
+        for told in self.log:
+            match told.event:
+                case StockCounted(sku=sku, read_at=read_at):
+                    counts.setdefault(sku, []).append((told.position, read_at))
+                case CommandIssued(command=PublishStock(quantities=quantities, as_of=as_of)):
+                    known = [max((at for n, at in counts.get(sku, ()) if n <= as_of), default=None) for sku in quantities]
+                    ages += [told.recorded_at - read_at for read_at in known if read_at is not None]
+        return max(ages)
 
     @cached_property
     def case(self) -> Case:
@@ -147,7 +177,7 @@ class Evidence:
 class Check:
     """One way to see that an invariant holds. `see` is given each event once, in order; `look` and `quiet` all that there is by then.
 
-    `judged` counts what was held against it: a check that judged nothing says nothing.
+    `judged` counts what was held against it: a check that judged nothing says nothing. `passed_over`: looks at which it could not be.
     """
 
     invariant = ""
@@ -155,7 +185,7 @@ class Check:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.judged = 0
+        self.judged = self.passed_over = 0
 
     def see(self, told: Envelope) -> Iterator[Breach]:
         """A safety property of the log: cheap, and judged with every event."""
@@ -215,6 +245,11 @@ class Watch:
             found[check.invariant] += check.judged
         return found
 
+    @property
+    def passed_over(self) -> Counter[str]:
+        """At how many looks each could not be judged, at the pace of this play."""
+        return Counter({check.invariant: check.passed_over for check in self.checks if check.passed_over})
+
 
 async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: Any) -> Evidence:
     """The part of it that is in a Postgres; `read` is what was read of the log before, `known` the rest, as Evidence has it."""
@@ -223,6 +258,7 @@ async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: An
         outbox = [dict(row) for row in await conn.fetch(OUTBOX, log.tenant)]
         checkpoints = {row["name"]: row["position"] for row in await conn.fetch(CHECKPOINTS, log.tenant)}
         leases = {row["name"]: row["epoch"] for row in await conn.fetch(LEASES, log.tenant)}
+        keys = {row["subject"]: (row["lives"], row["told"]) for row in await conn.fetch(KEYS, log.tenant)}
         rows = {}
         for projection in PROJECTIONS:
             found = await conn.fetch(Table(projection.name).lines, log.tenant)
@@ -230,4 +266,17 @@ async def gather(pool: Any, log: Log, read: Sequence[Envelope] = (), **known: An
     envelopes = list(read)
     while len(envelopes) < head and (page := await log.read(len(envelopes), min(AT_ONCE, head - len(envelopes)))):
         envelopes += page  # up to where it was when all the rest was so
-    return Evidence(log=envelopes, outbox=outbox, checkpoints=checkpoints, leases=leases, rows=rows, **known)
+    opened = await _opened(pool, log, envelopes) if known.get("settled") else {}
+    return Evidence(log=envelopes, outbox=outbox, checkpoints=checkpoints, leases=leases, keys=keys, rows=rows, opened=opened, **known)
+
+
+async def _opened(pool: Any, log: Log, envelopes: Sequence[Envelope]) -> dict[int, str | None]:
+    """All that is sealed and can be had back; of whoever is erased meanwhile, nothing is said."""
+    sealed = [told for told in envelopes if told.sealed is not None]
+    personal = await log.opened(sealed)
+    lives = {row["subject"] for row in await pool.fetch(KEYS, log.tenant) if row["lives"]}
+    return {
+        told.position: repr(each) if each is not None else None
+        for told, each in zip(sealed, personal, strict=True)
+        if each is not None or told.subject in lives
+    }

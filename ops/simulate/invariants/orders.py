@@ -5,7 +5,7 @@ from typing import Any
 
 from ops.sandbox.referee.case import Finding
 from ops.settings import Settings
-from ops.simulate.findings import can_be_judged, is_told
+from ops.simulate.findings import BY_THE_LOG, OF_THE_END, can_be_judged, is_an_accident, is_told
 from ops.simulate.invariants.evidence import Breach, Check, Evidence
 from ops.simulate.invariants.log import BY_PEOPLE
 from projections.orders import Order, orders
@@ -153,10 +153,13 @@ class Referee(Check):
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         if not can_be_judged(self.invariant, evidence.pace):
+            self.passed_over += 1
             return
+        if (self.invariant in OF_THE_END and not evidence.settled) or (self.invariant in BY_THE_LOG and not evidence.log):
+            return  # later
         self.judged += len(evidence.case.orders)
         for finding in evidence.findings:
-            mine = finding.rule == self.invariant and finding.level == "broken"
+            mine = finding.rule == self.invariant and finding.level == "broken" and not is_an_accident(finding, evidence.accidents)
             if mine and not (evidence.settled and is_told(finding, evidence.troubles)):
                 yield self.breach(finding.subject, _described(finding))
 

@@ -8,7 +8,7 @@ outside, from the sandbox's truth alone, and so judges any connector. What no pl
 from msgspec import Struct
 
 from ops.settings import Settings
-from ops.simulate.invariants import calls, engine, log, orders, stock
+from ops.simulate.invariants import calls, engine, log, orders, people, stock
 from ops.simulate.invariants.evidence import Check, Watch
 
 
@@ -86,13 +86,13 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant("L4", "tries are bounded, and calls are not many more than there is to do"),
     Invariant("L5", "every worker runs, and every source was read lately"),
     Invariant("P1", "no personal data stands in clear, anywhere"),
-    Invariant("P2", "what is erased cannot be had back", not_yet="nothing is erased in a play"),
-    Invariant("P3", "chain and rows stand after an erasure", not_yet="nothing is erased in a play"),
-    Invariant("P4", "erasing one person touches no other", not_yet="nothing is erased in a play"),
+    Invariant("P2", "what is erased cannot be had back", "tests/trade/test_erased_everywhere.py, everywhere else"),
+    Invariant("P3", "chain and rows stand after an erasure", "E2 and E6, in every play with one; tests/trade/test_erased_everywhere.py"),
+    Invariant("P4", "erasing one person touches no other"),
     Invariant("X1", "nothing unsigned is taken", "tests/integration/test_webhooks.py, every way to forge"),
 )
 
-CHECKS: tuple[type[Check], ...] = (*log.CHECKS, *calls.CHECKS, *orders.CHECKS, *stock.CHECKS, *engine.CHECKS)
+CHECKS: tuple[type[Check], ...] = (*log.CHECKS, *calls.CHECKS, *orders.CHECKS, *stock.CHECKS, *engine.CHECKS, *people.CHECKS)
 CHECKED = frozenset(check.invariant for check in CHECKS)
 
 

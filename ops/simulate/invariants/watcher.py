@@ -3,12 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
+from prometheus_client import generate_latest
+
+from engine.metrics import Metrics
 from engine.ports import DATABASE_AWAY
 from ops.simulate.invariants.evidence import Breach, Evidence, Outage, Posted, Watch, gather, witness
 from ops.simulate.invariants.table import watch
 from ops.simulate.play import BrokenError, Play
 from ops.simulate.seen import of
+from ops.simulate.settled import accidents
 from schemas.envelope import Envelope
 
 LOOK = 25  # calls that changed something, between two looks of the referee
@@ -44,9 +49,12 @@ class Invariants:
         watching, changes = self.attend(play), len(play.world.calls.calls)
         if changes - self._changes >= LOOK:
             self._changes = changes
-            _raise(
-                watching.judge(Evidence(settings=play.settings, now=play.clock.now(), truth=play.truth(), log=(), pace=play.options.speed))
-            )
+            _raise(watching.judge(self._outside(play)))
+
+    def _outside(self, play: Play) -> Evidence:
+        """What is seen without the log."""
+        known: dict[str, Any] = {"truth": play.truth(), "pace": play.options.speed, "accidents": accidents(play)}
+        return Evidence(settings=play.settings, now=play.clock.now(), log=(), **known)
 
     async def looked(self, play: Play) -> None:
         """Raises BrokenError."""
@@ -67,12 +75,19 @@ class Invariants:
             found = await self._evidence(play, settled=True)
             breaches = watching.quiet(found)
         _raise(breaches)
-        self.seen = of(found)
-        self.seen.update({f"judged {name}": times for name, times in watching.judged.items()})
+        self._count(watching, found)
 
     async def breaches(self, play: Play) -> list[Breach]:
         """Everything that does not hold at the end, and not the first of it alone."""
-        return self.attend(play).quiet(await self._evidence(play, settled=True))
+        watching, found = self.attend(play), await self._evidence(play, settled=True)
+        breaches = watching.quiet(found)
+        self._count(watching, found)
+        return breaches
+
+    def _count(self, watching: Watch, found: Evidence) -> None:
+        self.seen = of(found)
+        self.seen.update({f"judged {name}": times for name, times in watching.judged.items() if times})
+        self.seen.update({f"passed-over {name}": times for name, times in watching.passed_over.items()})
 
     async def _evidence(self, play: Play, *, settled: bool) -> Evidence:
         """Whoever watches is cut off like everybody else, and asks again."""
@@ -90,15 +105,21 @@ class Invariants:
             settings=play.settings,
             now=play.clock.now(),
             truth=play.truth(),
-            metrics=[engine.service.metrics for engine in play.engines if engine.process.alive],
+            metrics=(living := [engine.service.metrics for engine in play.engines if engine.process.alive]),
+            told={"a line of the log": "\n".join(play.said), **(_shown(living) if settled else {})},
             posted=tuple(self._posted),  # what comes while the log is read need not be in it
             outages=self.outages,
             skew=self.skew,
             pace=play.options.speed,
+            accidents=accidents(play),
             settled=settled,
         )
         self._log = list(found.log)
         return found
+
+
+def _shown(metrics: Sequence[Metrics]) -> dict[str, str]:
+    return {f"metrics {number}": generate_latest(one.registry).decode() for number, one in enumerate(metrics)}
 
 
 def _raise(found: Sequence[Breach]) -> None:

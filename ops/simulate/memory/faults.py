@@ -52,6 +52,10 @@ class Calm:
     def __init__(self, seed: str, latency: tuple[float, float] = LATENCY) -> None:
         self._chance, self._latency = random.Random(seed), latency
 
+    def answers_within(self, latency: tuple[float, float]) -> None:
+        """Seconds of the event loop: at least, at most."""
+        self._latency = latency
+
     def latency(self) -> float:
         return self._chance.uniform(*self._latency)
 

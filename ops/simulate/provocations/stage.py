@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.erasure import all_erased
 from engine.errors import EngineError
 from engine.log import Log
 from engine.ports import Clock, Ids
@@ -232,6 +233,14 @@ class Stage:
         ):
             if self.clock.monotonic() > deadline:
                 raise NotReachedError(f"{code} of {about} does not close within {patience / HOUR:.1f} h")
+            await self.clock.sleep(LOOK)
+
+    async def erased(self, order: str, patience: float = PATIENCE) -> None:
+        """Whose order it is, is forgotten."""
+        deadline = self.clock.monotonic() + patience
+        while not any(each.subject.endswith(f":{order}") for each in await all_erased(self.pool, self.log)):
+            if self.clock.monotonic() > deadline:
+                raise NotReachedError(f"the buyer of {order} is not erased within {patience / HOUR:.1f} h")
             await self.clock.sleep(LOOK)
 
     # ------------------------------------------------------------ a person

@@ -1,5 +1,7 @@
 """What goes wrong with a system as a whole, and commands of each class in each outcome."""
 
+from collections.abc import Iterable
+
 from ops.simulate.provocations.aftercare import lines_of
 from ops.simulate.provocations.orders import tried_again
 from ops.simulate.provocations.stage import HOUR, MINUTE, PROVOCATIONS, Provocation, Stage, provokes
@@ -32,15 +34,17 @@ async def a_system_is_away(stage: Stage) -> None:
 
 
 @provokes("X90")
-async def a_buyer_wants_to_know(stage: Stage) -> None:
-    """The buyer of an order asks what is held of them; a person answers."""
-    order, copy, _ = await stage.shipped()
-    told = await stage.until(lambda: next(iter(stage.shop.subscriptions.values()), None), "there are subscriptions")
-    stage.act("shopify", "privacyAddress", uri=told.uri)
-    stage.act("shopify", "dataRequest", order=copy.id)
-    trouble = await stage.trouble("X90")
-    await stage.desk.resolve(trouble.key, f"answered by letter: {order}")
+async def people_ask(stage: Stage) -> None:
+    """A buyer wants to know what is held of them, which a person tells; another wants to be forgotten, and is."""
+    curious, shy = await stage.bought(), await stage.bought()
+    copies = [await stage.copied(order) for order in (curious, shy)]
+    hook = await stage.until(lambda: next(iter(stage.shop.subscriptions.values()), None), "there are subscriptions")
+    stage.act("shopify", "privacyAddress", uri=hook.uri)
+    stage.act("shopify", "dataRequest", order=copies[0].id)
+    stage.act("shopify", "redact", order=copies[1].id)
+    await stage.resolve(await stage.trouble("X90"))
     await stage.cured("X90")
+    await stage.erased(shy)
 
 
 async def _given_up(stage: Stage, operation: str, about: str = "") -> None:
@@ -96,7 +100,7 @@ async def a_reference_is_refused(stage: Stage) -> None:
     await tried_again(stage, "X28")
 
 
-@provokes("X30", shopify={"duplicate_metafield": "create_without"})
+@provokes("X30", shopify={"duplicate_metafield": "create_without"}, outcomes=("fault sent_twice",))
 async def an_order_is_made_twice(stage: Stage) -> None:
     """Something on the way sends a creation twice, and Shopify makes both."""
     stage.spoil("orderCreate", "sent_twice")
@@ -139,6 +143,6 @@ async def the_answer_to_a_creation_is_lost(stage: Stage) -> None:
     await stage.copied(await stage.bought())
 
 
-def wanting(brought: set[str]) -> list[Provocation]:
-    """Those that bring about something that is not among these: `exception X44`, `command A buried`."""
-    return [one for one in PROVOCATIONS.values() if not {*(f"exception {code}" for code in one.codes), *one.outcomes} <= brought]
+def bringing(wanted: Iterable[str]) -> list[Provocation]:
+    """Those that bring about one of these: `exception X44`, `command A buried`."""
+    return [one for one in PROVOCATIONS.values() if not {*(f"exception {code}" for code in one.codes), *one.outcomes}.isdisjoint(wanted)]

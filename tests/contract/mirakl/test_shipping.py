@@ -10,12 +10,14 @@ from engine.errors import RejectedError, UnavailableError, UnknownOutcomeError
 from schemas.commands import ShipOrder
 from schemas.events.channels import PlatformSeen
 from schemas.events.orders import OrderShipped, ShipmentMade, TrackingCorrected
+from schemas.values import ShopId
 from tests.contract.mirakl.asking import ASOS, CORRECT, FIRST, FULFILMENT, ORDER, PARCEL, SECOND, SHIP
 from tests.contract.mirakl.marketplace import HANG_UP, Asked, account, refusal
 from tests.contract.mirakl.payloads import order
 
 pytestmark = pytest.mark.anyio
 
+FOUND = f"{ORDER}:{FULFILMENT}"  # what is found is the parcel's, since an order may have had another before
 SHIPPED = OrderShipped(
     channel=ASOS,
     order_id=ORDER,
@@ -114,7 +116,7 @@ async def test_whether_an_order_was_shipped_is_seen_by_its_state(state: str | No
         there["order_lines"] = [line | {"shipped_date": left_at} for line in there["order_lines"]]
         it.marketplace.says("OR11", {"orders": [there], "total_count": 1})
         seen = await it.look(SHIP)
-    assert seen == (Done((Effect(SHIPPED, ORDER),)) if found else None)
+    assert seen == (Done((Effect(SHIPPED, FOUND),)) if found else None)
 
 
 async def test_what_somebody_else_shipped_is_told_as_they_show_it():
@@ -125,7 +127,19 @@ async def test_what_somebody_else_shipped_is_told_as_they_show_it():
     event = OrderShipped(
         channel=ASOS, order_id=ORDER, carrier_code="", tracking_number="P7", fulfilments=(FULFILMENT,), carrier="Pony", tracking_url="u"
     )
-    assert seen == Done((Effect(event, ORDER),))
+    assert seen == Done((Effect(event, FOUND),))
+
+
+async def test_a_parcel_with_a_new_label_is_no_contradiction_of_the_first():
+    """The first was taken back while nobody knew whether it had been told; both are found shipped, and each is a fact of its own."""
+    again = msgspec.structs.replace(SHIP, fulfilments=(ShopId("gid://shopify/Fulfillment/77"),), tracking_number="AB2")
+    async with account() as it:
+        for command in (SHIP, again):
+            there = order(order_state="SHIPPED", shipping_carrier_code="RM", shipping_tracking=command.tracking_number)
+            it.marketplace.says("OR11", {"orders": [there], "total_count": 1})
+        first, second = await it.look(SHIP), await it.look(again)
+    assert isinstance(first, Done) and isinstance(second, Done)
+    assert first.effects[0].external_id != second.effects[0].external_id
 
 
 # ---------------------------------------------------------------- one parcel

@@ -11,7 +11,7 @@ from projections.stock import Shown, Stock, inventory
 from projections.stock_rules import Rules
 from schemas.commands import PublishStock, SettleStockImport
 from schemas.events import Event
-from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused
+from schemas.events.commands import CommandBuried, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.inventory import StockFileLost, StockImportStarted, StockModeSet
 from schemas.values import Instant, Sku
 from tests.examples import CHANNEL, HERE, NOON, import_finished
@@ -109,6 +109,12 @@ def test_of_a_file_that_is_lost_its_skus_hear_before_the_next(over: Event, appli
     lost = StockFileLost(channel=CHANNEL, quantities={SKU: 5}, why="x", applied=applied)
     story = spec(publications, settle).given(issued()).when(over).then_told(lost).then_row(CHANNEL, under_way=True)
     story.when(lost).then_told(lost).then_row(CHANNEL, under_way=False, failed="x", quantities={})
+
+
+def test_a_file_whose_answer_was_lost_may_have_been_applied_though_it_is_refused_later() -> None:
+    unknown = CommandUnknown(command="publish_stock", **GIVEN_UP)
+    lost = StockFileLost(channel=CHANNEL, quantities={SKU: 5}, why="x", applied=True)
+    spec(publications, settle).given(issued(), unknown).when(CommandRefused(command="publish_stock", **GIVEN_UP)).then_told(lost)
 
 
 def test_what_a_refused_file_said_is_not_what_is_shown() -> None:

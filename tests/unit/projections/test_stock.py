@@ -170,3 +170,4 @@ def test_each_trouble_is_opened_and_closed_with_its_cause() -> None:
     assert opened_by(counted(5), *applied, later(1, 5, tracked=False), later(2, 5)) == ["X15Opened", "X15Closed"]
     refused = import_finished(5, refused={SKU: "unknown offer"})
     assert opened_by(counted(5), issued(), refused, import_finished(5)) == ["X10Opened", "X10Closed"]
+    assert opened_by(counted(5), issued(), refused, read(7), read(5, 20)) == ["X10Opened", "X10Closed"], "so much was sold meanwhile"
