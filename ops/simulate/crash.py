@@ -64,10 +64,10 @@ class Point:
     flow: str
     stage: str
     message: str
-    side: str  # before, after
+    side: str  # before, after it has left, or when it has changed something
 
     def __str__(self) -> str:
-        return f"{self.flow}, at {self.stage or 'the beginning'}, {self.side}: {self.message[:70]}"
+        return f"{self.flow}, at {self.stage or 'the beginning'}, {self.side}: {self.message[:120]}"
 
 
 def changes(message: str) -> bool:
@@ -226,14 +226,13 @@ async def _large(play: Play) -> tuple[ShopOrder, str]:
 
 @dataclass
 class Life:
-    """The course of a play in which engines die: `most` of them at most, at every `stride`th of the points. After every `twice`th whoever
-    should make it good dies as well, at any message of its start.
+    """The course of a play in which engines die, `most` of them at most. After every `twice`th whoever should make it good dies as well, at
+    any message of its start.
     """
 
     flow: str
     most: int = 1_000_000
-    stride: int = 1
-    reads: bool = False  # at messages that change nothing, too: all was there just as it was after the message before
+    every: bool = False  # before statements too: all is there just as it was when something had changed last
     twice: int = 12
     calm: int = 3  # times that nobody died, after which there is nothing new
     points: dict[Point, None] = field(default_factory=dict)
@@ -242,7 +241,6 @@ class Life:
     whole: bool = False  # there is nothing new
 
     async def __call__(self, play: Play) -> None:
-        self._met = 0
         engine = play.start_engine()
         await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
         flow, calm = FLOWS[self.flow](play), 0
@@ -270,6 +268,7 @@ class Life:
             if engine.process.alive:
                 return engine
             last = self._stage
+            self.points[self._point] = None
             await play.wait(DOWN)
             engine = await self._next(play)
 
@@ -299,16 +298,20 @@ class Life:
             fresh = not ("COMMIT" in text or "append_events" in text)
             if self._stage == last or len(self.points) >= self.most:
                 return None
-            for side in ("before", "after") if changes(text) else ("before",) if self.reads else ():
+            for side in self._sides(text):
                 point = Point(flow.name(), self._stage, text, side)
                 if point not in self.points:
-                    self._met += 1
-                    if self._met % self.stride == 0:
-                        self.points[point] = None
-                        return side
+                    self._point = point
+                    return side
             return None
 
         engine.process.on_message = dies
+
+    def _sides(self, text: str) -> list[str]:
+        """Where one may die. Before a statement all is as it was when something had changed last, and so it is after one that reads."""
+        if text.startswith("http"):
+            return ["before", "after"] if changes(text) else ["before"]
+        return [*(["before"] if self.every or "COMMIT" in text else []), *(["changed"] if changes(text) else [])]
 
 
 def _leads(play: Play, engine: Engine) -> bool:

@@ -47,7 +47,8 @@ class Process:
 
     def __init__(self, name: str) -> None:
         self.name, self.alive = name, True
-        self.on_message: Callable[[str], str | None] | None = None  # asked before each message leaves; "before" or "after": it dies then
+        # Asked before each message leaves: whether it dies "before", or "after" it, or if that has "changed" something in the database.
+        self.on_message: Callable[[str], str | None] | None = None
         self.messages = 0  # that it has sent, to the database and by HTTP
         self.frozen: list[Any] | None = None  # stopped, as by SIGSTOP: what it would have run meanwhile
         self.main: asyncio.Task[Any] | None = None

@@ -265,7 +265,7 @@ class End(asyncio.Transport):
 def _said(data: bytes) -> str:
     """What a request is about: of one in GraphQL the operation, of another one its first line."""
     operation = OPERATION.search(data)
-    return (operation[1] if operation else data[:80].partition(b" HTTP/")[0]).decode("latin-1")
+    return (operation[1] if operation else data[:200].partition(b"\r\n")[0].partition(b" HTTP/")[0]).decode("latin-1")
 
 
 class _Connector(aiohttp.BaseConnector):
