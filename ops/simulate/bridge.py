@@ -245,13 +245,13 @@ class Session(asyncio.Transport):
         self._bridge.settle()
 
     def _called(self) -> str:
-        """What is asked; of a commit, what it is that it makes last."""
+        """What is asked; of a commit, what it is that it makes last: what was written."""
         called = self.doing.decode(errors="replace")
         if called.startswith("BEGIN"):
             self._within.clear()
         elif called.startswith("COMMIT"):
             return f"{called} of {'; '.join(self._within)}"
-        elif self.in_transaction:
+        elif self.in_transaction and (not called.lstrip().startswith("SELECT") or "append_events" in called):
             self._within[called] = None
         return called
 

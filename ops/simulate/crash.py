@@ -23,8 +23,8 @@ from ops.sandbox.shopify.sales import Order as ShopOrder
 from ops.sandbox.shopify.state import APP_ID
 from ops.simulate.options import Options
 from ops.simulate.play import BrokenError, Engine, Play
-from schemas.streams import order_stream
-from schemas.values import OrderId
+from schemas.streams import offers_stream, order_stream, stock_stream
+from schemas.values import OrderId, Sku
 
 # It has read how the marketplace is configured (what of that may be asked for once a day only, its successor could not ask again), and has
 # published a first file of quantities.
@@ -81,8 +81,10 @@ def changes(message: str) -> bool:
 
 
 def told(message: str, *, apart: bool = False) -> str:
-    """The message without what is another one each time. `apart`: that one projection goes on is something else than that another one does."""
-    text = re.sub(r"\d+", "#", " ".join(message.replace("\0", "").split()))
+    """The message without what is another one each time. `apart`: one projection's going on is not another's."""
+    text = re.sub(r"[\w-]*\d[\w-]*", "#", " ".join(message.replace("\0", "").split()))
+    if text.startswith("http"):
+        return text.partition("?")[0]
     return text if apart or "crossdock.checkpoints" not in text else re.sub(r"projections\.\w+", "projections.…", text)
 
 
@@ -135,12 +137,15 @@ class Counted(Flow):
     """Somebody finds another number of them on the shelf; until the marketplace shows it."""
 
     async def begin(self) -> None:
-        self.sku = min(self.play.world.account.offers)
+        self.sku = Sku(min(self.play.world.account.offers))
         self.units = 1_000 + int(self.play.clock.monotonic()) % 9_000
         self.play.sandbox.apply("shopify.stock", {"sku": self.sku, "quantity": self.units, "location": None})
 
     def name(self) -> str:
         return "stock import"
+
+    def whose(self) -> str:
+        return f"stream IN ('{stock_stream(self.sku)}', '{offers_stream(CHANNEL)}')"
 
     def done(self) -> bool:
         return self.play.world.account.offers[self.sku].quantity == self.units - BUFFER
@@ -312,7 +317,11 @@ class Life:
         """Where one may die. Before a statement all is as it was when something had changed last, and so it is after one that reads."""
         if text.startswith("http"):
             return ["before", "after"] if changes(text) else ["before"]
-        return [*(["before"] if self.every or "COMMIT" in text else []), *(["changed"] if changes(text) else [])]
+        commits = text.startswith("db COMMIT") and not text.endswith(" of")
+        return [
+            *(["before"] if self.every or commits else []),
+            *(["changed"] if commits or ("COMMIT" not in text and changes(text)) else []),
+        ]
 
 
 def _leads(play: Play, engine: Engine) -> bool:

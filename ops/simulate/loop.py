@@ -272,7 +272,7 @@ class _Ordered(dict[Any, None]):
 
 
 def _answers(loop: SimLoop) -> list[tuple[Any, str, Any]]:
-    """Whose, which and what: questions that libraries ask at every step. Python 3.11 asks the kernel for the process's id to answer them."""
+    """Whose, which, what: questions that libraries ask at every step. Python 3.11 asks the kernel for its id to answer."""
 
     def running_loop() -> SimLoop | None:
         return loop if loop.is_running() else None

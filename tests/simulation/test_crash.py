@@ -62,4 +62,4 @@ def test_what_may_change_something(message: str, may: bool) -> None:
 
 
 def test_a_message_is_the_same_whatever_it_is_about() -> None:
-    assert told("http PUT /api/orders/MKP-0017/accept") == told("http PUT /api/orders/MKP-0231/accept")
+    assert told("http PUT /api/orders/31f0-9a/accept") == told("http PUT /api/orders/77ab-01/accept")
