@@ -386,6 +386,8 @@ class Session(asyncio.Transport):
                 self.pid = struct.unpack_from("!i", message, 5)[0]
             if kind == b"C":
                 self._changes |= is_change(message[5:-1], self.doing)
+            if kind == b"s":  # asked for one row, it does not say what it has done; but a row there is
+                self._changes |= is_change(b"UPDATE 1" if b"UPDATE" in self.doing or b"INSERT" in self.doing else b"", self.doing)
             if kind == b"Z":
                 self.in_transaction = message[5:6] != b"I"
             self._answered(kind, message)
