@@ -281,8 +281,9 @@ class Dispatcher:
                 **story,
             )
             yield Heard(effect.stream or claimed.subject, fact)
-        for event in outcome.events:
-            yield Heard(claimed.subject, own_fact(tenant, event, f"{claimed.command_id}:{claimed.attempt}", now, **story))
+        given_up = outcome.back.unknown_since if outcome.state == "unknown" and outcome.back is not None else None
+        for event in outcome.events:  # to record it may take long: when its answer was given up on is told, too
+            yield Heard(claimed.subject, own_fact(tenant, event, f"{claimed.command_id}:{claimed.attempt}", given_up or now, **story))
 
     # ------------------------------------------------------------ measure
 

@@ -204,6 +204,7 @@ class Following:
     def __init__(self, *, pool: Pool, log: Log, reader: Reader, standing: Standing, clock: Clock, rng: Rng, metrics: Metrics) -> None:
         self.reader = reader
         self._log, self._standing, self._clock, self._rng = log, standing, clock, rng
+        self._clear = False  # nobody is told of any trouble of ours, for all we know
         self._place = _Place(pool, log, reader, clock, metrics)
         self._at = self._saved = 0  # looked through up to here; the cursor in the database
         self._aside: dict[int, _Aside] = {}  # by position
@@ -222,7 +223,8 @@ class Following:
                     if not loaded:
                         self._at = self._saved = int(await self._place.load() or 0)
                         self._aside.clear()
-                        loaded = True
+                        self._outage.succeeded()  # what was to be probed with is not set aside any more: it is read again
+                        loaded, self._clear = True, False
                     if await self._step(fence):
                         continue
                 except ThrottledError as error:
@@ -254,6 +256,7 @@ class Following:
         if hints:
             await self._together(fence, hints, through)
         elif through == self._at:
+            await self._all_clear(fence)
             return False
         self._at = through
         if self._cursor != self._saved and (hints or self._cursor - self._saved >= PAGE):
@@ -301,7 +304,14 @@ class Following:
         self._outage.succeeded()
         self._refusals = 0
         self._place.count("ok")
-        await self._place.alarm.show(fence, {})
+        self._clear = False
+        await self._all_clear(fence)
+
+    async def _all_clear(self, fence: Fence) -> None:
+        """Where nothing is left to be read, nothing is refused either: told again, if it could not be told when it was read."""
+        if not self._clear:
+            await self._place.alarm.show(fence, {})
+            self._clear = True
 
     async def _failed(self, fence: Fence, hint: Envelope, error: Exception) -> None:
         """Set a hint aside; pass it over when it has had its tries. In an outage they do not count."""

@@ -131,21 +131,32 @@ def rush(hours: float, seed: int, as_json: bool) -> None:
 @click.option("--budget", type=click.IntRange(0), help="Faults after which nothing goes wrong any more.")
 @click.option("--only", default="", metavar="SEED,…", hidden=True)
 @click.option("--no-shrink", is_flag=True, help="Do not make a failure smaller.")
+@click.option("--extended", is_flag=True, help="Twenty times as many seeds.")
 @as_json
 def simulate(
-    seeds: str, tier: int, scenario: str, jobs: int, without: str, budget: int | None, only: str, no_shrink: bool, as_json: bool
+    seeds: str,
+    tier: int,
+    scenario: str,
+    jobs: int,
+    without: str,
+    budget: int | None,
+    only: str,
+    no_shrink: bool,
+    extended: bool,
+    as_json: bool,
 ) -> None:
     """The engine and the sandbox in virtual time, with faults, crashes and people drawn from each seed; then all must come right.
 
     The same seed is the same play. Exit code 1 if anything does not hold, with a line that shows it again.
     """
-    from ops.simulate.command import Wanted  # noqa: PLC0415
+    from ops.simulate.command import EXTENDED, Wanted  # noqa: PLC0415
     from ops.simulate.command import simulate as work  # noqa: PLC0415
 
     first, _, last = seeds.partition("..")
     if not first.isdecimal() or not (last or first).isdecimal():
         raise click.UsageError("--seeds A..B, as in 1..20")
     wanted = Wanted(int(first), int(last or first), tier=tier, scenario=scenario, jobs=jobs, budget=budget, as_json=as_json)
+    wanted.last += (EXTENDED - 1) * (wanted.last - wanted.first + 1) if extended else 0
     wanted.without, wanted.shrink = tuple(filter(None, without.split(","))), not no_shrink
     wanted.chosen = [int(seed) for seed in only.split(",")] if only else []
     sys.exit(work(wanted))
@@ -703,11 +714,14 @@ def bench(database: str, quick: bool, only: tuple[str, ...], as_json: bool) -> N
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--extended", is_flag=True, help="Twenty times as much of what is tried at random, and what is left out otherwise: hours.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...]) -> None:
+def test(arguments: tuple[str, ...], extended: bool) -> None:
     """Check everything: formatting, lint, types, import rules, tests. ARGUMENTS go to pytest."""
     from ops.checks import run_checks  # noqa: PLC0415 - needs what only the test lock installs
 
+    if extended:
+        os.environ["CROSSDOCK_THOROUGH"] = "20"  # tests/thorough.py
     sys.exit(run_checks(list(arguments)))
 
 

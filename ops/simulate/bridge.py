@@ -59,6 +59,10 @@ class Bridge:
     def carries(self, address: object) -> bool:
         return bool(address == self.address)
 
+    def answers_within(self, latency: tuple[float, float]) -> None:
+        """Seconds of the loop: at least, at most."""
+        self._latency = latency
+
     def delay(self) -> float:
         return self._chance.uniform(*self._latency)
 
@@ -134,9 +138,9 @@ class Bridge:
                     moved = True
         if self.rung:
             self.rung = False
-            self._spread_news()
+            self.spread_news()
 
-    def _spread_news(self) -> None:
+    def spread_news(self) -> None:
         for session in list(self._sessions):
             if session.listens and not session.wanted and not session.in_transaction and not session.swallows:
                 session.fetch_news()

@@ -22,16 +22,17 @@ from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
-from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
+from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, play
 from ops.simulate.seen import expected, missing
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
 from ops.simulate.trouble import troubled
 
-REGRESSIONS = Path(__file__).parent / "regressions.txt"
+REGRESSIONS = Path(__file__).parent / "regressions.jsonl"
+EXTENDED = 20  # times as many seeds
 MOST_TRIES = 14  # plays to make a failure small
-KINDS = ("fault", "order", "command", "exception", "engine", "person", "judged", "passed-over")
+KINDS = ("fault", "rare", "order", "command", "exception", "engine", "person", "judged", "passed-over")
 
 
 class Result(Struct, kw_only=True):
@@ -78,16 +79,29 @@ class Wanted:
         return list(dict.fromkeys([*kept, *range(self.first, self.last + 1)]))
 
     def options(self, seed: int) -> Options:
-        options = swarm(seed)
+        options = swarm(seed) if seed >= 0 else kept()[-seed - 1].options
         if self.scenario:
             options = replace(options, plan=read_scenario(self.scenario), heal_minutes=3000.0, chaos_minutes=2000.0)
         return narrowed(options, self.without, self.budget)
 
 
+class Kept(Struct, frozen=True, forbid_unknown_fields=True):
+    """A play that once showed something: with its options, for what a seed draws changes as there is more that can go wrong."""
+
+    tier: int
+    seed: int
+    was: str  # what it showed
+    options: Options
+
+
+def kept() -> list[Kept]:
+    """A line each."""
+    return [msgspec.json.decode(line, type=Kept) for line in REGRESSIONS.read_bytes().splitlines()]
+
+
 def kept_seeds(tier: int) -> list[int]:
-    """Seeds that once showed something: a line each, `tier seed  what it was`."""
-    lines = [line.split(maxsplit=2) for line in REGRESSIONS.read_text(encoding="utf-8").splitlines() if line[:1].isdigit()]
-    return [int(seed) for kept, seed, *_ in lines if int(kept) == tier]
+    """By which they are asked for: -1 is the first line, and so on; no play is drawn from such a seed."""
+    return [-number for number, each in enumerate(kept(), 1) if each.tier == tier]
 
 
 def narrowed(options: Options, without: Sequence[str], budget: int | None) -> Options:
@@ -102,6 +116,7 @@ def narrowed(options: Options, without: Sequence[str], budget: int | None) -> Op
             **{name: 0 if name in without else getattr(troubles, name) for name in ("restarts", "crashes", "pauses")},
             skew=0.0 if "skew" in without else troubles.skew,
         ),
+        rare=tuple(name for name in options.rare if f"rare_{name}" not in without),
         budget=options.budget if budget is None else budget,
     )
 
@@ -114,6 +129,7 @@ def classes_of(options: Options) -> list[str]:
         *(f"wire_{name}" for name in troubles.wire),
         *(f"database_{name}" for name in troubles.database),
         *(name for name in ("restarts", "crashes", "pauses", "skew") if getattr(troubles, name)),
+        *(f"rare_{name}" for name in options.rare),
     ]
 
 
@@ -122,6 +138,7 @@ EVERY_CLASS = (
     *(f"wire_{name}" for name in WIRE),
     *(f"database_{name}" for name in DATABASE),
     *("restarts", "crashes", "pauses", "skew"),
+    *(f"rare_{name}" for name in RARE),
 )
 
 
@@ -182,7 +199,7 @@ def _by_others(wanted: Wanted) -> Iterator[Result]:
 def one(seed: int, wanted: Wanted, store: Store) -> Result:
     options = wanted.options(seed)
     watcher = judge_of(options)
-    outcome = play(seed, options, store, [watcher], course=troubled)
+    outcome = play(seed if seed >= 0 else kept()[-seed - 1].seed, options, store, [watcher], course=troubled)
     result = Result(
         seed=seed,
         orders=outcome.orders,
@@ -198,7 +215,7 @@ def one(seed: int, wanted: Wanted, store: Store) -> Result:
             msgspec.to_builtins(narrowed(options, without, budget)), msgspec.to_builtins(Options(plan=type(options.plan)()))
         )
         left_out = [*wanted.without, *without]
-        result.again = f"crossdock simulate --seeds {seed}..{seed} --tier {wanted.tier}"
+        result.again = f"crossdock simulate {f'--seeds {seed}..{seed}' if seed >= 0 else f'--only {seed}'} --tier {wanted.tier}"
         result.again += f" --scenario {wanted.scenario}" if wanted.scenario else ""
         result.again += f" --without {','.join(left_out)}" if left_out else ""
         result.again += f" --budget {budget}" if budget is not None else ""
@@ -259,7 +276,8 @@ def report(console: Console, results: Sequence[Result], wanted: Wanted) -> None:
     for result in results:
         seen.update(result.seen)
         if result.broken:
-            console.print(f"[red]✗[/] seed {result.seed}: ", end="")
+            named = f"seed {result.seed}" if result.seed >= 0 else f"regression {-result.seed}"
+            console.print(f"[red]✗[/] {named}: ", end="")
             console.print(result.broken, markup=False)
             console.print("  options " + json.dumps(result.options), markup=False)
             for line in result.story:
@@ -275,11 +293,16 @@ def report(console: Console, results: Sequence[Result], wanted: Wanted) -> None:
     console.print(table)
     if never := missing(seen, expected()):
         console.print(f"never seen in these: {', '.join(never)}", markup=False)
+    console.print(summary(results, wanted.tier), style="red" if any(result.broken for result in results) else "green")
+
+
+def summary(results: Sequence[Result], tier: int) -> str:
+    """One line of figures."""
     faults = sorted(result.faults for result in results)
     broken = sum(bool(result.broken) for result in results)
     days = sum(result.world_seconds for result in results) / 86400
-    console.print(
-        f"tier {wanted.tier}: {len(results)} seeds, {sum(result.orders for result in results)} orders, {sum(faults)} faults (median "
-        f"{faults[len(faults) // 2] if faults else 0} a seed), {days:.1f} days of trade, "
-        + (f"[red]{broken} seeds broken[/]" if broken else "[green]nothing broken[/]")
+    median = faults[len(faults) // 2] if faults else 0
+    return (
+        f"tier {tier}: {len(results)} seeds, {sum(result.orders for result in results):,} orders, {sum(faults):,} faults "
+        f"(median {median} a seed), {days:.1f} days of trade, {f'{broken} seeds' if broken else 'nothing'} broken"
     )

@@ -23,13 +23,10 @@ from ops.sandbox.shopify.sales import Order as ShopOrder
 from ops.sandbox.shopify.state import APP_ID
 from ops.simulate.options import Options
 from ops.simulate.play import BrokenError, Engine, Play
+from ops.simulate.store import AT_WORK
 from schemas.streams import offers_stream, order_stream, stock_stream
 from schemas.values import OrderId, Sku
 
-# It has read how the marketplace is configured (what of that may be asked for once a day only, its successor could not ask again), and has
-# published a first file of quantities.
-AT_WORK = """SELECT 1 FROM crossdock.events WHERE type = 'stock_import_finished'
-    AND EXISTS (SELECT FROM crossdock.events WHERE type = 'platform_seen') LIMIT 1"""
 DOWN = 0.02  # seconds of the loop until the next engine is there
 UNITS = 500  # in an order whose units are paid back or sent back one by one
 START = 450  # messages of an engine's start, about: within these, who makes it good dies as well

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from itertools import count
 from typing import Any, Protocol, cast
 
@@ -272,7 +273,7 @@ class _Ordered(dict[Any, None]):
 
 
 def _answers(loop: SimLoop) -> list[tuple[Any, str, Any]]:
-    """Whose, which, what: questions that libraries ask at every step. Python 3.11 asks the kernel for its id to answer."""
+    """Whose, which and what: questions that libraries ask at every step. To answer them, Python 3.11 asks the kernel who we are."""
 
     def running_loop() -> SimLoop | None:
         return loop if loop.is_running() else None
@@ -293,6 +294,12 @@ def _answers(loop: SimLoop) -> list[tuple[Any, str, Any]]:
     ]
 
 
+@cache
+def _leave_aside_what_is_there() -> None:
+    """Modules and what they hold need not be searched, after each play, for what it has left behind."""
+    gc.freeze()
+
+
 @contextmanager
 def running(loop: SimLoop) -> Iterator[SimLoop]:
     """That loop as the thread's, and nothing left to the machine: what libraries take from a clock, from an address in memory or from a
@@ -305,7 +312,7 @@ def running(loop: SimLoop) -> Iterator[SimLoop]:
 
     collects = gc.isenabled()
     gc.disable()  # when rubbish is found, is the machine's business too
-    gc.freeze()  # what was there before need not be searched for what the play leaves behind
+    _leave_aside_what_is_there()
     CLOCK.monotonic = time.monotonic = loop.time
     COUNTER._uid = 0
     SCOPE.__init__ = orderly
@@ -320,7 +327,6 @@ def running(loop: SimLoop) -> Iterator[SimLoop]:
             setattr(where, name, answer)
         asyncio.set_event_loop(None)
         loop.bury()
-        gc.unfreeze()
         SCOPE.__init__ = begin
         COUNTER._uid = serial
         CLOCK.monotonic = time.monotonic = monotonic

@@ -29,7 +29,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan: Plan  # the world's; its faults stop with the chaos
     troubles: Troubles = Troubles()
     speed: float = 480.0  # seconds of the world for each of the loop's; ticks and time-outs of the engine are the loop's
-    answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which a database in memory answers
+    answers: tuple[float, float] = (0.0002, 0.003)  # seconds of the loop, within which the database answers
+    rare: tuple[str, ...] = ()  # rarer legal ways that are taken: ops.simulate.rare
     engines: int = 1
     lease_seconds: float = 2.0  # of the loop: how long a dead engine's work waits for another
     chaos_minutes: float = 60.0  # of the world, at most
@@ -48,7 +49,7 @@ def plain(seed: int) -> Options:
 # ---------------------------------------------------------------- drawn
 
 SHARE = 0.22  # of the fault classes, in one play
-RATES = (0.01, 0.02, 0.05)
+RATES = (0.015, 0.03, 0.06)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 A_DAY = ("webhook_late", "webhook_redelivered")  # their effect comes hours later
@@ -58,9 +59,15 @@ START_PATIENCE = 200.0
 # A quick trade in few of the world's minutes: what nobody does costs a third of a second of the machine for each of its hours, and a call
 # into a hole takes half a minute of the loop, be that half a minute of the world or a day.
 SPEEDS = (60.0, 120.0)
-ANSWERS = ((0.0002, 0.003), (0.004, 0.02))  # what comes while somebody waits for an answer, is taken along with the next
+ANSWERS = ((0.0002, 0.003), *[(0.004, 0.02)] * 3)  # what comes while somebody waits for an answer, is taken along with the next
 SLOW_WORLD = 2400.0  # speed of a play that must see the next day
 SEES_IT = 0.005  # of plays: fifty hours of the world take as long as twenty plays
+
+RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ways of chance: rare.py
+RARELY = 0.25  # of plays, for each
+
+# How many times as seldom as others these are met: they take long in the world, or, to write and to read, here.
+COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0, "gzip_bomb": 16.0, "huge_body": 64.0}
 
 # No connector can make these good. What is sent twice on the way is done twice, where neither system knows a key; a refusal or a state that
 # is a lie is for a person, who cannot find out either.
@@ -80,7 +87,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
     for name, kind in KINDS.items():
         if name not in NOBODY_S and drawn(name, SEES_IT if name in A_DAY else SHARE):
             rare = 4.0 if kind.only or kind.where == "webhook" else 1.0  # of what there is little of, more is hit
-            faults[name] = min(0.5, rate(name) * rare / (4.0 if name in ("refused", "black_hole", "huge_body", "gzip_bomb") else 1.0))
+            faults[name] = min(0.5, rate(name) * rare / COSTLY.get(name, 1.0))
     calm = drawn("calm", 0.1)  # one in ten meets nothing but people
     slow = not calm and any(name in faults for name in A_DAY)
     speed = SLOW_WORLD if slow else choose(seed, SPEEDS, "speed")
@@ -92,6 +99,7 @@ def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
         speed=speed,
         answers=ANSWERS[0] if slow else choose(seed, ANSWERS, "answers"),
         from_start=from_start,
+        rare=tuple(name for name in RARE if happens(seed, RARELY, "rare", name)),
         engines=2 if drawn("twins", 0.25) else 1,
         lease_seconds=choose(seed, (0.5, 1.0, 2.0), "lease"),
         heal_minutes=max(heal, START_PATIENCE * speed / 60) if from_start else heal,

@@ -35,6 +35,7 @@ from ops.sandbox.face import Sandbox, serve_sandbox
 from ops.sandbox.world import World
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
+from ops.simulate import rare
 from ops.simulate.direct import DirectNet
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.net import Network, SimNet
@@ -86,7 +87,7 @@ class Outcome:
     digest: str  # of everything that was sent, and when, and of the log: the same for the same seed
     world_seconds: float
     loop_steps: int
-    orders: int
+    orders: int  # bought, on both sides; what the connector makes of one is not another
     seen: Counter[str] = field(default_factory=Counter)
     story: list[str] = field(default_factory=list)  # where it is broken: of the order that it is about
 
@@ -177,9 +178,10 @@ class Play:
             serving = anyio.Event()
             self.loop.spawn(Process("world"), lambda: self._serve(serving))
             await serving.wait()
-            self.settings = self._configured(directory)
+            self.settings = rare.configured(self._configured(directory), self.options.rare, self.seed)
             hook = f"http://127.0.0.1:{WEBHOOKS}/webhooks/{self.seed:032x}"  # of the first place: people who want to be forgotten are heard
             self.sandbox.apply("act.shopify", {"do": "privacyAddress", "given": {"uri": hook}})
+            rare.meddle(self)
             self.pool = await self.stored.db.pool()
             stack.push_async_callback(self.pool.close)
             try:
@@ -263,7 +265,7 @@ class Play:
         number = len(self.engines)
         web = replace(self.settings.web, webhooks=f"127.0.0.1:{WEBHOOKS + place}", operations=f"127.0.0.1:{OPERATIONS + place}")
         settings = replace(self.settings, web=web)
-        rng = SeededRng(self.seed * 1000 + number)
+        rng = (rare.ExtremeRng if "jitter" in self.options.rare else SeededRng)(self.seed * 1000 + number)
         clock = SimClock(self.loop, START, self.options.speed, 0.0 if place else self.options.troubles.skew)
         ports = Ports(clock, SimIds(rng), rng, self.net, self.stored.db)
         lease = self.options.lease_seconds
@@ -356,7 +358,7 @@ def play(seed: int, options: Options, store: Store, watchers: Sequence[Watcher] 
             digest=it.digest.hexdigest(),
             world_seconds=it.clock.monotonic(),
             loop_steps=it.loop.steps,
-            orders=len(it.world.account.orders) + len(it.world.shop.orders),
+            orders=it.world.actors.placed + it.world.actors.sold,
             seen=it.seen,
             story=it.story,
         )
@@ -375,6 +377,7 @@ def played(seed: int, options: Options, store: Store, watchers: Sequence[Watcher
         network.seen = it.note
         if (bridge := getattr(stored, "bridge", None)) is not None:
             bridge.seen = it.note
+            bridge.answers_within(options.answers)
         if (database := getattr(stored, "database", None)) is not None:
             database.weather.answers_within(options.answers)
         yield it, Path(directory)

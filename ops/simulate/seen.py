@@ -12,7 +12,7 @@ from engine.outbox import class_of
 from ops.sandbox.faults import KINDS as FAULTS
 from ops.simulate.invariants.evidence import Evidence
 from ops.simulate.invariants.table import CHECKED
-from ops.simulate.options import DATABASE, WIRE
+from ops.simulate.options import DATABASE, RARE, WIRE
 from projections.kinds import KINDS as EXCEPTIONS
 from schemas.events import EVENTS, tag_of
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
@@ -65,11 +65,12 @@ def of(evidence: Evidence) -> Seen:
 
 
 def expected() -> list[str]:
-    """What must have come about in a whole run: every fault, every class of commands in every outcome, every exception there is, and every
-    invariant held against something. What cannot is in ELSEWHERE.
+    """What must have come about in a whole run: every fault, every rarer legal way, every class of commands in every outcome, every
+    exception there is, and every invariant held against something. What cannot is in ELSEWHERE.
     """
     found = [f"fault {name}" for name in (*FAULTS, *BY_THE_PLAYER)]
     found += [f"command {letter} {outcome}" for letter in CLASSES for outcome in OUTCOMES if outcome != "found" or letter in LOOKED_FOR]
+    found += [f"rare {name}" for name in RARE]
     found += [f"exception {code}" for code in sorted({*EXCEPTIONS, *OF_SYSTEMS})]
     found += [f"judged {name}" for name in sorted(CHECKED)]
     return [name for name in found if name not in ELSEWHERE]

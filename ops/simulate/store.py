@@ -12,6 +12,10 @@ from ops.simulate.loop import SimLoop
 
 CONNECTIONS = 13  # of each engine: ten that are kept, as engine/ports.py says, and three; opening them is what a start costs most
 
+# Whether an engine is at work: it has heard of the shop, and a stock file of its is finished.
+AT_WORK = """SELECT 1 FROM crossdock.events WHERE type = 'stock_import_finished'
+    AND EXISTS (SELECT FROM crossdock.events WHERE type = 'platform_seen') LIMIT 1"""
+
 
 class Stored(Protocol):
     """The database of one play. Its sessions end with their process (`SimLoop.kill` tells the wires)."""

@@ -9,10 +9,10 @@ import anyio
 from engine.errors import EngineError
 from ops.desk import Desk
 from ops.simulate.bridge import Bridge, Session
-from ops.simulate.crash import AT_WORK
 from ops.simulate.memory.faults import Asked, Strike
 from ops.simulate.net import End
 from ops.simulate.play import Engine, Play
+from ops.simulate.store import AT_WORK
 
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
 CLERK = 5 * 60.0  # seconds of the world between two looks of the person at the desk

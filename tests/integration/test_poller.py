@@ -12,6 +12,7 @@ import pytest
 
 from engine import inbox, poller
 from engine.adapter import Heard, Sight
+from engine.alarm import Alarm
 from engine.errors import AuthError, LeaseLostError, RejectedError, ThrottledError, UnavailableError
 from engine.poller import GIVE_UP, PATIENCE, Following, Poller
 from schemas.envelope import Envelope
@@ -464,6 +465,55 @@ async def test_a_refused_key_stops_a_reader_and_is_told(engine: Machine) -> None
         await pass_time(engine, 61)
         await engine.until(some(engine, ExceptionClosed))
     assert await states(engine) == ["read a"]
+
+
+async def test_that_all_is_well_again_is_told_though_the_database_was_away_at_that_moment(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other hint need come for it."""
+    reader = Resources(down=FAILS["key"])
+    show, lost = Alarm.show, list[int]()
+
+    async def away(alarm: Alarm, fence: Any, troubles: Any) -> None:
+        if not troubles and reader.reads[-1:] == [["a"]] and not reader.down and len(lost) < 1:
+            lost.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+        await show(alarm, fence, troubles)
+
+    monkeypatch.setattr(Alarm, "show", away)
+    await hint(engine, "a")
+    async with running(engine, following(engine, reader)):
+        await engine.until(some(engine, ExceptionOpened))
+        reader.down = None
+        while not await some(engine, ExceptionClosed)():
+            await pass_time(engine, 61)
+            await anyio.sleep(0.05)
+    assert lost and await states(engine) == ["read a"]
+
+
+async def test_a_database_that_is_away_in_an_outage_does_not_end_the_reading(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was set aside is forgotten with it, and there would be nothing left to probe with."""
+    reader = Resources(down=UnavailableError("not reached"))
+    show, lost = Alarm.show, list[int]()
+
+    async def away(alarm: Alarm, fence: Any, troubles: Any) -> None:
+        if troubles and len(lost) < 1:
+            lost.append(1)
+            raise asyncpg.ConnectionDoesNotExistError
+        await show(alarm, fence, troubles)
+
+    monkeypatch.setattr(Alarm, "show", away)
+    await hint(engine, *"abcdefgh")
+    async with running(engine, following(engine, reader)):
+        await engine.until(lambda: _lost(lost))
+        reader.down = None
+        for _ in range(3):
+            await pass_time(engine, 700)
+        await engine.until(lambda: _read_all(engine))
+
+
+async def _lost(lost: list[int]) -> bool:
+    return bool(lost)
 
 
 async def test_hints_that_fail_do_not_pile_up_without_end(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from ops.sandbox.plan import Plan, Warehouse
 from ops.simulate.invariants.evidence import Breach
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory.store import MemoryStore
-from ops.simulate.options import DATABASE, WIRE, Options, Troubles, swarm
+from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Outcome, Play, play
 from ops.simulate.provocations import Provocation, Stage, configured, laid_out
 from ops.simulate.store import Store
@@ -56,7 +56,8 @@ def beset(seed: int, faults: list[str], troubles: Troubles, store: Store) -> Out
     drawn = swarm(seed)
     rates = {name: rate_of(name) for name in faults}
     watcher = Invariants()
-    options = replace(drawn, plan=replace(drawn.plan, faults=rates), troubles=troubles, speed=480.0, heal_minutes=3000.0, from_start=False)
+    fixed = {"speed": 480.0, "heal_minutes": 3000.0, "from_start": False, "rare": RARE}
+    options = replace(drawn, plan=replace(drawn.plan, faults=rates), troubles=troubles, **fixed)
     outcome = play(seed, options, store, [watcher], course=troubled)
     tally(outcome.seen, watcher.seen)
     return outcome

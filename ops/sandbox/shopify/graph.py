@@ -53,6 +53,7 @@ class Prepared(Struct):
     document: DocumentNode
     operations: dict[str, OperationDefinitionNode]
     deprecated: list[str]  # names of what it uses that is to go
+    prices: dict[Any, int] = {}  # by operation and whole numbers among the variables: page sizes make what it costs
 
 
 class Question(Struct):
@@ -139,7 +140,9 @@ class Graph:
             message = f"The @idempotent directive is required for this mutation: {missing}"
             return {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]}
         price = Price(self.schema, prepared.document, given.coerced)
-        requested = price.of(operation)
+        asked = (question.name, tuple((name, value) for name, value in given.coerced.items() if isinstance(value, int)))
+        if (requested := prepared.prices.get(asked)) is None:
+            requested = prepared.prices[asked] = price.of(operation)
         if requested > LARGEST:
             message = f"Query cost is {requested}, which exceeds the single query max cost limit {LARGEST}"
             over = {"code": "MAX_COST_EXCEEDED", "cost": requested, "maxCost": LARGEST}

@@ -224,12 +224,12 @@ class Retries(Check):
             self.judged += 1
             ended = story.confirmed.recorded_at if story.confirmed is not None else evidence.now
             for lost in story.unknown:
-                quiet_until = lost.recorded_at + timedelta(seconds=QUIET[story.tag]) - evidence.leeway
+                quiet_until = lost.occurred_at + timedelta(seconds=QUIET[story.tag]) - evidence.leeway
                 for effect in at[story.tag]:
-                    after = lost.recorded_at + timedelta(seconds=evidence.skew)  # the lost one itself took effect before
+                    after = lost.occurred_at + timedelta(seconds=evidence.skew)  # the lost one itself took effect before
                     mine = effect.stream == story.issued.stream and after < effect.at <= ended + evidence.leeway
                     if mine and effect.at < quiet_until:
-                        waited = (effect.at - lost.recorded_at).total_seconds()
+                        waited = (effect.at - lost.occurred_at).total_seconds()
                         yield self.breach(effect.stream, f"a {story.tag} is asked again {waited:.0f} s after its answer was lost")
 
 

@@ -120,6 +120,7 @@ class Silence(Check):
     codes: frozenset[str] = frozenset()  # of which it has to be one; empty: any
 
     def quiet(self, evidence: Evidence) -> Iterator[Breach]:
+        self.judged += sum(one.code in self.codes for one in evidence.troubles)  # whoever was told has been, if it is over by now
         said, looked_at = _said(evidence), {told.stream for told in evidence.log if isinstance(told.event, BY_PEOPLE)}
         for finding in evidence.findings:
             if finding.level == "open" and finding.rule in self.rules:

@@ -18,7 +18,7 @@ from schemas.envelope import Envelope
 
 LOOK = 25  # calls that changed something, between two looks of the referee
 TRIES = 5
-AGAIN, LOOKS = 900.0, 4  # seconds of the world between two looks at the end, and how many: the half hour of L1, and a sweep's quarters
+AGAIN = (120.0, 180.0, 600.0, 900.0, 900.0, 900.0)  # seconds of the world between two looks at the end: L1's half hour, a sweep's quarters
 
 
 class Invariants:
@@ -68,10 +68,10 @@ class Invariants:
         """What does not hold may be what people did at the last moment, of which we are about to hear: so it is looked at again."""
         watching, found = self.attend(play), await self._evidence(play, settled=True)
         breaches = watching.quiet(found)
-        for _ in range(LOOKS):
+        for seconds in AGAIN:
             if not breaches:
                 break
-            await play.wait(play.clock.loop_seconds(AGAIN))
+            await play.wait(play.clock.loop_seconds(seconds))
             found = await self._evidence(play, settled=True)
             breaches = watching.quiet(found)
         _raise(breaches)

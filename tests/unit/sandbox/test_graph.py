@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ops.sandbox.plan import Plan
+from ops.sandbox.shopify.graph import prepare
 from ops.sandbox.shopify.state import Switches
 from ops.sandbox.wire import Request
 from tests.unit.sandbox.desk import CREATE, SET, Desk, an_order
@@ -116,9 +117,10 @@ def test_a_throttled_mutation_did_not_happen() -> None:
 def test_a_document_is_parsed_once() -> None:
     desk = Desk()
     desk.graph(PROBE)
-    before = desk.sandbox.graph._prepared[PROBE]
+    before = prepare.cache_info()
     desk.graph(PROBE)
-    assert desk.sandbox.graph._prepared[PROBE] is before
+    after = prepare.cache_info()
+    assert after.misses == before.misses and after.hits > before.hits
 
 
 def test_a_request_is_known_by_its_fields_and_by_its_name() -> None:

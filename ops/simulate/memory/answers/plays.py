@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-from ops.simulate import crash
+from ops.simulate import store
 from ops.simulate.memory.events import TYPE
 from ops.simulate.memory.registry import MAKERS, answers, register
 from ops.simulate.memory.transaction import Transaction
@@ -11,7 +11,7 @@ from ops.simulate.memory.transaction import Transaction
 IS_HEARD_OF = re.compile(r"SELECT 1 FROM crossdock\.events WHERE stream = '([^']*)' LIMIT 1")
 
 
-@answers(crash, "AT_WORK", "at_work")
+@answers(store, "AT_WORK", "at_work")
 def at_work(tx: Transaction) -> list[tuple[int]]:
     kinds = {event[TYPE] for log in tx.database.logs.values() for event in log.events[: log.ends]}
     return [(1,)] if {"stock_import_finished", "platform_seen"} <= kinds else []
