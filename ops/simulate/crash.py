@@ -235,7 +235,7 @@ class Life:
 
     flow: str
     most: int = 1_000_000
-    every: bool = False  # before statements too, where all is as it was when something had changed last; and each projection by itself
+    every: bool = False  # before what only reads, too, and before statements that are changes by themselves; and each projection by itself
     twice: int = 12
     calm: int = 2  # times that nobody died, after which there is nothing new
     points: dict[Point, None] = field(default_factory=dict)
@@ -311,14 +311,12 @@ class Life:
         engine.process.on_message = dies
 
     def _sides(self, text: str) -> list[str]:
-        """Where one may die. Before a statement all is as it was when something had changed last, and so it is after one that reads."""
+        """Where one may die. Where nothing changes, all is as it was when something had changed last: there only if at `every` point."""
         if text.startswith("http"):
-            return ["before", "after"] if changes(text) else ["before"]
+            return ["before", "after"] if changes(text) else ["before"] * self.every
         commits = text.startswith("db COMMIT") and not text.endswith(" of")
-        return [
-            *(["before"] if self.every or commits else []),
-            *(["changed"] if commits or ("COMMIT" not in text and changes(text)) else []),
-        ]
+        changed = commits or (changes(text) and "COMMIT" not in text)
+        return [*(["before"] if self.every or commits else []), *(["changed"] if changed else [])]
 
 
 def _leads(play: Play, engine: Engine) -> bool:

@@ -1,6 +1,7 @@
 """The engine killed at every message of six flows, on a real Postgres: nothing twice, nothing lost.
 
-CROSSDOCK_THOROUGH=2 has it die before statements as well, where all is as it was when something had changed last; and in another world.
+Without CROSSDOCK_THOROUGH=2, what is left out comes about in few of the times that a flow is gone through; with it a life goes on until there
+is nothing new, and engines die where nothing has changed since somebody died, too.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from ops.simulate.store import PostgresStore
 from tests.thorough import THOROUGH
 
 SEED = 7 if THOROUGH == 1 else 7 + THOROUGH
-LEAST = {"ingest, accept, create and ship": 300, "stock import": 60, "refund": 120, "return": 130}  # crash points of each
+LEAST = {"ingest, accept, create and ship": 300, "stock import": 90, "refund": 100, "return": 120}  # crash points of each
 DOUBLES = 40
 
 points: dict[Point, None] = {}
@@ -23,11 +24,11 @@ doubles = 0
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_next_engine_makes_it_good(flow: str, play_store: PostgresStore, figure: Callable[[str], None]) -> None:
     global doubles  # noqa: PLW0603 - told of all flows together
-    life = Life(flow, every=THOROUGH > 1)
+    life = Life(flow, every=True) if THOROUGH > 1 else Life(flow, most=LEAST[flow])
     outcome = play(SEED, WORLD, play_store, [NothingTwice()], course=life)
     assert outcome.broken is None, f"{outcome.broken}; last killed: {next(reversed(life.points), None)}\n" + "\n".join(outcome.story)
-    assert life.whole, "there are points at which nobody has died yet"
-    assert len(life.points) >= LEAST[flow]
+    assert life.whole or THOROUGH == 1, "there are points at which nobody has died yet"
+    assert len(life.points) >= LEAST[flow], "fewer than there were"
     assert {point.flow for point in life.points} == set(flow.split(", "))
     points.update(life.points)
     doubles += life.doubles
