@@ -1,7 +1,7 @@
 """The engine killed at every message of six flows, on a real Postgres: nothing twice, nothing lost.
 
-Without CROSSDOCK_THOROUGH=2, what is left out comes about in few of the times that a flow is gone through; with it a life goes on until there
-is nothing new, and engines die where nothing has changed since somebody died, too.
+As many points as LEAST says are gone through, the first ones first. CROSSDOCK_THOROUGH=2 goes on until there is nothing new, and dies where
+nothing has changed since somebody died, too.
 """
 
 from collections.abc import Callable
