@@ -77,12 +77,10 @@ def changes(message: str) -> bool:
     )
 
 
-def told(message: str, *, apart: bool = False) -> str:
-    """The message without what is another one each time. `apart`: one projection's going on is not another's."""
+def told(message: str) -> str:
+    """The message without what is another one each time."""
     text = re.sub(r"[\w-]*\d[\w-]*", "#", " ".join(message.replace("\0", "").split()))
-    if text.startswith("http"):
-        return text.partition("?")[0]
-    return text if apart or "crossdock.checkpoints" not in text else re.sub(r"projections\.\w+", "projections.…", text)
+    return text.partition("?")[0] if text.startswith("http") else text
 
 
 # ---------------------------------------------------------------- flows: each sets something off, and tells when it is done
@@ -235,7 +233,7 @@ class Life:
 
     flow: str
     most: int = 1_000_000
-    every: bool = False  # before what only reads, too, and before statements that are changes by themselves; and each projection by itself
+    every: bool = False  # before what only reads, too, and before statements that are changes by themselves
     twice: int = 12
     calm: int = 2  # times that nobody died, after which there is nothing new
     points: dict[Point, None] = field(default_factory=dict)
@@ -294,7 +292,7 @@ class Life:
         def dies(message: str) -> str | None:
             nonlocal fresh, leads
             leads = leads or _leads(play, engine)
-            if not leads or (text := told(message, apart=self.every)).removeprefix("db ") in HOUSEKEEPING or text == "db":
+            if not leads or (text := told(message)).removeprefix("db ") in HOUSEKEEPING or text == "db":
                 return None
             if not fresh:
                 self._stage = (play.ask(whose) or [""])[0]

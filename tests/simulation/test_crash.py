@@ -14,7 +14,7 @@ from ops.simulate.store import PostgresStore
 from tests.thorough import THOROUGH
 
 SEED = 7 if THOROUGH == 1 else 7 + THOROUGH
-LEAST = {"ingest, accept, create and ship": 300, "stock import": 90, "refund": 100, "return": 120}  # crash points of each
+LEAST = {"ingest, accept, create and ship": 330, "stock import": 100, "refund": 100, "return": 90}  # crash points of each
 DOUBLES = 40
 
 points: dict[Point, None] = {}
