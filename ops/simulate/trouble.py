@@ -18,7 +18,7 @@ from ops.simulate.store import AT_WORK
 SOON = 0.2  # seconds of the loop, at most, until an engine that ended is started again
 CLERK = 5 * 60.0  # seconds of the world between two looks of the person at the desk
 CHAOS = 600.0  # seconds of the world that it lasts at least
-SHELF = 20  # units of a SKU that somebody puts there, once there is nothing left of anything
+SHELF = 200  # units of a SKU that somebody puts there, once there is nothing left of anything: more than the website sells meanwhile
 
 
 class Trouble:

@@ -141,17 +141,15 @@ def heard_of(client: Client, orders: Iterable[bytes], now: Instant, code: str = 
 
 
 def not_before_its_time(heard: Sequence[Heard], asked_at: Instant) -> list[Heard]:
-    """What they say happened after they were asked, happened no later than that by our clock.
+    """What they say happened after they were asked, happened no later than that by our clock, as far as it is compared with what was heard.
 
     Else, where theirs ran ahead for once, whatever truly happened until ours has caught up would be older than what is known, and no news.
     """
-    late = [replace(each, fact=struct(each.fact, occurred_at=asked_at)) if each.fact.occurred_at > asked_at else each for each in heard]
-    return [
-        replace(each, otherwise=struct(each.otherwise, occurred_at=asked_at))
-        if each.otherwise is not None and each.otherwise.occurred_at > asked_at
-        else each
-        for each in late
-    ]
+
+    def late(each: Heard) -> bool:
+        return each.same is not None and each.fact.occurred_at > asked_at
+
+    return [replace(each, fact=struct(each.fact, occurred_at=asked_at)) if late(each) else each for each in heard]
 
 
 def _is_unreadable(heard: Heard) -> bool:
