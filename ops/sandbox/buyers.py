@@ -94,7 +94,7 @@ def buy(scene: Scene, n: int, bought: dict[str, Any] | None, at: datetime) -> st
     made = _bought(scene, bought, at)
     if n >= FAR:
         actors.sent = n - FAR
-    elif actors.placed < actors.plan.marketplace_orders:
+    elif actors.placed < actors.plan.marketplace_orders and n != actors.plan.buyers:
         next_buyer(actors, n + 1, at)
     return made
 

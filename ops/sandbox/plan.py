@@ -112,6 +112,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     most_stock: Count = 60
     offers_open: Literal["at_zero", "at_stock"] = "at_zero"  # what the marketplace offers before the first stock file
     marketplace_orders: Count = 0  # how many buyers place before they stop
+    buyers: Count = 0  # who come at most, whether they find something or not; 0: as many as it takes
     buyer_gap: Mean = 60.0  # between buyers, on both sides together
     d2c_share: Annotated[float, Meta(ge=0, le=0.95)] = 0.3  # of buyers, who go to the shop's own website
     past: Past = field(default_factory=Past)

@@ -2,6 +2,7 @@
 
 loop.py     the event loop: virtual time, processes that can be killed or stopped
 net.py      the network between processes                  bridge.py   real asyncpg on a real Postgres inside the loop
+direct.py   the same, for plays in memory: HTTP as values
 store.py    where a play keeps its database                server.py   a Postgres for plays        memory/  a database in memory
 play.py     one play: a world, engines, a course, a verdict
 options.py  what a seed draws                              trouble.py  the course with faults, then healing

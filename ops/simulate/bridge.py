@@ -163,6 +163,8 @@ class Session(asyncio.Transport):
         self._context: Context = contextvars.copy_context()
         self.process = PROCESS.get()
         self.socket = connected(bridge.address)
+        # By the kernel: Python's own time-out would cost a call of it before each other one.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(GLANCE * 1e6)))
         self.pid = 0
         self.closed = self._lost = self.swallows = False
         self.listens = self.in_transaction = False
@@ -321,10 +323,9 @@ class Session(asyncio.Transport):
     def pump(self, *, deliver: bool = True, to_the_end: bool = False) -> None:
         """Read until all is answered that was asked; or park, if it waits for somebody else."""
         while self.wanted:
-            self.socket.settimeout(GLANCE)
             try:
-                data = self.socket.recv(1 << 20)
-            except TimeoutError:
+                data = self.socket.recv(1 << 16)
+            except BlockingIOError:
                 if not to_the_end and self._bridge.is_blocked(self):
                     self._bridge.park(self)
                     return
@@ -342,11 +343,16 @@ class Session(asyncio.Transport):
 
     def fetch_news(self) -> None:
         """Ask for nothing: what comes before the answer is news."""
-        self.socket.settimeout(REAPED_WITHIN)
         self.socket.sendall(b"S\0\0\0\4")
         self.wanted.append(b"Z")
+        began = time.perf_counter()
         while self.wanted:
-            data = self.socket.recv(1 << 16)
+            try:
+                data = self.socket.recv(1 << 16)
+            except BlockingIOError:
+                if time.perf_counter() - began > REAPED_WITHIN:
+                    raise
+                continue
             if not data:
                 self._bridge.leave(self)
                 self.lose(ConnectionResetError(104, "the server hung up"))

@@ -49,8 +49,9 @@ def plain(seed: int) -> Options:
 
 # ---------------------------------------------------------------- drawn
 
-SHARE = 0.22  # of the fault classes, in one play
-RATES = (0.015, 0.03, 0.06)
+SHARE = 0.3  # of the fault classes, in one play
+BUYERS = 4  # come at most for each order: where nothing is on offer at the marketplace, all go to the website
+RATES = (0.02, 0.03, 0.07)
 WIRE = ("reset_before", "reset_after", "hole")
 DATABASE = ("reset_before", "reset_after", "hole", "serialization", "deadlock", "full")
 RARE = ("jitter", "slow_commits", "late_beats", "deaf", "cadence", "stale")  # ops/simulate/rare.py
@@ -75,7 +76,7 @@ COSTLY = {"refused": 4.0, "black_hole": 4.0, "trickle": 2.0, "deep_nesting": 8.0
 NOBODY_S = ("sent_twice",)
 
 
-def swarm(seed: int, orders: tuple[int, int] = (18, 32)) -> Options:
+def swarm(seed: int, orders: tuple[int, int] = (18, 33)) -> Options:
     """A part of everything that can go wrong, in one shape of a small trade: no two seeds have the same."""
 
     def drawn(name: str, share: float = SHARE) -> bool:
@@ -128,6 +129,7 @@ def _plan(seed: int, faults: dict[str, float], orders: tuple[int, int]) -> Plan:
         locations=whole(seed, 1, 2, "locations"),
         offers_open=choose(seed, ("at_zero", "at_stock"), "open"),
         marketplace_orders=whole(seed, *orders, "orders"),
+        buyers=whole(seed, *orders, "orders") * BUYERS,
         buyer_gap=gap,
         d2c_share=choose(seed, (0.2, 0.4), "website"),
         restocks=whole(seed, 0, 3, "restocks"),

@@ -15,22 +15,15 @@ from ops.simulate.command import Wanted, kept_seeds, narrowed, one, shrunk
 from ops.simulate.memory import MemoryStore
 from ops.simulate.options import Options, swarm
 from ops.simulate.play import BrokenError, Outcome, Play, play
-from ops.simulate.store import PostgresStore
+from ops.simulate.store import PostgresStore, Store
 from ops.simulate.trouble import troubled
 from tests.simulation.tally import tally
-from tests.thorough import THOROUGH
 
 
-@pytest.mark.parametrize("seed", kept_seeds(2))
-def test_what_was_found_once_holds_now(seed: int, play_store: PostgresStore) -> None:
-    result = one(seed, Wanted(seed, seed, tier=2, shrink=False), play_store)
-    tally(result.seen)
-    assert not result.broken, f"{result.broken}\n{result.again}"
-
-
-@pytest.mark.parametrize("seed", [*kept_seeds(1), *range(100, 100 + 2 * THOROUGH)])
-def test_seeds_come_right_in_memory(seed: int) -> None:
-    result = one(seed, Wanted(seed, seed, shrink=False), MemoryStore())
+@pytest.mark.parametrize(("tier", "seed"), [(tier, seed) for tier in (1, 2) for seed in kept_seeds(tier)])
+def test_what_was_found_once_holds_now(tier: int, seed: int, play_store: PostgresStore) -> None:
+    store: Store = MemoryStore() if tier == 1 else play_store
+    result = one(seed, Wanted(seed, seed, tier=tier, shrink=False), store)
     tally(result.seen)
     assert not result.broken, f"{result.broken}\n{result.again}"
 

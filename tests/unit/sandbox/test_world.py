@@ -317,3 +317,9 @@ def test_a_journal_holds_whole_lines_only(tmp_path: Path, close: Closing) -> Non
     path.write_bytes(b'{"at":"2026-11-23T08:00:00Z","op":"advance","arguments":{}}\n{"at":"20')
     Journal(path).close()
     assert path.read_bytes().count(b"\n") == 1 and path.read_bytes().endswith(b"\n")
+
+
+def test_no_more_buyers_come_than_the_plan_has() -> None:
+    world = World(Plan(skus=2, least_stock=0, most_stock=0, marketplace_orders=4, buyers=7, buyer_gap=10), 5, START)
+    world.advance(START + timedelta(days=1))
+    assert world.actors.turned_away == 7 and not world.actors.agenda.entries
