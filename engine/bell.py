@@ -23,6 +23,7 @@ class Bell:
         self._pool = pool
         self._ears: defaultdict[str, dict[_Ear, None]] = defaultdict(dict)  # in the order of their coming, which a set would not keep
         self._told: dict[str, int] = {}  # tenant -> the position up to which all have been told
+        self.rings = 0  # how often it has rung
         self._conn: Any = None
         self._opening = False
 
@@ -46,6 +47,7 @@ class Bell:
             if position <= self._told.get(tenant, 0):
                 return
             self._told[tenant] = position
+        self.rings += 1
         for ear in self._ears.get(tenant, ()):
             ear.rung.set()
 

@@ -18,6 +18,7 @@ from engine.group import GroupCommit
 from engine.line import Line
 from engine.metrics import Metrics
 from engine.ports import Clock
+from engine.together import Together
 from engine.vault import Key, Vault
 from schemas.envelope import Envelope, Fact
 from schemas.events import Event, Personal, tag_of
@@ -211,6 +212,7 @@ class Log:
             limit=GROUP_EVENTS,
         )
         self._line = Line(pool)
+        self._reading = Together[tuple[int, int, int, bool], Page]()
         self.refused: tuple[float, str] | None = None  # when (monotonic) and by which error an append failed, if the last one did
 
     # ------------------------------------------------------------ append
@@ -360,10 +362,16 @@ class Log:
     ) -> Page:
         """The next events for a fold, at most `limit` and none after `upto`; with their ids and correlation ids if asked for.
 
+        A commit wakes all who follow, and all ask for the same: it is read and decoded once. Who has heard of a later commit reads anew.
         Raises SchemaError if one cannot be read, or is missing. Those that only a newer version of us knows are UnknownEvents.
         """
-        row = await self._fetch(after, after + limit if upto is None else min(after + limit, upto), ids=ids, line=line)
-        return await self._page(row, after, ids=ids)
+        place = (after, after + limit if upto is None else min(after + limit, upto), self._bell.rings)
+        ids = ids or (*place, True) in self._reading
+
+        async def read() -> Page:
+            return await self._page(await self._fetch(*place[:2], ids=ids, line=line), after, ids=ids)
+
+        return await self._reading.read((*place, ids), read)
 
     async def pages(
         self, after: int, upto: int, limit: int = PAGE_EVENTS, *, shards: Sequence[int] | None = None

@@ -22,6 +22,17 @@ from engine.errors import StartupError
 DATABASE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
+ARRAYS = (  # of which types we send or read any: the array's own number, its element's name and number
+    (1000, "bool", 16),
+    (1001, "bytea", 17),
+    (1005, "int2", 21),
+    (1007, "int4", 23),
+    (1016, "int8", 20),
+    (1185, "timestamptz", 1184),
+    (2951, "uuid", 2950),
+)
+
+
 @runtime_checkable
 class Clock(Protocol):
     """Time as the product knows it. Input/output time-outs are not its business: they run on the event loop's own clock."""
@@ -167,11 +178,15 @@ class PostgresDb:
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         with _told_why():
-            return await asyncpg.connect(self._url, **self._settings())
+            conn: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self._url, **self._settings())
+        await _teach_arrays(conn)
+        return conn
 
     async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         with _told_why():
-            return await asyncpg.create_pool(self._url, min_size=1, max_size=self._size, reset=_leave_as_it_is, **self._settings())
+            return await asyncpg.create_pool(
+                self._url, min_size=1, max_size=self._size, init=_teach_arrays, reset=_leave_as_it_is, **self._settings()
+            )
 
 
 @contextmanager
@@ -186,6 +201,26 @@ def _told_why() -> Iterator[None]:
     except DATABASE_AWAY as error:
         why = getattr(error, "strerror", None) or error
         raise StartupError(f"the database cannot be reached: {why}. See that the address is right and the server is up") from None
+
+
+async def _teach_arrays(conn: Any) -> None:
+    """Asked about an array, asyncpg has every connection look it up in the catalogue, which takes the server longer than all else that a
+    connection costs. Those of Postgres' own types are the same everywhere and for ever (pg_type.dat).
+    """
+    nothing = dict.fromkeys(("basetype", "basetype_name", "range_subtype", "range_subtype_name", "attrtypoids", "attrnames"))
+    conn._protocol.get_settings().register_data_types(  # noqa: SLF001 - what it does with the catalogue's answer; there is no other way in
+        {
+            **nothing,
+            "oid": oid,
+            "ns": "pg_catalog",
+            "name": f"_{name}",
+            "kind": b"b",
+            "elemtype": element,
+            "elemdelim": ",",
+            "elemtype_name": name,
+        }
+        for oid, name, element in ARRAYS
+    )
 
 
 async def _leave_as_it_is(_conn: object) -> None:

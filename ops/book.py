@@ -12,9 +12,10 @@ from adapters.shopify.inbound.sweep import StockSweep, whole_at
 from engine.inbox import own_fact
 from engine.log import Append, Log
 from engine.ports import Clock
+from engine.runner import Table
 from ops.settings import ChannelSection, Settings
 from projections.desired import floor
-from projections.mappings import Word, key_of
+from projections.mappings import Word, key_of, mappings
 from projections.orders import Order, row_of
 from projections.rules import Channel, Platform
 from projections.stock import Stock, channel_of
@@ -26,6 +27,8 @@ from schemas.values import ChannelId, OrderId, OrderLine, ShopId, Sku
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+WORDS = Table(mappings.name).read
+SAID: Mapping[str, Any] = {"reason": "the settings", "from_settings": True}
 FIND_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
 TICK = 1.0  # seconds of the event loop, should the wake-up go astray
 FIND_ORDER_ROW = "SELECT document FROM projections.orders WHERE tenant = $1 AND key = $2"
@@ -195,17 +198,18 @@ async def apply_settings(pool: Pool, log: Log, settings: Settings, clock: Clock)
     last = (await log.last([(SETTINGS, "")], RulesApplied)).get((SETTINGS, ""))
     if last is None or not isinstance(last.event, RulesApplied) or last.event.digest != applied.digest:
         await _append(log, SETTINGS, applied, f"{applied.digest}@{now.isoformat()}", now)
-    for section in settings.channel:
-        for kind, words in _words(section).items():
-            for name, value in words.items():
-                document = await pool.fetchval(FIND_WORD, log.tenant, key_of(kind, section.id, name))
-                known = _word.decode(document) if document else None
-                if known is None or not known.value or (known.from_settings and known.value != value):
-                    event = MappingSet(
-                        channel=ChannelId(section.id), kind=kind, name=name, value=value, reason="the settings", from_settings=True
-                    )
-                    stream = map_stream(event.channel, kind)
-                    await _append(log, stream, event, f"{key_of(kind, section.id, name)}={value}@{now.isoformat()}", now)
+    said = [
+        (key_of(kind, section.id, name), MappingSet(channel=ChannelId(section.id), kind=kind, name=name, value=value, **SAID))
+        for section in settings.channel
+        for kind, words in _words(section).items()
+        for name, value in words.items()
+    ]
+    rows = await pool.fetch(WORDS, log.tenant, [key for key, _ in said])
+    known = {row["key"]: _word.decode(row["document"]) for row in rows}
+    for key, event in said:
+        word = known.get(key)
+        if word is None or not word.value or (word.from_settings and word.value != event.value):
+            await _append(log, map_stream(event.channel, event.kind), event, f"{key}={event.value}@{now.isoformat()}", now)
 
 
 def _words(section: ChannelSection) -> Mapping[str, Mapping[str, str]]:

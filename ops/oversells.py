@@ -8,6 +8,7 @@ import msgspec
 
 from engine.log import Log
 from engine.metrics import Metrics
+from engine.runner import BATCH
 from ops.book import Book
 from projections.acceptance import short_by
 from projections.publications import Publication
@@ -46,7 +47,7 @@ class Oversells:
         after = await self.log.head()
         async with self.log.listen() as wake:
             while True:
-                page = await self.log.page(after)
+                page = await self.log.page(after, BATCH)
                 for event in page.events:
                     if isinstance(event, LinesAssessed) and event.channel == self.channel:
                         await self._judge(event)

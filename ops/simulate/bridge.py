@@ -28,9 +28,10 @@ REFUSALS = {  # what the server says instead of doing it
 }
 HALF_OPEN = 30.0  # seconds of the loop, after which the server gives up a session whose client it cannot reach (PostgresDb says so)
 LATENCY = (0.0002, 0.003)  # seconds of the loop, for a request and its answer together
-GLANCE = 0.001  # real seconds without an answer, after which it may be that a lock is waited for
+GLANCE = 0.008  # real seconds without an answer, after which it may be that a lock is waited for
 REAPED_WITHIN = 5.0  # real seconds
 PROTOCOL, CANCEL = 196608, 80877102
+CHANGES = (b"INSERT", b"UPDATE", b"DELETE", b"CREATE", b"ALTER", b"DROP")  # what changes rows also says how many
 NOISY = (b"append_events", b"pg_notify", b"notify ")  # statements that may send news
 ANSWERS = {b"P": b"1", b"B": b"2", b"C": b"3", b"D": b"Tn", b"E": b"CIs"}  # the last message that answers each; an error answers all
 
@@ -170,10 +171,11 @@ class Session(asyncio.Transport):
         self.listens = self.in_transaction = False
         self.wanted: deque[bytes] = deque()  # what ends each answer that is still to come: any of these kinds of message
         self.doing = b""  # the statement that is asked
+        self._within: dict[str, None] = {}  # statements of the transaction
         self._texts: dict[bytes, bytes] = {}  # prepared statement -> its text
         self._rings = False  # the transaction may have sent some
         self._owed: list[bytes] = []  # answers since the last sync, of which a flush asks for
-        self._begun = False
+        self._begun = self._changes = False
         self._outgoing = self._incoming = b""
         self._answer: list[bytes] = []
         self._latest = 0.0
@@ -220,7 +222,7 @@ class Session(asyncio.Transport):
         data, introduces = bytes(data), not self._begun
         if self._read_requests(data):
             return
-        dies = self.process.sends(f"db {self.doing.decode(errors='replace')}") if self.process is not None and self.wanted else None
+        dies = self.process.sends(f"db {self._called()}") if self.process is not None and self.wanted else None
         if dies == "before":
             self._loop.kill(self.process)  # type: ignore[arg-type]
             return
@@ -243,10 +245,21 @@ class Session(asyncio.Transport):
             self.lose(ConnectionResetError(104, "reset"))
             return
         if not self.swallows:
-            self.pump(deliver=dies is None)
-        if dies == "after":
+            self.pump(deliver=dies != "after", unless_changed=dies == "changed")
+        if dies == "after" or (dies == "changed" and self.has_changed):
             self._loop.kill(self.process)  # type: ignore[arg-type]
         self._bridge.settle()
+
+    def _called(self) -> str:
+        """What is asked; of a commit, what it is that it makes last: what was written."""
+        called = self.doing.decode(errors="replace")
+        if called.startswith("BEGIN"):
+            self._within.clear()
+        elif called.startswith("COMMIT"):
+            return f"{called} of {'; '.join(self._within)}"
+        elif self.in_transaction and (not called.lstrip().startswith("SELECT") or "append_events" in called):
+            self._within[called] = None
+        return called
 
     def _refuse(self, code: bytes, text: bytes) -> None:
         """As if the server had: nothing is done, and an open transaction can only be rolled back."""
@@ -320,8 +333,14 @@ class Session(asyncio.Transport):
 
     # ------------------------------------------------------------ what is answered
 
-    def pump(self, *, deliver: bool = True, to_the_end: bool = False) -> None:
+    @property
+    def has_changed(self) -> bool:
+        """Whether the last request has, for good."""
+        return self._changes and not self.in_transaction
+
+    def pump(self, *, deliver: bool = True, to_the_end: bool = False, unless_changed: bool = False) -> None:
         """Read until all is answered that was asked; or park, if it waits for somebody else."""
+        self._changes = False
         while self.wanted:
             try:
                 data = self.socket.recv(1 << 16)
@@ -336,7 +355,7 @@ class Session(asyncio.Transport):
                 return
             self._take(data)
         answer, self._answer = b"".join(self._answer), []
-        if answer and deliver:
+        if answer and deliver and not (unless_changed and self.has_changed):
             self._deliver(answer)
         if self._rings and not self.in_transaction:
             self._rings, self._bridge.rung = False, True
@@ -375,6 +394,10 @@ class Session(asyncio.Transport):
             kind = message[:1]
             if kind == b"K":
                 self.pid = struct.unpack_from("!i", message, 5)[0]
+            if kind == b"C":
+                self._changes |= is_change(message[5:-1], self.doing)
+            if kind == b"s":  # asked for one row, it does not say what it has done; but a row there is
+                self._changes |= is_change(b"UPDATE 1" if b"UPDATE" in self.doing or b"INSERT" in self.doing else b"", self.doing)
             if kind == b"Z":
                 self.in_transaction = message[5:6] != b"I"
             self._answered(kind, message)
@@ -408,6 +431,12 @@ class Session(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self._context)
+
+
+def is_change(done: bytes, statement: bytes) -> bool:
+    """Whether the server says, of what it has done, that something is otherwise now."""
+    word, _, number = done.partition(b" ")
+    return word == b"COMMIT" or b"append_events" in statement or (word in CHANGES and number.split()[-1:] != [b"0"])
 
 
 def is_noisy(text: bytes) -> bool:

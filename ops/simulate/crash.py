@@ -1,30 +1,36 @@
 """Every crash point of what the engine does: it is killed before and after each message of a flow, and the next one has to make it good.
 
-A life is one world and one database in which engine after engine is killed, each at the next message of the same kind of work; so a crash
-costs a start and one piece of work, not a whole world. At the end of a life everything must be as if nobody had ever been killed.
+A crash point is a message (a statement, a call) at a stage of a flow, which is the last thing that the log has of it. A life is one world
+and one database in which the flow is gone through again and again; the engine dies whenever it comes to a point at which none has died
+yet, and the next one has to carry the flow on to its next stage before it may die in its turn. So a crash costs a start and little more. A
+life is over when there is nothing new to die at: then everything must be as if nobody had ever been killed.
 """
 
-from collections.abc import Callable, Coroutine
+import re
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from ops.demo.settings import BUFFER
+from engine import lease, line, outbox
+from ops.demo.settings import BUFFER, CHANNEL
+from ops.sandbox.chance import whole
 from ops.sandbox.mirakl.registry import RETURN_REASONS
 from ops.sandbox.mirakl.state import Switches
 from ops.sandbox.people import person
 from ops.sandbox.plan import Plan, Warehouse
 from ops.sandbox.shopify.sales import Order as ShopOrder
 from ops.sandbox.shopify.state import APP_ID
+from ops.sandbox.shopify.state import Switches as Shopify
 from ops.simulate.options import Options
 from ops.simulate.play import BrokenError, Engine, Play
 from ops.simulate.store import AT_WORK
+from schemas.streams import offers_stream, order_stream, stock_stream
+from schemas.values import OrderId, Sku
 
-# It has read how the marketplace is configured (what of that may be asked for once a day only, its successor could not ask again), and has
-# published a first file of quantities.
 DOWN = 0.02  # seconds of the loop until the next engine is there
 UNITS = 500  # in an order whose units are paid back or sent back one by one
+START = 450  # messages of an engine's start, about: within these, who makes it good dies as well
 WORLD = Options(
     plan=Plan(
         skus=4,
@@ -33,100 +39,168 @@ WORLD = Options(
         most_stock=60_000,
         offers_open="at_stock",
         mirakl=Switches(returns=True, returns_accepted="automatically"),
+        shopify=Shopify(duplicate_metafield="create_without"),  # nobody but us sees to it that an order is created once
         warehouse=Warehouse(pick_seconds=20.0),
     ),
     lease_seconds=0.3,
 )
 
-Done: TypeAlias = Callable[[], bool]  # looks at the world, not at the engine
+# What an engine says whatever it is at, and what changes nothing that anybody relies on.
+HOUSEKEEPING = frozenset(
+    " ".join(text.split()) for text in ("", "SELECT 1", lease.LOOK, lease.BEAT, outbox.QUEUE, line.PLAN_ONCE, line.PLAN_AS_BEFORE)
+)
+
+# The stage of a flow: the last thing that the log has of it, and what that is about.
+LAST = """SELECT type || ' ' || coalesce(data->'command'->>'type', data->>'command', data->>'state', data->>'code', '')
+    FROM crossdock.events WHERE {whose} ORDER BY position DESC LIMIT 1"""
+UNANSWERED = "SELECT 1 FROM crossdock.outbox WHERE state = 'waiting' AND target <> 'clock' LIMIT 1"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Point:
-    """Where an engine was killed: at which message of its flow."""
+    """Where an engine was killed: at which message, at which stage of which flow."""
 
     flow: str
-    message: int
-    side: str  # before, after
-    what: str
+    stage: str
+    message: str
+    side: str  # before, after it has left, or when it has changed something
 
     def __str__(self) -> str:
-        return f"{self.flow}, {self.side} message {self.message}: {' '.join(self.what.split())[:60]}"
+        return f"{self.flow}, at {self.stage or 'the beginning'}, {self.side}: {self.message[:120]}"
 
 
 def changes(message: str) -> bool:
     """Whether it may change something, here or there; else a crash after it is the same as one before the next."""
     if message.startswith("http"):
-        return True
+        return not message.startswith(("http GET", "http query"))
     text = message.removeprefix("db").strip().upper()
     return "APPEND_EVENTS" in text or not (
-        text == "" or text.startswith(("SELECT", "BEGIN", "SET ", "RESET", "ROLLBACK", "LISTEN", "UNLISTEN"))
+        text == "" or text.startswith(("SELECT", "BEGIN", "SET ", "RESET", "ROLLBACK", "LISTEN", "UNLISTEN", "COPY"))
     )
 
 
-# ---------------------------------------------------------------- six flows: each sets something off and tells when it is done
+def told(message: str) -> str:
+    """The message without what is another one each time."""
+    text = re.sub(r"[\w-]*\d[\w-]*", "#", " ".join(message.replace("\0", "").split()))
+    return text.partition("?")[0] if text.startswith("http") else text
 
 
-async def ingest(play: Play) -> Done:
-    """Bought on the marketplace; until it is in the log."""
-    name = _bought(play)
-    stream = f"order-asos:{name}"
-    return lambda: bool(play.ask(f"SELECT 1 FROM crossdock.events WHERE stream = '{stream}' LIMIT 1"))  # noqa: S608 - a name of the sandbox
+# ---------------------------------------------------------------- flows: each sets something off, and tells when it is done
 
 
-async def accept(play: Play) -> Done:
-    """In the log; until the marketplace has been told that it will be sent."""
-    await play.until(await ingest(play), "ingest")
-    name = _newest(play)
-    return lambda: play.world.account.orders[name].state != "WAITING_ACCEPTANCE"
+class Flow:
+    """One that is under way."""
+
+    def __init__(self, play: Play) -> None:
+        self.play = play
+
+    async def begin(self) -> None:
+        """Set it off."""
+
+    def name(self) -> str:
+        """What the engine is at."""
+        raise NotImplementedError
+
+    def whose(self) -> str:
+        """Which events are its own, as a condition."""
+        return "true"
+
+    def done(self) -> bool:
+        """Whether the world shows it. Looks at the world, not at the engine."""
+        raise NotImplementedError
 
 
-async def create_and_ship(play: Play) -> Done:
-    """Accepted; until it has been created in Shopify, and what left there has left on the marketplace."""
-    await play.until(await accept(play), "accept")
-    order = play.world.account.orders[_newest(play)]
-    return lambda: order.state == "SHIPPED" and bool(order.seller_reference)
+class Bought(Flow):
+    """Bought on the marketplace; until it is in the log (ingest), the marketplace has been told that it will be sent (accept), and it has
+    been created in Shopify, and what left there has left on the marketplace (create and ship).
+    """
+
+    async def begin(self) -> None:
+        self.order = self.play.world.account.orders[_bought(self.play)]
+        self._heard = False
+
+    def name(self) -> str:
+        self._heard = self._heard or bool(self.play.ask(f"SELECT 1 FROM crossdock.events WHERE {self.whose()} LIMIT 1"))  # noqa: S608 - a name of the sandbox
+        return "ingest" if not self._heard else "accept" if self.order.state == "WAITING_ACCEPTANCE" else "create and ship"
+
+    def whose(self) -> str:
+        return f"stream = '{order_stream(CHANNEL, OrderId(self.order.id))}'"
+
+    def done(self) -> bool:
+        return self.order.state == "SHIPPED" and bool(self.order.seller_reference)
 
 
-async def import_stock(play: Play) -> Done:
+class Counted(Flow):
     """Somebody finds another number of them on the shelf; until the marketplace shows it."""
-    sku = min(play.world.account.offers)
-    units = 1_000 + int(play.clock.monotonic()) % 9_000
-    play.sandbox.apply("shopify.stock", {"sku": sku, "quantity": units, "location": None})
-    return lambda: play.world.account.offers[sku].quantity == units - BUFFER
+
+    async def begin(self) -> None:
+        self.sku = Sku(min(self.play.world.account.offers))
+        self.units = 1_000 + int(self.play.clock.monotonic()) % 9_000
+        self.play.sandbox.apply("shopify.stock", {"sku": self.sku, "quantity": self.units, "location": None})
+
+    def name(self) -> str:
+        return "stock import"
+
+    def whose(self) -> str:
+        return f"stream IN ('{stock_stream(self.sku)}', '{offers_stream(CHANNEL)}')"
+
+    def done(self) -> bool:
+        return self.play.world.account.offers[self.sku].quantity == self.units - BUFFER
 
 
-async def refund(play: Play) -> Done:
+class Large(Flow):
+    """Of an order whose units come back one by one."""
+
+    order: ShopOrder
+    there: str
+
+    async def begin(self) -> None:
+        self.order, self.there = await _large(self.play)
+
+    def whose(self) -> str:
+        return f"stream = '{order_stream(CHANNEL, OrderId(self.there))}'"
+
+
+class Refund(Large):
     """A unit is paid back in Shopify; until it is on the marketplace."""
-    order, name = await _large(play)
-    line = order.lines[0]
-    _act(play, "shopify", "staffRefund", order=order.id, lines=[(line.id, 1)], restock=False)
-    told = play.world.account.orders[name].lines[0].refunds
-    asked = len(order.refunds)
-    return lambda: len(told) >= asked
+
+    async def begin(self) -> None:
+        await super().begin()
+        _act(self.play, "shopify", "staffRefund", order=self.order.id, lines=[(self.order.lines[0].id, 1)], restock=False)
+        self.asked = len(self.order.refunds)
+
+    def name(self) -> str:
+        return "refund"
+
+    def done(self) -> bool:
+        return len(self.play.world.account.orders[self.there].lines[0].refunds) >= self.asked
 
 
-async def send_back(play: Play) -> Done:
+class SentBack(Large):
     """A buyer on the marketplace asks to send a unit back; until Shopify expects it."""
-    order, name = await _large(play)
-    there = play.world.account.orders[name]
-    if there.state == "SHIPPED":
-        _act(play, "mirakl", "customer_receives", order_id=name)
-    back = {"order_line_id": there.lines[0].id, "quantity": 1, "reason_code": RETURN_REASONS[0]}
-    asked = {"order_commercial_id": there.commercial_id, "method_code": "RETURN_METHOD_BY_MAIL", "return_lines": [back]}
-    _act(play, "mirakl", "request_return", returns=[asked])
-    number = sum(each.order_id == name for each in play.world.account.returns.values())
-    return lambda: len(order.returns) >= number
+
+    async def begin(self) -> None:
+        await super().begin()
+        there = self.play.world.account.orders[self.there]
+        if there.state == "SHIPPED":
+            _act(self.play, "mirakl", "customer_receives", order_id=self.there)
+        back = {"order_line_id": there.lines[0].id, "quantity": 1, "reason_code": RETURN_REASONS[0]}
+        asked = {"order_commercial_id": there.commercial_id, "method_code": "RETURN_METHOD_BY_MAIL", "return_lines": [back]}
+        _act(self.play, "mirakl", "request_return", returns=[asked])
+        self.asked = sum(each.order_id == self.there for each in self.play.world.account.returns.values())
+
+    def name(self) -> str:
+        return "return"
+
+    def done(self) -> bool:
+        return len(self.order.returns) >= self.asked
 
 
-Flow: TypeAlias = Callable[[Play], Coroutine[Any, Any, Done]]
-FLOWS: dict[str, Flow] = {
-    "ingest": ingest,
-    "accept": accept,
-    "create and ship": create_and_ship,
-    "stock import": import_stock,
-    "refund": refund,
-    "return": send_back,
+FLOWS: dict[str, type[Flow]] = {  # by the names of the six
+    "ingest, accept, create and ship": Bought,
+    "stock import": Counted,
+    "refund": Refund,
+    "return": SentBack,
 }
 
 
@@ -139,10 +213,6 @@ def _bought(play: Play, quantity: int = 1) -> str:
     account = play.world.account
     buyer = msgspec.to_builtins(person(account.seed, len(account.orders)))
     return str(_act(play, "mirakl", "place", lines=[(max(account.offers), quantity)], buyer=buyer, options={"split": False}))
-
-
-def _newest(play: Play) -> str:
-    return max(play.world.account.orders.values(), key=lambda order: order.created_at).id
 
 
 async def _large(play: Play) -> tuple[ShopOrder, str]:
@@ -159,58 +229,102 @@ async def _large(play: Play) -> tuple[ShopOrder, str]:
 
 @dataclass
 class Life:
-    """The course of a play in which engines are killed at one message of the flow after the other: `most` of them, from message `first`
-    on, every `stride`th. `double`: the engine that should make it good is killed as well, at its own message of that number."""
+    """The course of a play in which engines die, `most` of them at most; calls do not wait for a stage of which none has died, so that they
+    come first. After every `twice`th whoever should make it good dies as well, at any message of its start.
+    """
 
     flow: str
-    first: int = 1
     most: int = 1_000_000
-    stride: int = 1
-    double: Callable[[int], int] | None = None
-    points: list[Point] = field(default_factory=list)
-    longest: int = 0  # messages of a flow in which nobody was killed: there are no more points
+    every: bool = False  # before what only reads, too, and before statements that are changes by themselves
+    twice: int = 12
+    calm: int = 2  # times that nobody died, after which there is nothing new
+    points: dict[Point, None] = field(default_factory=dict)
+    doubles: int = 0
+    passes: int = 0
+    whole: bool = False  # there is nothing new
 
     async def __call__(self, play: Play) -> None:
         engine = play.start_engine()
         await play.until(lambda: bool(play.ask(AT_WORK)), "the engine is at work")
-        if self.flow in ("refund", "return"):
-            await _large(play)
-        message, side = self.first, "before"
-        while len(self.points) < self.most:
-            done = await FLOWS[self.flow](play)
-            began = engine.process.messages
-            self._arm(engine, message, side)
-            await play.until(lambda engine=engine, done=done: not engine.process.alive or done(), f"{self.flow} {message}")  # type: ignore[misc]
+        flow, calm = FLOWS[self.flow](play), 0
+        while calm < self.calm and len(self.points) < self.most:
+            await play.until(lambda: not play.ask(UNANSWERED), "the last one is over")
+            await flow.begin()
+            before, self.passes = len(self.points), self.passes + 1
+            engine = await self._go_through(play, flow, engine)
+            calm = 0 if len(self.points) > before else calm + 1
+        self.whole = calm == self.calm
+        engine.process.on_message = None
+        await play.until_settled(minutes=600)
+
+    async def _go_through(self, play: Play, flow: Flow, engine: Engine) -> Engine:
+        """Until it is done, by one engine after the other; returns the last."""
+        last: str | None = None  # the stage at which somebody died
+
+        def over() -> bool:
+            return flow.done() and not play.ask(UNANSWERED)
+
+        while True:
+            self._arm(play, flow, engine, last)
+            at = f"{flow.name()}: {next(reversed(self.points), '')}"
+            await play.until(lambda engine=engine: not engine.process.alive or over(), at)  # type: ignore[misc]
             if engine.process.alive:
-                self.longest = engine.process.messages - began
-                engine.process.on_message = None
-                break
+                return engine
+            last = self._stage
+            self.points[self._point] = None
             await play.wait(DOWN)
             engine = await self._next(play)
-            await play.until(done, str(self.points[-1]))
-            side, message = ("after", message) if side == "before" and changes(self.points[-1].what) else ("before", message + self.stride)
-        await play.until_settled(minutes=600)
 
     async def _next(self, play: Play) -> Engine:
         engine = play.start_engine()
-        if self.double is not None:
-            self._arm(engine, self.double(len(self.points)), "before", "double")
+        if self.twice and len(self.points) % self.twice == 0:
+            at = whole(play.seed, 1, START, "second", self.doubles)
+            engine.process.on_message = lambda _: "before" if engine.process.messages == at else None
             await play.until(lambda: not engine.process.alive, "the second crash")
+            self.doubles += 1
             await play.wait(DOWN)
             engine = play.start_engine()
         return engine
 
-    def _arm(self, engine: Engine, message: int, side: str, flow: str = "") -> None:
-        """It dies at that message from now on."""
-        process, at = engine.process, engine.process.messages + message
+    def _arm(self, play: Play, flow: Flow, engine: Engine, last: str | None) -> None:
+        """It dies where nobody has died yet, once it leads and the flow has gone on since somebody died."""
+        whose = LAST.format(whose=flow.whose())
+        fresh, leads, self._stage = False, False, ""
 
-        def dies(what: str) -> str | None:
-            if process.messages != at:
+        def dies(message: str) -> str | None:
+            nonlocal fresh, leads
+            leads = leads or _leads(play, engine)
+            if not leads or (text := told(message)).removeprefix("db ") in HOUSEKEEPING or text == "db":
                 return None
-            self.points.append(Point(flow or self.flow, message, side, what))
-            return side
+            if not fresh:
+                self._stage = (play.ask(whose) or [""])[0]
+            fresh = not ("COMMIT" in text or "append_events" in text)
+            if (self._stage == last and not text.startswith("http")) or len(self.points) >= self.most:
+                return None
+            for side in self._sides(text):
+                point = Point(flow.name(), self._stage, text, side)
+                if point not in self.points:
+                    self._point = point
+                    return side
+            return None
 
-        process.on_message = dies
+        engine.process.on_message = dies
+
+    def _sides(self, text: str) -> list[str]:
+        """Where one may die. Where nothing changes, all is as it was when something had changed last: there only if at `every` point."""
+        if text.startswith("http"):
+            return ["before", "after"] if changes(text) else ["before"] * self.every
+        commits = text.startswith("db COMMIT") and not text.endswith(" of")
+        changed = commits or (changes(text) and "COMMIT" not in text)
+        return [*(["before"] if self.every or commits else []), *(["changed"] if changed else [])]
+
+
+def _leads(play: Play, engine: Engine) -> bool:
+    """Whether it acts for every outside system."""
+    if not engine.service.started.is_set():
+        return False
+    gauges = (engine.service.metrics.leader.labels(play.tenant, target) for target in ("clock", "shopify", f"mirakl:{CHANNEL}"))
+    return all(sample.value == 1 for gauge in gauges for metric in gauge.collect() for sample in metric.samples)
 
 
 @dataclass

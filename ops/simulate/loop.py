@@ -13,6 +13,7 @@ import heapq
 import random
 import sys
 import time
+import weakref
 from asyncio import base_events
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -48,10 +49,12 @@ class Process:
 
     def __init__(self, name: str) -> None:
         self.name, self.alive = name, True
-        self.on_message: Callable[[str], str | None] | None = None  # asked before each message leaves; "before" or "after": it dies then
+        # Asked before each message leaves: whether it dies "before", or "after" it, or if that has "changed" something in the database.
+        self.on_message: Callable[[str], str | None] | None = None
         self.messages = 0  # that it has sent, to the database and by HTTP
         self.frozen: list[Any] | None = None  # stopped, as by SIGSTOP: what it would have run meanwhile
         self.main: asyncio.Task[Any] | None = None
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<{self.name}{'' if self.alive else ', dead'}>"
@@ -82,6 +85,8 @@ class SimTask(asyncio.Task[Any]):
         self._number = next(loop.numbers)
         self.process = PROCESS.get()
         super().__init__(coroutine, loop=loop, **more)
+        if self.process is not None:
+            self.process.tasks.add(self)
 
     def __hash__(self) -> int:
         return self._number
@@ -103,7 +108,7 @@ class SimLoop(base_events.BaseEventLoop):
         self.numbers = count(1)
         self.wires: list[Wires] = []
         self.steps = self._spins = 0
-        self._dead: list[Process] = []
+        self._died = False  # has anybody
         self._frozen: list[Process] = []
         self._graveyard: list[Any] = []  # tasks that must not come to their `finally`
         self.set_task_factory(lambda loop, coroutine, **more: SimTask(coroutine, loop=self, **more))
@@ -141,12 +146,13 @@ class SimLoop(base_events.BaseEventLoop):
         if len(due) > 1:
             self._chance.shuffle(due)
         ready.extend(due)
-        dead, frozen = self._dead, self._frozen
+        frozen = self._frozen
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if handle._cancelled or (dead and handle._context.get(PROCESS) in dead):
+            process = handle._context.get(PROCESS) if self._died or frozen else None
+            if handle._cancelled or (process is not None and not process.alive):
                 continue
-            if frozen and (process := handle._context.get(PROCESS)) in frozen:
+            if process is not None and process.frozen is not None:
                 process.frozen.append(handle)
             else:
                 handle._run()
@@ -174,8 +180,8 @@ class SimLoop(base_events.BaseEventLoop):
         """As `kill -9`: nothing of it runs any more, and whoever was connected to it finds the connection gone."""
         if process.alive:
             process.alive = False
-            self._dead.append(process)
-            self._graveyard += [task for task in asyncio.all_tasks(self) if task.process is process]  # type: ignore[attr-defined]
+            self._died = True
+            self._graveyard += process.tasks
             for wires in self.wires:
                 wires.cut(process)
 

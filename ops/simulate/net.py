@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -18,6 +19,7 @@ Fate = Literal["", "reset_before", "reset_after", "hole"]
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
 LATENCY = (0.02, 0.15)  # seconds of the world, one way: else a world that is played fast would be one of slow wires
+OPERATION = re.compile(rb'"((?:query|mutation) \w+)')
 
 Address = tuple[str, int]
 
@@ -167,7 +169,7 @@ class End(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if data:
-            self.tell(bytes(data), len(data), bytes(data[:40]).decode("latin-1"))
+            self.tell(bytes(data), len(data), _said(bytes(data)))
 
     def tell(self, data: Any, size: int, called: str) -> None:
         """Whatever it is that travels."""
@@ -258,6 +260,12 @@ class End(asyncio.Transport):
         if not self._lost:
             self._lost = True
             self._loop.call_soon(self._protocol.connection_lost, error, context=self.context)
+
+
+def _said(data: bytes) -> str:
+    """What a request is about: of one in GraphQL the operation, of another one its first line."""
+    operation = OPERATION.search(data)
+    return (operation[1] if operation else data[:200].partition(b"\r\n")[0].partition(b" HTTP/")[0]).decode("latin-1")
 
 
 class _Connector(aiohttp.BaseConnector):

@@ -77,6 +77,42 @@ def test_whoever_is_killed_lets_go_of_its_locks_and_commits_nothing(loop: SimLoo
     assert loop.time() < 2
 
 
+MAKE = "INSERT INTO crossdock.leases (tenant, name, epoch, holder, beat) VALUES ('t', $1, 0, NULL, 0) ON CONFLICT DO NOTHING RETURNING name"
+
+
+@pytest.mark.parametrize("how", ["fetch", "fetchval", "execute", "in a transaction"])
+def test_who_is_to_die_when_something_has_changed_lives_until_then(loop: SimLoop, stored: OnPostgres, how: str) -> None:
+    process, lived = Process("victim"), list[str]()
+    process.on_message = lambda _: "changed"
+
+    async def victim() -> None:
+        conn = await stored.db.connect()
+        await conn.fetchval("SELECT count(*) FROM crossdock.leases")
+        lived.append("asked")
+        if how == "in a transaction":
+            async with conn.transaction():
+                await conn.fetchval(MAKE, "fresh")
+                lived.append("not for good")
+        else:
+            await getattr(conn, how)(MAKE, "known")
+            lived.append("known already")
+            await getattr(conn, how)(MAKE, "fresh")
+        lived.append("heard of it")
+
+    async def work() -> int:
+        conn = await stored.db.connect()
+        await conn.execute(MAKE, "known")
+        loop.spawn(process, victim)
+        await anyio.sleep(1)
+        found = await conn.fetchval("SELECT count(*) FROM crossdock.leases")
+        await conn.close()
+        return int(found)
+
+    assert loop.run_until_complete(work()) == 2
+    assert not process.alive
+    assert lived == ["asked", "not for good" if how == "in a transaction" else "known already"]
+
+
 def test_news_arrive_and_copies_are_made(loop: SimLoop, stored: OnPostgres) -> None:
     heard: list[object] = []
 
@@ -114,7 +150,7 @@ def test_a_dead_line_ends_with_the_time_out(loop: SimLoop, stored: OnPostgres, r
     async def work() -> None:
         conn = await stored.db.connect()
         for _ in range(3):
-            await conn.fetchrow("SELECT $1::json AS a, $2::uuid[] AS b", "1", [])
+            await conn.fetchrow("SELECT $1::json AS a, $2::interval[] AS b", "1", [])  # an array that has to be looked up
 
     stored.bridge.fate = fate
     with pytest.raises(TimeoutError):

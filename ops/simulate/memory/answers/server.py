@@ -36,18 +36,16 @@ def _refuse(_: Transaction, *, what: str) -> int:
     raise error("42501", f"permission denied: {what}")
 
 
+def _undone(_: Transaction) -> int:
+    raise error("22012", "division by zero")
+
+
 def _allow(_: Transaction, *, found: Any) -> Any:
     return found
 
 
 register("SELECT 1", "ops.service pulse", partial(_allow, found=[(1,)]), "?column?")
 for _what, _text in migrate.FORBIDDEN.items():
-    register(_text, f"engine.migrate.FORBIDDEN {_what}", partial(_refuse, what=_what))
+    register(_text + migrate.UNDO, f"engine.migrate.FORBIDDEN {_what}", partial(_refuse, what=_what))
 for _what, _text in migrate.NEEDED.items():
-    _is_append = _what == "append"
-    register(
-        _text,
-        f"engine.migrate.NEEDED {_what}",
-        partial(_allow, found=[(None,) * 7] if _is_append else []),
-        "reached verdicts first_positions last_positions stream_versions known_events known_data" if _is_append else "position",
-    )
+    register(_text + migrate.UNDO, f"engine.migrate.NEEDED {_what}", _undone)
