@@ -21,6 +21,10 @@ class Alarm:
         self._log, self._clock, self._stream, self._about = log, clock, target_stream(target), about
         self._turns: dict[str, int] | None = None  # code -> how often it was opened or closed: open where odd; None: not asked yet
 
+    def forget(self) -> None:
+        """Ask again what is open: somebody else has led since."""
+        self._turns = None
+
     async def show(self, fence: Fence | None, troubles: Mapping[str, str]) -> None:
         """These are the troubles now, by code, each with a line for people; what else was open is over. Raises LeaseLostError."""
         if self._turns is None:

@@ -93,6 +93,7 @@ class Dispatcher:
         self._in_hand.clear()
         self._calls = 0
         self._gathered.clear()
+        self._alarm.forget()
         await self._limits.load()
         async with self._pool.acquire() as conn:
             await outbox.rescue(conn, self._log.tenant, fence, self._clock.now())

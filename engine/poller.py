@@ -113,6 +113,7 @@ class Poller:
     async def run(self, fence: Fence) -> None:
         """Poll until cancelled. Raises LeaseLostError."""
         self._running = True
+        self._place.alarm.forget()
         try:
             while True:
                 self._rung = anyio.Event()
@@ -215,6 +216,7 @@ class Following:
     async def run(self, fence: Fence) -> None:
         """Follow until cancelled. Raises LeaseLostError."""
         self._outage.succeeded()
+        self._place.alarm.forget()
         loaded = False
         async with self._log.listen() as wake:
             while True:

@@ -15,7 +15,7 @@ from projections.recipes import Recipe, read_recipe
 from schemas.commands import PublishStock
 from schemas.events import Event, Note
 from schemas.events.commands import CommandIssued
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionRetried
 from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, StockFileLost, StockImportFinished, VariantSeen
 from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged, ShopOrderCreated
 from schemas.events.people import MappingSet
@@ -136,6 +136,8 @@ def keys(event: Event) -> Iterable[str]:
             return hourly
         case MappingSet(kind="sku" | "bundle", name=name):
             return (name,)
+        case ExceptionRetried(key=key, subject=subject) if key.startswith(f"X10:{subject}:") and subject.startswith(stock_stream(Sku(""))):
+            return (subject.removeprefix(stock_stream(Sku(""))),)
     return ()
 
 
@@ -179,6 +181,9 @@ def evolve(stock: Stock, event: Event) -> Stock:
         case CommandIssued(command=PublishStock(channel=channel, quantities=quantities)):
             # From here to its end nobody knows what the channel shows; if its answer is lost, not even then.
             return replace(stock, sent=stock.sent | {channel: quantities[stock.sku]}, shown=without(stock.shown, channel))
+        case ExceptionRetried(key=key):  # what the channel would not take is asked for again
+            channel = ChannelId(key.rpartition(":")[2])
+            return replace(stock, refused=without(stock.refused, channel), why=without(stock.why, channel))
         case StockImportFinished():
             return _finished(stock, event)
         case StockFileLost():
@@ -356,7 +361,7 @@ _OVER = {
     "X03": "there is a variant now, or no offer",
     "X07": "there is a variant again, or no offer",
     "X08": "it is for sale again, or not on offer",
-    "X10": "taken since",
+    "X10": "taken since, or asked for again",
     "X12": "shown as it should be",
     "X19": "shown as it should be",
     "X15": "counted again",

@@ -43,13 +43,18 @@ def reordered(scene: Scene, tree: Any) -> Any:
 
 
 def unknown_value(scene: Scene, tree: Any) -> Any:
-    """One kind of state, wherever it stands, has a value that nobody has heard of."""
+    """One kind of state, wherever it stands but in an address, has a value that nobody has heard of."""
     text = json.dumps(tree)
     there = [name for name in STATES if f'"{name}": "' in text]
     if not there:
         return None
     chosen = scene.pick(there, "state")
-    return _each(tree, lambda found: {**found, chosen: "PENDING_REVIEW"} if isinstance(found.get(chosen), str) else found)
+
+    def told(found: dict[str, Any]) -> dict[str, Any]:
+        is_said = isinstance(found.get(chosen), str) and "city" not in found  # there it is a county
+        return {**found, chosen: "PENDING_REVIEW"} if is_said else found
+
+    return new if (new := _each(tree, told)) != tree else None
 
 
 def _each(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

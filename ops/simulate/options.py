@@ -49,7 +49,7 @@ def plain(seed: int) -> Options:
 
 # ---------------------------------------------------------------- drawn
 
-SHARE = 0.22  # of the fault classes, in one play
+SHARE = 0.3  # of the fault classes, in one play
 BUYERS = 4  # come at most for each order: where nothing is on offer at the marketplace, all go to the website
 RATES = (0.02, 0.03, 0.07)
 WIRE = ("reset_before", "reset_after", "hole")

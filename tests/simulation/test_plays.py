@@ -16,10 +16,16 @@ from tests.simulation.tally import tally
 from tests.thorough import THOROUGH
 
 FROM = 1_000  # the first seed
-SEEDS = {1: 60, 2: 6}  # in each tier
+SEEDS = {1: 40, 2: 4}  # in each tier: as many as a run of all checks has room for
 ORDERS, FAULTS = 36, 40  # a seed: on average, in the median
-OPEN: dict[int, str] = {}  # seeds that still break, and what
-"""A seed stands here for as long as nobody has mended what it shows, and no longer."""
+# Seeds that still break, and in what. One stands here for as long as nobody has mended what it shows, and no longer.
+OPEN: dict[int, dict[int, str]] = {
+    1: {
+        1003: "L2: X80 stays open on orders with which nothing is the matter any more",
+        1004: "L2: X76 of the marketplace stays open: its key was refused to a command, and no other followed",
+    },
+    2: {},
+}
 
 
 @pytest.mark.parametrize("tier", [1, 2])
@@ -30,8 +36,9 @@ def test_plays_come_right(tier: int, play_store: PostgresStore, figure: Callable
     for seed in range(FROM, FROM + SEEDS[tier] * THOROUGH):
         results.append(one(seed, Wanted(seed, seed, tier=tier, shrink=False), store))
         tally(results[-1].seen)
-    figure(f"{summary(results, tier)}; {(time.process_time() - began) / len(results):.1f} s of one core a seed")
+    seconds = (time.process_time() - began) / len(results)
+    figure(f"{summary(results, tier)} ({len(OPEN[tier])} of them known); {seconds:.1f} s of one core a seed")
     broken = {result.seed: f"{result.broken}\n{result.again}" for result in results if result.broken}
-    assert broken.keys() == OPEN.keys() & {result.seed for result in results}, "\n\n".join(broken.values())
+    assert broken.keys() == OPEN[tier].keys() & {result.seed for result in results}, "\n\n".join(broken.values())
     assert sum(result.orders for result in results) >= ORDERS * len(results)
     assert median(result.faults for result in results) >= FAULTS

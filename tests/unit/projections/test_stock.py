@@ -13,6 +13,7 @@ from projections.stock_rules import Rules
 from schemas.commands import PublishStock
 from schemas.events import Event
 from schemas.events.commands import CommandIssued
+from schemas.events.exceptions import ExceptionRetried
 from schemas.events.inventory import OffersRead, VariantSeen
 from schemas.events.people import MappingSet
 from schemas.values import ShopId, Sku
@@ -174,3 +175,5 @@ def test_each_trouble_is_opened_and_closed_with_its_cause() -> None:
     refused = import_finished(5, refused={SKU: "unknown offer"})
     assert opened_by(counted(5), issued(), refused, import_finished(5)) == ["X10Opened", "X10Closed"]
     assert opened_by(counted(5), issued(), refused, read(7), read(5, 20)) == ["X10Opened", "X10Closed"], "so much was sold meanwhile"
+    again = ExceptionRetried(key=f"X10:stock-{SKU}:{CHANNEL}", subject=f"stock-{SKU}", reason="mended")
+    assert opened_by(counted(5), issued(), refused, again, issued(), refused) == ["X10Opened", "X10Closed", "X10Opened"]
