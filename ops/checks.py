@@ -11,7 +11,14 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-SHARES = (["tests/integration"], ["tests/trade"], ["tests/contract", "tests/unit"], ["tests/processes", "tests/simulation"])
+CRASHES = "tests/simulation/test_crash.py"
+SHARES = (
+    ["tests/integration"],
+    ["tests/trade"],
+    ["tests/contract", "tests/unit"],
+    ["tests/processes", CRASHES],
+    ["tests/simulation", f"--ignore={CRASHES}"],
+)
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
 
