@@ -153,7 +153,7 @@ class Stage:
         return (answer, answer.body.encode()) if answer else None
 
     def answering(self, of: http.Http) -> http.Http:
-        async def exchange(endpoint: Endpoint, _url: Any, _json: Any, _form: Any, expect: Any, *, most: int) -> Any:
+        async def exchange(endpoint: Endpoint, _url: Any, _json: Any, _form: Any, expect: Any, *, most: int, counts: bool) -> Any:
             found = self._next(endpoint.code)
             if found is None:
                 raise of._unanswered(endpoint, "no answer (of a kind that was never recorded)")

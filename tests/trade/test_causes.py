@@ -15,7 +15,8 @@ from tests.house import House, house
 pytestmark = pytest.mark.anyio
 
 CHANNELS = [ChannelId("asos")]
-IDLE = frozenset({"F4", "O6", "R3", "R4", "L2", "X1", "L4"})  # what a day without accidents gives no occasion to judge
+# What a day without accidents, on which nobody asks to be forgotten, gives no occasion to judge.
+IDLE = frozenset({"F4", "O6", "R3", "R4", "L2", "X1", "L4", "P2", "P4"})
 LASTING = frozenset({"E1", "E2", "E3", "E9"})  # what holds of a log at any moment, whoever else is at work
 
 
