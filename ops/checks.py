@@ -11,13 +11,13 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-CRASHES = "tests/simulation/test_crash.py"
+CRASHES, BUGS = "tests/simulation/test_crash.py", "tests/simulation/test_bugs.py"
 SHARES = (
-    ["tests/integration"],
+    ["tests/integration", BUGS],
     ["tests/trade"],
     ["tests/contract", "tests/unit"],
     ["tests/processes", CRASHES],
-    ["tests/simulation", f"--ignore={CRASHES}"],
+    ["tests/simulation", f"--ignore={CRASHES}", f"--ignore={BUGS}"],
 )
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 

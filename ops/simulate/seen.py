@@ -31,9 +31,15 @@ BY_THE_PLAYER = (
 )
 # What no play brings about, and why.
 ELSEWHERE = {
-    "exception X86": "a log that somebody altered: tests/integration and tests/unit/test_forgeries.py alter it",
+    "exception X86": "a log that somebody altered: tests/integration and tests/unit/evidence alter it",
     "exception X96": "a log that was restored from an older backup: tests/integration/test_reread.py and tests/processes do so",
     "exception X97": "checkpoints that nobody signs any more: tests/integration takes their folder away",
+    # A play costs as much for each of the world's hours as twenty orders: one in some hundred sees the next day. --extended meets them.
+    "fault webhook_late": "what it does comes a day later",
+    "fault webhook_redelivered": "what it does comes four hours later",
+    # Of lines that a file of quantities was refused, of which a play has few: --extended meets them.
+    "fault report_missing": "a refused file's report is asked for once a minute: tests/unit/sandbox and the fuzz of answers ask for it",
+    "fault report_in_latin": "likewise",
 }
 
 

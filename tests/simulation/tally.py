@@ -57,7 +57,7 @@ def beset(seed: int, faults: list[str], troubles: Troubles, store: Store) -> Out
     drawn = swarm(seed)
     rates = {name: rate_of(name) for name in faults}
     watcher = Invariants()
-    fixed = {"speed": 480.0, "heal_minutes": 3000.0, "from_start": False, "rare": RARE, "beside": not faults}
+    fixed = {"speed": 60.0, "heal_minutes": 3000.0, "from_start": False, "rare": RARE, "beside": not faults}
     options = replace(drawn, plan=replace(drawn.plan, faults=rates), troubles=troubles, **fixed)
     outcome = play(seed, options, store, [watcher], course=troubled, together=company(options))
     tally(outcome.seen, watcher.seen)

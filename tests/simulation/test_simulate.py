@@ -68,7 +68,7 @@ def test_what_is_broken_is_said_with_its_story_and_how_to_see_it_again(monkeypat
         await troubled(it)
         raise BrokenError("F1", next(iter(it.world.account.orders)), "planted")
 
-    monkeypatch.setattr(command, "play", lambda seed, options, store, *_, course: play(seed, options, store, course=spoilt))
+    monkeypatch.setattr(command, "play", lambda seed, options, store, *_, **__: play(seed, options, store, course=spoilt))
     monkeypatch.setattr(command, "REGRESSIONS", tmp_path / "none")
     (tmp_path / "none").write_text("")
     told = CliRunner().invoke(main, ["simulate", "--seeds", "101..101", "--no-shrink"])
