@@ -13,7 +13,6 @@ from tests.examples import placed
 from tests.history import History
 from tests.unit.test_invariants import ACCEPT, evidence
 
-
 SELDOM = {"fault webhook_late", "fault webhook_redelivered", "fault report_missing", "fault report_in_latin"}  # and no other
 
 
