@@ -17,7 +17,8 @@ from tests.thorough import THOROUGH
 
 FROM = 1_000  # the first seed
 SEEDS = {1: 30, 2: 4}  # in each tier: as many as a run of all checks has room for
-ORDERS, FAULTS = 30, 40  # a seed: on average, in the median
+ORDERS = 30  # a seed, on average
+FAULTS = {1: 40, 2: 20}  # a seed, in the median; in the second tier that of four seeds, which says little
 # Seeds that still break, and in what. One stands here for as long as nobody has mended what it shows, and no longer.
 OPEN: dict[int, dict[int, str]] = {1: {}, 2: {}}
 
@@ -35,4 +36,4 @@ def test_plays_come_right(tier: int, play_store: PostgresStore, figure: Callable
     broken = {result.seed: f"{result.broken}\n{result.again}" for result in results if result.broken}
     assert broken.keys() == OPEN[tier].keys() & {result.seed for result in results}, "\n\n".join(broken.values())
     assert sum(result.orders for result in results) >= ORDERS * len(results)
-    assert median(result.faults for result in results) >= FAULTS
+    assert median(result.faults for result in results) >= FAULTS[tier]
