@@ -176,9 +176,11 @@ def dispatcher(engine: Machine, world: World, target: str = MIRAKL, **more: Any)
 
 
 @asynccontextmanager
-async def running(engine: Machine, world: World, target: str = MIRAKL, **more: Any) -> AsyncIterator[Dispatcher]:
-    """A dispatcher at work; killed where the block ends."""
-    it = dispatcher(engine, world, target, **more)
+async def running(
+    engine: Machine, world: World, target: str = MIRAKL, *, again: Dispatcher | None = None, **more: Any
+) -> AsyncIterator[Dispatcher]:
+    """A dispatcher at work, killed where the block ends; `again`: one that was at work before."""
+    it = again or dispatcher(engine, world, target, **more)
     async with anyio.create_task_group() as group:
         group.start_soon(engine.lease(target).lead, it.run)
         yield it
@@ -721,6 +723,20 @@ async def test_a_successor_closes_what_its_predecessor_opened(engine: Machine, w
         await engine.until(told(engine, ExceptionOpened))
     async with running(engine, world):
         await engine.until(told(engine, ExceptionClosed))
+
+
+async def test_who_leads_again_knows_what_was_told_meanwhile(engine: Machine, world: World) -> None:
+    """It opened, another closed; what it meets then is news."""
+    world.script.extend(["key", "ok", "key"])
+    await ask(engine, acceptance("1"))
+    async with running(engine, world) as one:
+        await engine.until(told(engine, ExceptionOpened))
+    async with running(engine, world):
+        await engine.until(told(engine, ExceptionClosed))
+    await ask(engine, acceptance("2"))
+    await pass_time(engine, 125)
+    async with running(engine, world, again=one):
+        await engine.until(told(engine, ExceptionOpened, 2))
 
 
 async def test_where_nothing_waits_nothing_is_held_up(engine: Machine, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
