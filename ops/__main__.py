@@ -42,7 +42,8 @@ def _told(error: Exception) -> str | None:
         case OSError(strerror=str(why)):
             return f"{error.filename}: {why}" if error.filename else why
         case _ if isinstance(error, DATABASE_AWAY):
-            return f"the database does not go along: {error}. Is it up, and is this login allowed to?"
+            why = (str(error).splitlines() or [type(error).__name__])[0]  # what follows is about rows, and may quote them
+            return f"the database does not go along: {why}. Is it up, and is this login allowed to?"
     return None
 
 

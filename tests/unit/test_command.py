@@ -3,9 +3,11 @@
 import socket
 from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
+from engine.ports import PostgresDb
 from ops.__main__ import main
 
 SETTINGS = Path(__file__).parents[2] / "ops" / "crossdock.example.toml"
@@ -32,6 +34,16 @@ def assert_refused(told: Result, said: str) -> None:
 @pytest.mark.parametrize("command", ["status", "migrate"])
 def test_a_database_that_cannot_be_reached(command: str, url: str, said: str) -> None:
     assert_refused(asked(command, "--config", str(SETTINGS), "--database", url), said)
+
+
+def test_what_a_database_adds_about_rows_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        error = asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
+        error.detail = "Key (subject)=(sesame) already exists."
+        raise error
+
+    monkeypatch.setattr(PostgresDb, "pool", refused)
+    assert_refused(asked("status", "--config", str(SETTINGS), "--database", "postgresql://a@127.0.0.1:1/b"), "duplicate key value")
 
 
 def test_an_address_that_somebody_listens_on_already() -> None:
