@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapters.http import Secret
+from adapters.shopify.endpoints import A_SECOND
 from engine.errors import StartupError
 from ops.declared import Steps, read_declared, wrong
 from projections.recipes import write_recipe
@@ -75,7 +76,7 @@ class ShopifySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     callback_url: Url | None = None  # where Shopify reaches us, without the unguessable piece; None: subscriptions are left alone
     base_url: Url | None = None  # of a sandbox; None: https://{shop}
     api_version: Quarter = "2026-10"
-    orders_per_minute: Annotated[int, Meta(ge=1)] = 1_200  # creations; development shops allow 5
+    orders_per_minute: Annotated[int, Meta(ge=1)] = 60 * A_SECOND  # creations; development shops allow 5
     map_methods: bool = False  # an order whose shipping method nobody has mapped waits; else it goes by the marketplace's label
     relay_email: bool = False  # put the marketplace's relay address on orders: whoever ships them may then notify the buyer
     sweep_every: Annotated[float, Meta(ge=60)] = 900.0  # seconds between two sweeps of stock and of orders

@@ -11,6 +11,7 @@ from adapters.download import Download
 from adapters.http import Secret
 from adapters.shopify.client import TARGET, Client, StaticToken, Tokens
 from adapters.shopify.endpoints import (
+    A_SECOND,
     HOLD_PLACE,
     HOLD_RELEASE,
     ORDER_CANCEL,
@@ -66,7 +67,7 @@ class ShopifySettings:
     sweep_every: float = 900.0  # seconds between two sweeps of stock and of orders
     daily_every: float = 86_400.0  # seconds between two lists of all orders in bulk
     subscriptions_every: float = 3600.0  # seconds between two looks at our webhook subscriptions
-    orders_per_minute: int = 1_200  # ours, far above what points allow; development shops allow 5. Shopify, orderCreate, 2026-10
+    orders_per_minute: int = 60 * A_SECOND  # development shops allow 5. Shopify, orderCreate, 2026-10
     relay_email: bool = False  # put the marketplace's relay address on the order: whoever ships it may then notify the buyer
     map_methods: bool = False  # refuse an order whose shipping method nobody has mapped; else it goes by the marketplace's label
     locations: Mapping[ChannelId, Counted] = field(default_factory=dict)  # of which locations a channel may sell; left out: of all

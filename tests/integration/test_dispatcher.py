@@ -353,6 +353,26 @@ async def test_a_repeatable_command_is_sent_again(engine: Machine, world: World)
     assert (confirmed.attempt, confirmed.found) == (2, False)
 
 
+async def test_when_an_answer_was_given_up_on_is_told_however_late_that_is_recorded(
+    engine: Machine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.script.append("never")
+    [key] = await ask(engine, reference())
+    record, given_up = Dispatcher._record, list[datetime]()
+
+    async def late(it: Dispatcher, fence: Any, outcomes: Any) -> None:
+        if not given_up:
+            given_up.append(engine.clock.now())
+            engine.clock.jump(300)
+        await record(it, fence, outcomes)
+
+    monkeypatch.setattr(Dispatcher, "_record", late)
+    async with running(engine, world):
+        await engine.until(put_back(engine, key, 1))
+    [unknown] = [each for each in await engine.log.read(0) if isinstance(each.event, CommandUnknown)]
+    assert unknown.occurred_at <= given_up[0] and (unknown.recorded_at - unknown.occurred_at).total_seconds() >= 300
+
+
 async def test_what_waited_until_it_was_stale_is_not_sent_any_more(engine: Machine, world: World) -> None:
     world.fresh = 300.0
     world.script.append("never")

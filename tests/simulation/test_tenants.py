@@ -27,7 +27,7 @@ def test_two_tenants_come_to_their_end_and_are_judged_each_by_itself() -> None:
 
 
 def test_what_one_would_see_of_the_other_is_found() -> None:
-    """As if its own people were another tenant's."""
+    """As if its own people, and then its own events, were another tenant's."""
 
     async def looked_at(it: Play) -> None:
         await troubled(it)

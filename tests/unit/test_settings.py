@@ -116,6 +116,12 @@ def test_the_whole_file_and_the_example_are_read(tmp_path: Path) -> None:
     assert example.channel[0].stock_rules.buffer == 2
 
 
+def test_no_order_waits_for_a_ceiling_that_nobody_set(tmp_path: Path) -> None:
+    """Two hundred may come with one poll of a busy minute, and each is to be in Shopify within seconds."""
+    settings = read_settings(written(tmp_path, WHOLE.replace("orders_per_minute = 5\n", "")))
+    assert settings.shopify.orders_per_minute == 1_200
+
+
 @pytest.mark.parametrize(("number", "key"), KEYS)
 def test_a_wrong_value_is_refused_with_its_key_and_line(tmp_path: Path, number: int, key: str) -> None:
     lines = WHOLE.splitlines()

@@ -4,11 +4,13 @@ import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from ops.sandbox import retell
 from ops.sandbox.faults import KINDS, Asked, Fault, Faults
 from ops.sandbox.mirakl.state import Switches
 from ops.sandbox.plan import Plan
@@ -195,6 +197,13 @@ def test_fields_come_and_go() -> None:
     )
     assert "null" not in spoilt(a_desk(), "removed_field").reply.body.decode()
     assert "PENDING_REVIEW" in spoilt(a_desk(), "unknown_value").reply.body.decode()
+
+
+def test_a_county_is_no_state_of_anything() -> None:
+    tree = {"returned": {"state": "OPENED"}, "to": {"city": "Leeds", "state": "Yorkshire"}}
+    scene: Any = SimpleNamespace(pick=lambda names, _: names[0])
+    assert retell.unknown_value(scene, tree) == tree | {"returned": {"state": "PENDING_REVIEW"}}
+    assert retell.unknown_value(scene, {"to": tree["to"]}) is None
 
 
 def test_pages_and_totals_lie() -> None:
