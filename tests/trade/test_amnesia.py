@@ -27,6 +27,8 @@ from tests.thorough import THOROUGH
 
 pytestmark = pytest.mark.anyio
 
+PLAN = Plan(skus=8, least_stock=100, most_stock=200, offers_open="at_stock", warehouse=Warehouse(pick_seconds=60.0))
+
 ACTS = ("refund units in Shopify", "refund there", "take a return in Shopify", "refund all in Shopify")
 HEARING = {"bulkOperationRunQuery", "webhookSubscriptionCreate", "webhookSubscriptionDelete", "OF52", "OR13"}  # what it takes to read on
 
@@ -105,9 +107,8 @@ async def check_what_is_signed(built: House) -> None:
 
 async def test_an_older_copy_of_the_log_sends_nothing_until_a_person_says_so(postgres: Server, database: Database, tmp_path: Path) -> None:
     """Afterwards no order, parcel or refund is there twice, and none is lost."""
-    plan = Plan(skus=8, least_stock=100, most_stock=200, offers_open="at_stock", warehouse=Warehouse(pick_seconds=60.0))
     copy = f"crossdock_copy_{SystemRng().token(4).hex()}"
-    async with house(database.engine_url, tmp_path, plan=plan, engines=0) as built:
+    async with house(database.engine_url, tmp_path, plan=PLAN, engines=0) as built:
         async with working(built, database.engine_url):
             await built.until_on_offer()
             orders = [built.buy() for _ in range(4)]
@@ -167,10 +168,9 @@ async def test_an_engine_that_finds_another_database_behind_its_connections_stop
     postgres: Server, database: Database, tmp_path: Path
 ) -> None:
     """As when a standby is promoted that had not heard it all: the process lives on."""
-    plan = Plan(skus=8, least_stock=100, most_stock=200, offers_open="at_stock", warehouse=Warehouse(pick_seconds=60.0))
     standby, gone = (f"crossdock_{name}_{SystemRng().token(4).hex()}" for name in ("standby", "gone"))
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
-    async with house(database.engine_url, tmp_path, plan=plan, engines=0) as built:
+    async with house(database.engine_url, tmp_path, plan=PLAN, engines=0) as built:
         async with working(built, database.engine_url):
             await built.until_on_offer()
             orders = [built.buy() for _ in range(3)]
