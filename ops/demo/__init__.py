@@ -34,7 +34,7 @@ SPEED = 200.0  # times real time: an hour of trade in twenty seconds
 LEASE_SECONDS = 3.0  # real: how long a demo that follows a killed one waits
 PATIENCE = 120.0  # real seconds without anything moving, after which something must be wrong
 LOOK_EVERY = 0.25  # real seconds between two looks
-MOSTLY = 9.0  # times as long as a look took: the time is the engine's
+MOSTLY = 9.0  # times as long as a glance took, between two of them: the time is the engine's
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class _Demo:
                 while True:
                     looked = clock.monotonic()
                     glance = sandbox.glance()
+                    took = clock.monotonic() - looked
                     state = await is_settled(watching, settings, sandbox, glance, lenient=self._lenient)
                     live.update(board.shown(glance, state))
                     if state.settled:
@@ -120,6 +121,6 @@ class _Demo:
                         moved, since = now, clock.monotonic()
                     if clock.monotonic() - since > PATIENCE:
                         return  # what is missing is told by the proof
-                    await clock.sleep(max(LOOK_EVERY, MOSTLY * (clock.monotonic() - looked)))
+                    await clock.sleep(max(LOOK_EVERY, MOSTLY * took))
         finally:
             await watching.close()
