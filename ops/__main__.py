@@ -159,7 +159,10 @@ def simulate(
     wanted = Wanted(int(first), int(last or first), tier=tier, scenario=scenario, jobs=jobs, budget=budget, as_json=as_json)
     wanted.last += (EXTENDED - 1) * (wanted.last - wanted.first + 1) if extended else 0
     wanted.without, wanted.shrink = tuple(filter(None, without.split(","))), not no_shrink
-    wanted.chosen = [int(seed) for seed in only.split(",")] if only else []
+    try:
+        wanted.chosen = [int(seed) for seed in only.split(",")] if only else []
+    except ValueError:
+        raise click.UsageError("--only SEED,…: numbers, as in 3,-1") from None
     sys.exit(work(wanted))
 
 

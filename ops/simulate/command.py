@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -15,7 +16,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from engine.errors import StartupError
 from ops.sandbox import faults
@@ -25,7 +25,7 @@ from ops.simulate.memory import MemoryStore
 from ops.simulate.neighbour import in_company
 from ops.simulate.options import DATABASE, RARE, WIRE, Options, Troubles, swarm
 from ops.simulate.play import Course, Outcome, Play, play
-from ops.simulate.seen import expected, missing
+from ops.simulate.seen import expected, table
 from ops.simulate.server import own_server
 from ops.simulate.store import Store
 from ops.simulate.trouble import troubled
@@ -33,7 +33,6 @@ from ops.simulate.trouble import troubled
 REGRESSIONS = Path(__file__).parent / "regressions.jsonl"
 EXTENDED = 20  # times as many seeds
 MOST_TRIES = 14  # plays to make a failure small
-KINDS = ("fault", "rare", "order", "command", "exception", "engine", "person", "judged", "passed-over", "tenant")
 
 
 class Result(Struct, kw_only=True):
@@ -157,6 +156,8 @@ def simulate(wanted: Wanted) -> int:
     """Exit code 1 if anything does not hold, with all that is needed to see it again. StartupError: nothing is called so."""
     if not wanted.seeds:
         raise StartupError(f"--seeds {wanted.first}..{wanted.last} are none: the lower one comes first")
+    if strangers := [-seed for seed in wanted.seeds if -seed > len(kept())]:
+        raise StartupError(f"--only -{strangers[0]}: there are {len(kept())} kept plays, -1 to -{len(kept())}")
     if strange := [name for name in wanted.without if name not in EVERY_CLASS]:
         raise StartupError(f"--without {strange[0]}: no class of faults is called so: there are {', '.join(EVERY_CLASS)}")
     results: list[Result] = []
@@ -294,26 +295,17 @@ def report(console: Console, results: Sequence[Result], wanted: Wanted) -> None:
             for line in result.story:
                 console.print("    " + line, markup=False)
             console.print(f"  again: {result.again}", markup=False)
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("seen", "", "times"):
-        table.add_column(heading, justify="right" if heading == "times" else "left")
-    for kind in KINDS:
-        for what, times in sorted(seen.items()):
-            if what.split()[0] == kind:
-                table.add_row(kind, what.partition(" ")[2], str(times))
-    console.print(table)
-    if never := missing(seen, expected()):
-        console.print(f"never seen in these: {', '.join(never)}", markup=False)
+    console.print(table(seen, expected()))
     console.print(summary(results, wanted.tier), style="red" if any(result.broken for result in results) else "green")
 
 
 def summary(results: Sequence[Result], tier: int) -> str:
     """One line of figures."""
-    faults = sorted(result.faults for result in results)
+    faults, kept = [result.faults for result in results], sum(result.seed < 0 for result in results)
     broken = sum(bool(result.broken) for result in results)
     days = sum(result.world_seconds for result in results) / 86400
-    median = faults[len(faults) // 2] if faults else 0
+    orders, who = sum(result.orders for result in results), f" ({kept} of them kept)" if kept else ""
     return (
-        f"tier {tier}: {len(results)} seeds, {sum(result.orders for result in results):,} orders, {sum(faults):,} faults "
-        f"(median {median} a seed), {days:.1f} days of trade, {f'{broken} seeds' if broken else 'nothing'} broken"
+        f"tier {tier}: {len(results)} plays{who}, {orders:,} orders, {sum(faults):,} faults (median {median(faults or [0]):g} a play), "
+        f"{days:.1f} days of trade, {broken or 'nothing'} broken"
     )
