@@ -119,7 +119,8 @@ class Bridge:
         self.waits += 1
         self._parked.append(session)
         waiting = {each.pid for each in self._parked}
-        if all(set(self.monitor.blockers(each.pid)) <= waiting for each in self._parked):
+        ahead = [set(self.monitor.blockers(each.pid)) for each in self._parked]
+        if all(pids and pids <= waiting for pids in ahead):  # whom nobody blocks has its lock, and only has not answered yet
             raise HopelessError(f"{len(waiting)} sessions wait for each other: {[each.doing[:80] for each in self._parked]}")
 
     def is_blocked(self, session: "Session") -> bool:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from engine.migrate import prove_privileges
+from ops.simulate.bridge import HopelessError
 from ops.simulate.loop import Process, SimLoop, running
 from ops.simulate.store import OnPostgres, PostgresStore
 
@@ -51,6 +52,49 @@ def test_who_waits_for_a_lock_waits_in_virtual_time(loop: SimLoop, stored: OnPos
     loop.run_until_complete(work())
     assert [name for name, _ in got] == ["first", "second"] and got[0][1] == pytest.approx(5.0, abs=0.1)
     assert stored.bridge.waits >= 2
+
+
+SLOW = "UPDATE crossdock.leases SET beat = 1; SELECT pg_sleep(0.1)"
+BOTH = "SELECT pg_advisory_xact_lock(7); SELECT pg_sleep(0.03); UPDATE crossdock.leases SET beat = 2"
+
+
+def test_who_has_its_lock_and_is_slow_is_waited_for(loop: SimLoop, stored: OnPostgres) -> None:
+    """It was taken for a ring when two were freed at once and the first met a row of the second (tier 2, seed 1002, a busy machine)."""
+
+    async def waiter(statement: str, after: float) -> None:
+        conn = await stored.db.connect()
+        await anyio.sleep(after)
+        await conn.execute(statement)
+        await conn.close()
+
+    async def work() -> int:
+        conn = await stored.db.connect()
+        await conn.execute("INSERT INTO crossdock.leases (tenant, name, epoch, holder, beat) VALUES ('t', 'n', 0, NULL, 0)")
+        async with anyio.create_task_group() as group:
+            group.start_soon(waiter, BOTH, 1.0)
+            group.start_soon(waiter, SLOW, 2.0)
+            async with conn.transaction():
+                await conn.execute(BOTH)
+                await anyio.sleep(5)
+        found = await conn.fetchval("SELECT beat FROM crossdock.leases")
+        await conn.close()
+        return int(found)
+
+    assert loop.run_until_complete(work()) == 2
+
+
+def test_a_ring_of_locks_is_told(loop: SimLoop, stored: OnPostgres) -> None:
+    async def work() -> None:
+        one, other = await stored.db.connect(), await stored.db.connect()
+        await one.execute("BEGIN; SELECT pg_advisory_xact_lock(7)")
+        await other.execute("BEGIN; SELECT pg_advisory_xact_lock(8)")
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.execute, "SELECT pg_advisory_xact_lock(8)")
+            group.start_soon(other.execute, "SELECT pg_advisory_xact_lock(7)")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        loop.run_until_complete(work())
+    assert caught.group_contains(HopelessError)
 
 
 def test_whoever_is_killed_lets_go_of_its_locks_and_commits_nothing(loop: SimLoop, stored: OnPostgres) -> None:
