@@ -147,8 +147,9 @@ class House:
         await self.until(lambda: all(account.orders[order].state == "SHIPPED" for order in orders), f"{', '.join(orders[:5])} … shipped")
 
     async def until_settled(self, patience: float = PATIENCE) -> None:
-        """Until all have done what they had to do, every command is answered for, and both sides agree on orders and on stock."""
-        broken: list[str] = []
+        """Until all have done what they had to do, every command is answered for, and both sides agree on orders and on stock; and until
+        the log has rested for a moment, for what was heard last may call for one command more."""
+        broken, before = list[str](), -1
         with anyio.move_on_after(patience) as scope:
             while True:
                 await self.until_answered(patience)
@@ -157,10 +158,12 @@ class House:
                 async with self.pool.acquire() as conn:
                     rows = await stock_rows(conn, self.settings)
                 broken = [*self.findings(), *mismatches(truth, rows, self.settings.channel[0]), *(["people"] if people else [])]
-                if not broken:
+                head = await self.log.head()
+                if not broken and head == before:
                     return
+                before = head
                 await anyio.sleep(0.25)
-        assert not scope.cancelled_caught, f"not within {patience:.0f} s: {broken[:10]}"
+        assert not scope.cancelled_caught, f"not within {patience:.0f} s: {broken[:10] or 'the log does not rest'}"
 
     async def count(self, tag: str) -> int:
         return int(await self.pool.fetchval("SELECT count(*) FROM crossdock.events WHERE tenant = $1 AND type = $2", self.tenant, tag))
