@@ -193,7 +193,8 @@ class Packed(Generic[S]):
         if text is None:
             return self.rows.projection.initial(key)
         self.size -= len(text)
-        return self.rows.decode(text)
+        document = self.rows.documents[key] = self.rows.decode(text)  # to be packed again, though this event may change nothing
+        return document
 
 
 @dataclass
