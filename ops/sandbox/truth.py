@@ -64,6 +64,7 @@ def _raw(world: World, since: datetime | None) -> dict[str, Any]:
             "orders": reveal_shop.orders(shop, since),
             "stock": {sku: reveal_shop.stock(shop, variants[0]) for sku, variants in shop.skus.items() if len(variants) == 1},
             "oversold_units": sum(level.oversold for levels in shop.levels.values() for level in levels.values()),
+            "vanished_units": sum(level.vanished for levels in shop.levels.values() for level in levels.values()),
             "cancellations": [reveal_shop.cancellation(job) for job in shop.jobs.values()],
             "bulk_operations": [reveal_shop.bulk(job) for job in shop.bulk.values()],
             "scopes": shop.scopes,

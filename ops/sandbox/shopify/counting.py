@@ -160,6 +160,8 @@ def stock_sku(shop: Shop, sku: str, quantity: int, at: datetime, location: int |
     """Someone counted in the merchant's admin: what is for sale at a location is now this much. Returns the difference."""
     level = _of_sku(shop, sku, location)
     difference = quantity - level.available
+    if difference < 0:
+        level.counted_away.append((at, -difference))
     move(shop, level, at, available=difference)
     return difference
 

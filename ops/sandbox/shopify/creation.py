@@ -321,7 +321,7 @@ def _place(shop: Shop, order: Order, at: datetime, *, claims: bool) -> None:
         order.attribution = order.source_name
     if claims:
         for line in order.lines:
-            stock.claim(shop, line, line.quantity, at)
+            stock.claim(shop, line, line.quantity, at, sold_at=order.processed_at)
     emit(shop, "orders/create", (order.id,), at)
     for paid in order.transactions:
         payments.tell(shop, order, paid, at)

@@ -69,7 +69,9 @@ class Level(Struct):
     committed: int = 0
     others: dict[str, int] = {}  # of OTHERS, those that were ever set
     active: bool = True
-    oversold: int = 0  # units ever claimed beyond what was available anywhere
+    oversold: int = 0  # units ever claimed that were not available anywhere when they were sold
+    counted_away: list[tuple[datetime, int]] = []  # units that people found to be fewer, and when
+    vanished: int = 0  # units ever claimed that had been there when they were sold, and were counted away since
 
     @property
     def on_hand(self) -> int:

@@ -91,7 +91,7 @@ def take_off(shop: Shop, order: Order, line: Line, quantity: int, at: datetime, 
 
 def add_units(shop: Shop, order: Order, line: Line, quantity: int, at: datetime) -> None:
     """Someone added units to the order: they are claimed, and a new fulfilment order holds them."""
-    stock.claim(shop, line, quantity, at, beside=not order.routed)
+    stock.claim(shop, line, quantity, at, sold_at=at, beside=not order.routed)
     if order.routed:
         where = line.location_id or stock.shipping_location(shop, line.item_id, quantity)
         claimed = quantity if line.location_id is not None else 0  # nothing is claimed of what is not counted

@@ -78,7 +78,7 @@ def _cross_zero(shop: Shop, level: Level, before: int, at: datetime) -> None:
 # ------------------------------------------------------------------------------------------------------- claimed and sent
 
 
-def claim(shop: Shop, line: Line, quantity: int, at: datetime, *, beside: bool = False) -> None:
+def claim(shop: Shop, line: Line, quantity: int, at: datetime, *, sold_at: datetime, beside: bool = False) -> None:
     """An order's units leave what is for sale; they are still on the shelf. May go below zero. `beside`: where the line claims already."""
     if line.item_id is None or line.item_id not in shop.items or not shop.items[line.item_id].tracked:
         return
@@ -88,9 +88,23 @@ def claim(shop: Shop, line: Line, quantity: int, at: datetime, *, beside: bool =
         line.location_id = shipping_location(shop, line.item_id, quantity)
     assert line.location_id is not None
     level = level_of(shop, line.item_id, line.location_id, at)
-    level.oversold += max(0, quantity - max(0, available(shop, line.item_id)))
+    short = max(0, quantity - max(0, available(shop, line.item_id)))
+    vanished = _vanished(shop, line.item_id, short, sold_at)
+    level.oversold, level.vanished = level.oversold + short - vanished, level.vanished + vanished
     line.claimed += quantity
     move(shop, level, at, available=-quantity, committed=quantity)
+
+
+def _vanished(shop: Shop, item: int, short: int, sold_at: datetime) -> int:
+    """How many of these were there when they were sold and have been counted away since. A unit is counted away from one order only."""
+    found = 0
+    for level in shop.levels[item].values():
+        for place, (when, units) in enumerate(level.counted_away):
+            if when > sold_at:
+                taken = min(units, short - found)
+                level.counted_away[place] = (when, units - taken)
+                found += taken
+    return found
 
 
 def ship(shop: Shop, line: Line, waiting: FulfillmentOrderLine, quantity: int, at: datetime) -> int:

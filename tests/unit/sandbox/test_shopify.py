@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.sandbox.plan import Plan
+from ops.sandbox.shopify.counting import stock_sku
 from ops.sandbox.shopify.state import FIRST_ID, Switches, gid, number_of
 from tests.unit.sandbox.desk import (
     DEFINE,
@@ -133,6 +134,18 @@ def test_ignoring_the_policy_stock_goes_below_zero_and_that_is_counted() -> None
     desk.created(lineItems=[line(desk, quantity=many)])
     assert desk.available() == -3
     assert sum(level.oversold for level in desk.levels()) == 3
+
+
+def test_units_that_people_counted_away_after_they_were_sold_are_not_oversold() -> None:
+    desk = Desk()
+    there, sold_at = desk.available(), desk.clock.at.isoformat()
+    desk.later(60)
+    stock_sku(desk.shop, next(iter(desk.shop.skus)), 0, desk.clock.at)
+    desk.created(lineItems=[line(desk, quantity=1)])
+    for _ in range(there + 2):
+        desk.created(lineItems=[line(desk, quantity=1)], processedAt=sold_at)
+    told = desk.sandbox.truth()["shopify"]
+    assert (told["vanished_units"], told["oversold_units"]) == (there, 3)  # one sold after it, and two too many before
 
 
 def test_what_has_no_room_yet_answers_that_it_is_not_simulated() -> None:
