@@ -48,12 +48,13 @@ class Day(Struct, frozen=True, kw_only=True):
     buyer_every: float = 10.0  # seconds: nine thousand orders a day
     haste: int = 1  # times as many orders, of as many buyers the sooner
     changes: float = 0.0  # of quantities in Shopify, a second
+    pages_count: bool = True  # whether each page of orders is a call: then no more than a hundred a minute can be heard of
 
 
 DAYS = (
     Day(name="a calm day", skus=200),
     Day(name="50,000 quantities wait", skus=50_000),
-    Day(name="Black Friday", skus=10_000, buyer_every=0.3, haste=4, changes=50.0),
+    Day(name="Black Friday", skus=10_000, buyer_every=0.3, haste=4, changes=50.0, pages_count=False),
 )
 ORDERS, FEWER = 100, 30  # of a whole and of a quick measurement, on a calm day
 
@@ -91,7 +92,7 @@ def scene(day: Day, orders: int, past: datetime) -> World:
         service=Service(refunds=0.6, refunds_part=0.2, restocks=0.0, after=20.0),
         merchandise=Merchandise(recounts=int(day.changes * (LEAD + orders * day.buyer_every)), gap=1.0 / (day.changes or 1.0)),
         shopify=ShopifySwitches(bucket=20_000.0, restore_rate=1000.0),  # Shopify Plus: with less, 50,000 SKUs are read for twenty minutes
-        mirakl=Switches(debit_delay=1.0, payment_delay=2.0),
+        mirakl=Switches(debit_delay=1.0, payment_delay=2.0, pages_count=day.pages_count),
     )
     return World(plan, 1, past)
 
