@@ -34,7 +34,7 @@ from schemas.events import Personal, tag_of
 from schemas.events.commands import CommandBuried, CommandUnknown
 from schemas.values import Instant
 
-WIDTH = 8  # calls under way at once; more would only wait for each other's ceilings
+WIDTH = 8  # calls of one endpoint under way at once; more would only wait for its ceiling, and these hold up no other endpoint
 UNRECORDED = 2  # times as many commands as are carried out may wait for the database; then it sets the pace
 TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
 GASP = 0.002  # seconds of the event loop between two looks into an empty outbox, however busy the log is
@@ -77,7 +77,8 @@ class Dispatcher:
         self._performing = Performing(client, limits, standing, clock)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
-        self._calls = 0  # batches being carried out
+        self._calls = Counter[str]()  # batches being carried out: by endpoint
+        self._held = Counter[str]()  # commands in hand, likewise
         self._gathered: list[Outcome] = []  # not yet recorded
         self._recording = anyio.Lock()
         self._stopping = self._nudged = False
@@ -91,7 +92,8 @@ class Dispatcher:
     async def run(self, fence: Fence) -> None:
         """Work until stopped. Raises LeaseLostError."""
         self._in_hand.clear()
-        self._calls = 0
+        self._calls.clear()
+        self._held.clear()
         self._gathered.clear()
         self._alarm.forget()
         await self._limits.load()
@@ -114,6 +116,10 @@ class Dispatcher:
                         await self._clock.sleep(max(0.0, gasp))
             watching.cancel_scope.cancel()
 
+    def _code(self, tag: str) -> str:
+        """The endpoint that a kind of command is carried out at."""
+        return self._performs[tag].endpoint.code
+
     def _nudge(self) -> None:
         """Look again, without waiting for anything."""
         self._nudged = True
@@ -128,36 +134,39 @@ class Dispatcher:
             async with self._pool.acquire() as conn:
                 rows = await outbox.claim(conn, self._log.tenant, fence, tags, self._clock.now(), limit=room, but=self._in_hand)
             for batch in self._batches(rows):
-                self._calls += 1
+                code = self._code(batch[0].tag)
+                self._calls[code] += 1
+                self._held[code] += len(batch)
                 self._in_hand |= {each.command_id: each.tag for each in batch}
                 group.start_soon(self._carry_out, fence, batch)
             claimed += len(rows)
         return claimed
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:
-        """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, the quick ones share."""
+        """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time."""
         if self._stopping or not self._may_send() or self._standing.pause > 0 or (self._standing.probing and self._in_hand):
             return
         if self._standing.probing:
             if tags := [tag for tag, performer in self._performs.items() if self._limits.wait(performer.endpoint) < SLOW]:
                 yield tags, 1
             return
-        quick: list[str] = []
+        quick: dict[str, int] = {}  # and how many more of its endpoint there may be
         slow: dict[str, list[str]] = {}
         for tag, performer in self._performs.items():
-            if self._limits.wait(performer.endpoint) >= SLOW:
+            endpoint = performer.endpoint
+            if self._limits.wait(endpoint) >= SLOW:
                 continue
-            if performer.endpoint.interval < SLOW:
-                quick.append(tag)
-            else:
-                slow.setdefault(performer.endpoint.code, []).append(tag)
-        for tags in slow.values():
-            if not any(tag in tags for tag in self._in_hand.values()):
+            if endpoint.interval >= SLOW:
+                slow.setdefault(endpoint.code, []).append(tag)
+                continue
+            room = (self._width - self._calls[endpoint.code]) * endpoint.batch
+            if room and self._held[endpoint.code] < UNRECORDED * self._width * endpoint.batch:
+                quick[tag] = room
+        for code, tags in slow.items():
+            if not self._held[code]:
                 yield tags, self._performs[tags[0]].endpoint.batch
-        if quick and self._calls < self._width:
-            most = self._width * max(self._performs[tag].endpoint.batch for tag in quick)
-            if len(self._in_hand) < UNRECORDED * most:
-                yield quick, most // self._width * (self._width - self._calls)
+        if quick:
+            yield list(quick), min(quick.values())
 
     def _batches(self, claimed: Iterable[Claimed]) -> Iterator[list[Claimed]]:
         """As many of a kind as one call carries; fewer, where a batch was refused whole before."""
@@ -198,8 +207,9 @@ class Dispatcher:
                 held.append(Held(each, command, self._task(each, command)))
         if held:
             outcomes += await self._performing.carry_out(held, self._performs[batch[0].tag])
-        self._calls -= 1
-        if self._calls == self._width - 1:
+        code = self._code(batch[0].tag)
+        self._calls[code] -= 1
+        if self._calls[code] == self._width - 1:
             self._nudge()
         # A call has gone out: what came of it is recorded, whoever wants us to stop.
         with anyio.CancelScope(shield=True):
@@ -255,7 +265,8 @@ class Dispatcher:
             told = [heard for each in kept for heard in self._heard(each, now)]
             reached = await append_heard(conn, self._log, told, fence, now)
         for each in outcomes:
-            self._in_hand.pop(each.claimed.command_id, None)
+            if (tag := self._in_hand.pop(each.claimed.command_id, None)) is not None:
+                self._held[self._code(tag)] -= 1
         self._nudge()  # the news of the commit may have been here before
         if reached:
             self._log.ring(reached)

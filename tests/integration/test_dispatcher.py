@@ -275,6 +275,22 @@ async def test_no_more_calls_are_under_way_than_allowed(engine: Machine, world: 
     assert world.most == 3
 
 
+async def test_who_waits_at_one_endpoint_keeps_nobody_from_another(engine: Machine, world: World) -> None:
+    world.script.extend(["hang"] * 3)
+    world.endpoint = Endpoint("other", "PUT", "/other", calls=1_000, per=1.0)
+    await ask(engine, *(acceptance(f"{n}") for n in range(9)))
+    async with running(engine, world, width=3):
+        await world.reached.wait()
+        while world.under_way < 3:
+            await anyio.sleep(0.01)
+        await ask(engine, *(reference(f"{n}") for n in range(10, 15)))
+        await engine.until(told(engine, CommandConfirmed, 5))
+        assert world.under_way == 3
+        world.go_on.set()
+        await engine.until(told(engine, CommandConfirmed, 14))
+    assert 3 < world.most <= 6  # three that hang, and three of the others
+
+
 async def test_one_refused_of_a_batch_is_over_and_the_others_are_done(engine: Machine, world: World) -> None:
     world.script.extend(["ok", "refused", "ok"])
     keys = await ask(engine, *(reference(f"{n}") for n in range(3)))
