@@ -110,6 +110,23 @@ async def test_a_shipped_order_is_told_with_each_of_its_parcels():
         assert {one.stream for one in heard} == {"order-asos:00012345-A"}
 
 
+async def test_of_a_cancelled_order_what_is_not_packed_any_more_is_told_first():
+    """Else its units are paid back on the marketplace as if they had left, and it waits for them for ever."""
+    async with shopfront() as front:
+        stock(front.shop, "TEE-RED-M", 10)
+        await front.adapter.prepare()
+        created = await create(front, command())
+        [order] = front.shop.orders.values()
+        front.pass_time(10)
+        ship(front, order.id)
+        front.do("fulfillmentCancel", fulfillment=f"gid://shopify/Fulfillment/{order.fulfillments[0]}")
+        front.do("staffCancel", order=order.id)
+        front.pass_time(60)
+        parcel, seen, *_ = said(await front.adapter.readers[0].read([about(created.shop_order)]))
+        assert isinstance(parcel, FulfilmentSeen) and parcel.status == "CANCELLED"
+        assert isinstance(seen, ShopOrderSeen) and seen.cancelled_at is not None
+
+
 async def test_hint_and_sweep_say_the_same_fact():
     async with shopfront() as front:
         stock(front.shop, "TEE-RED-M", 10)
