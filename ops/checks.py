@@ -11,13 +11,13 @@ from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-CRASHES, BUGS = "tests/simulation/test_crash.py", "tests/simulation/test_bugs.py"
+CRASHES, BUGS, STOCK = (f"tests/simulation/test_{name}.py" for name in ("crash", "bugs", "stock_model"))
 SHARES = (
-    ["tests/integration", BUGS],
+    ["tests/integration", BUGS, STOCK],
     ["tests/trade"],
     ["tests/contract", "tests/unit"],
     ["tests/processes", CRASHES],
-    ["tests/simulation", f"--ignore={CRASHES}", f"--ignore={BUGS}"],
+    ["tests/simulation", *(f"--ignore={elsewhere}" for elsewhere in (CRASHES, BUGS, STOCK))],
 )
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
