@@ -78,7 +78,6 @@ class Dispatcher:
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
         self._calls = Counter[str]()  # batches being carried out: by endpoint
-        self._held = Counter[str]()  # commands in hand, likewise
         self._gathered: list[Outcome] = []  # not yet recorded
         self._recording = anyio.Lock()
         self._stopping = self._nudged = False
@@ -93,7 +92,6 @@ class Dispatcher:
         """Work until stopped. Raises LeaseLostError."""
         self._in_hand.clear()
         self._calls.clear()
-        self._held.clear()
         self._gathered.clear()
         self._alarm.forget()
         await self._limits.load()
@@ -134,23 +132,22 @@ class Dispatcher:
             async with self._pool.acquire() as conn:
                 rows = await outbox.claim(conn, self._log.tenant, fence, tags, self._clock.now(), limit=room, but=self._in_hand)
             for batch in self._batches(rows):
-                code = self._code(batch[0].tag)
-                self._calls[code] += 1
-                self._held[code] += len(batch)
+                self._calls[self._code(batch[0].tag)] += 1
                 self._in_hand |= {each.command_id: each.tag for each in batch}
                 group.start_soon(self._carry_out, fence, batch)
             claimed += len(rows)
         return claimed
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:
-        """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time."""
+        """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, a quick one its width."""
         if self._stopping or not self._may_send() or self._standing.pause > 0 or (self._standing.probing and self._in_hand):
             return
         if self._standing.probing:
             if tags := [tag for tag, performer in self._performs.items() if self._limits.wait(performer.endpoint) < SLOW]:
                 yield tags, 1
             return
-        quick: dict[str, int] = {}  # and how many more of its endpoint there may be
+        held = Counter(map(self._code, self._in_hand.values()))
+        quick: dict[str, int] = {}  # tag -> how many more of its endpoint there may be
         slow: dict[str, list[str]] = {}
         for tag, performer in self._performs.items():
             endpoint = performer.endpoint
@@ -160,10 +157,10 @@ class Dispatcher:
                 slow.setdefault(endpoint.code, []).append(tag)
                 continue
             room = (self._width - self._calls[endpoint.code]) * endpoint.batch
-            if room and self._held[endpoint.code] < UNRECORDED * self._width * endpoint.batch:
+            if room and held[endpoint.code] < UNRECORDED * self._width * endpoint.batch:
                 quick[tag] = room
         for code, tags in slow.items():
-            if not self._held[code]:
+            if not held[code]:
                 yield tags, self._performs[tags[0]].endpoint.batch
         if quick:
             yield list(quick), min(quick.values())
@@ -265,8 +262,7 @@ class Dispatcher:
             told = [heard for each in kept for heard in self._heard(each, now)]
             reached = await append_heard(conn, self._log, told, fence, now)
         for each in outcomes:
-            if (tag := self._in_hand.pop(each.claimed.command_id, None)) is not None:
-                self._held[self._code(tag)] -= 1
+            self._in_hand.pop(each.claimed.command_id, None)
         self._nudge()  # the news of the commit may have been here before
         if reached:
             self._log.ring(reached)

@@ -70,13 +70,12 @@ class _Reading:
         state = await self._standing(state)
         parcels = [await self._parcel(parcel) for parcel in await self._parcels(state)]
         try:
-            told = [reading.fulfilment_seen(self._tenant, parcel, whose) for parcel in parcels]
-            gone = [parcel.status != "SUCCESS" for parcel in parcels]
-            # Parcels that are none any more come first: units of a cancelled order are paid back as packed or as not, and they are not.
-            heard = [one for one, over in zip(told, gone, strict=True) if over]
-            heard.append(reading.order_seen(self._tenant, state, whose, self._read_at, self._key))
-            heard += [one for one, over in zip(told, gone, strict=True) if not over]
-            return heard + (await self._aftercare(order, whose) if state.refunds or state.returns.nodes else [])
+            seen = reading.order_seen(self._tenant, state, whose, self._read_at, self._key)
+            # What is not packed any more is told before the order's end: else its units are paid back as those of a parcel.
+            before = [reading.fulfilment_seen(self._tenant, parcel, whose) for parcel in parcels if parcel.status != "SUCCESS"]
+            after = [reading.fulfilment_seen(self._tenant, parcel, whose) for parcel in parcels if parcel.status == "SUCCESS"]
+            became = await self._aftercare(order, whose) if state.refunds or state.returns.nodes else []
+            return [*before, seen, *after, *became]
         except ValueError as error:
             raise UnfitError("an amount cannot be read", field="money") from error
 
