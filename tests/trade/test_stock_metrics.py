@@ -67,7 +67,7 @@ async def test_what_a_file_cannot_bring_grows_older_until_one_can(database: Data
         built.sandbox.faults.clear()
         await built.until(lambda: shown(built, sku) == 0 and shown(built, other) == 1, "both are shown")
         await built.until(lambda: of(built, "stock_oldest_unpublished_seconds", change="to_zero") == 0, "and that is known")
-        assert of(built, "import_age_seconds") == 0
+        await built.until(lambda: of(built, "import_age_seconds") == 0, "and no file is under way")
 
 
 async def test_a_file_that_waits_for_its_turn_only_is_timed(database: Database, tmp_path: Path) -> None:

@@ -32,6 +32,16 @@ class Cursor(Struct, frozen=True):
     until: Instant  # every change up to here was heard
 
 
+class Walk(Struct, frozen=True):
+    """One pass over the list of orders."""
+
+    number: int  # which poll of its client's
+    found: dict[str, bytes]  # order id -> the order
+    missing: int | None  # orders that it counts and did not show; None: it broke off, or something may have slipped by between two pages
+    joined: int  # orders by which its count has grown meanwhile
+    answered_at: Instant | None  # their clock, as they began to answer
+
+
 class OrdersSource:
     """OR11. Mirakl's index may lag and its dates are rough, so each poll reaches back beyond the last one; repeats cost nothing, unless it
     takes another page to hear them. Where so much has changed of late, most polls reach back less far.
@@ -84,20 +94,24 @@ class OrdersSource:
         query = (("start_update_date", written(start)),)
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
-        for _ in range(PASSES):
-            number, found, whole, answered_at = await self._walk(query)
-            seen |= found
-            if whole or (found and before is not None and found.keys() == before.keys()):  # twice the same: it is the count that is wrong
-                return number, seen, answered_at
-            before = found
+        for left in reversed(range(PASSES)):
+            walk = await self._walk(query)
+            seen |= walk.found
+            # From the last pass what joined since it was begun may be missing: the next poll hears of it.
+            whole = walk.missing is not None and walk.missing <= (0 if left else walk.joined)
+            same = bool(walk.found) and before is not None and walk.found.keys() == before.keys()  # then it is the count that is wrong
+            if whole or same:
+                return walk.number, seen, walk.answered_at
+            before = walk.found
         raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
 
-    async def _walk(self, query: tuple[tuple[str, str], ...]) -> tuple[int, dict[str, bytes], bool, Instant | None]:
-        """One pass over all pages, oldest order first: its number, and whether it is known to be whole.
+    async def _walk(self, query: tuple[tuple[str, str], ...]) -> "Walk":
+        """One pass over all pages, oldest order first.
 
         The list is sorted by what never changes, so a page that begins with orders of the one before leaves nothing out between them.
         """
         found: dict[str, bytes] = {}
+        begun_with: int | None = None  # orders
         offset, shared, answered_at, number = 0, 0, None, 0
 
         def leaves() -> Sequence[tuple[str, str]]:
@@ -111,14 +125,16 @@ class OrdersSource:
             if page.orders is None or page.total_count is None:
                 raise UnavailableError("a list of orders without its count", target=self.target, endpoint=self._client.list_orders.code)
             answered_at = answered_at or reply.date
+            begun_with = page.total_count if begun_with is None else begun_with
             rows = {wire.identity(raw) or sha256(raw).hexdigest(): bytes(raw) for raw in page.orders}
-            joined = shared == 0 or any(order in found for order in rows)
+            connected = shared == 0 or any(order in found for order in rows)
             news = [order for order in rows if order not in found]  # in the order of the page, which a set would not keep
             found |= rows
             if offset + len(page.orders) >= page.total_count:
-                return number, found, joined and len(found) >= page.total_count, answered_at
-            if not (joined and news):
-                return number, found, False, answered_at
+                missing = max(0, page.total_count - len(found)) if connected else None
+                return Walk(number, found, missing, page.total_count - begun_with, answered_at)
+            if not (connected and news):
+                return Walk(number, found, None, 0, answered_at)
             if self.tell is not None:  # the next page may be a call of its own, a minute later
                 told = heard_of(self._client, (found[each] for each in news), self._clock.now())
                 await self.tell(not_before_its_time(told, self._left_at))

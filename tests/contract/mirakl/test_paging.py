@@ -122,6 +122,15 @@ async def test_an_order_that_comes_late_is_heard_too():
         assert sorted(heard) == list(range(151)) and orders.calls == 4
 
 
+async def test_a_list_that_only_grows_is_heard_as_far_as_it_was_when_begun():
+    """While hundreds of orders are accepted, each pass meets more of them: those joined after it was begun, and are the next poll's."""
+    async with account() as it:
+        orders = Orders(*range(1000, 1250))
+        orders.changes = {3 * walk + 2: orders.add(walk) for walk in range(3)}
+        heard, _ = await polled(it, orders)
+        assert sorted(heard) == [0, 1, *range(1000, 1250)] and orders.calls == 9
+
+
 async def test_a_list_that_never_holds_still_is_no_list():
     async with account() as it:
         orders = Orders(*range(1000, 1250))
