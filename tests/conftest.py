@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ops.postgres import ENGINE, EmbeddedPostgres
 from tests.contract.clients.install import INSTALLERS
@@ -26,6 +27,11 @@ WAYS = {  # what a test may want: how to get it
     "python-clients": "apt-get install python3-venv",  # and the Python package index, once
     "root": "run them as root",
 }
+
+
+# A busy machine makes no test wrong.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 # ---------------------------------------------------------------- the event loop

@@ -27,6 +27,7 @@ from schemas.values import TenantId
 from tests.conftest import Database
 
 TENANT = TenantId("acme")
+STILL = 0.25  # seconds of the machine: what is under way has mostly come to its end by then
 QUICK = Endpoint("quick", "POST", "/quick", calls=1_000, per=1.0)
 
 
@@ -115,11 +116,20 @@ class Machine:
     def standing(self) -> Standing:
         return Standing(self.clock, self.rng)
 
-    async def until(self, true: Any, seconds: float = 10.0) -> None:
-        """Wait for something that the log will tell of, or the outbox; fails after so long."""
+    async def until(self, true: Any, seconds: float = 60.0, passing: float = 0.0) -> None:
+        """Wait for something that the log will tell of, or the outbox; fails after so long.
+
+        `passing`: seconds of the clock that go by whenever nothing has come of the last ones for a while; for what may set its own hour
+        only after the test has looked.
+        """
         with anyio.fail_after(seconds):
             async with self.log.listen() as wake:
+                jumped = anyio.current_time() - STILL
                 while not await true():
+                    if passing and anyio.current_time() - jumped > STILL:
+                        self.clock.jump(passing)
+                        self.log.ring()
+                        jumped = anyio.current_time()
                     await wake(0.02)
 
 

@@ -59,7 +59,7 @@ SCHEMAS = {path.stem: Draft202012Validator(json.loads(text)) for path, text in d
 
 
 @given(value=ANY_KIND)
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_what_is_stored_is_read_as_the_same_and_its_json_schema_is_true(value: Any) -> None:
     text = codec.to_json(value)
     assert msgspec.json.decode(text, type=type(value)) == value

@@ -27,7 +27,7 @@ async def test_a_connection_that_cannot_be_given_back_whole_is_ended_and_replace
         return await execute(conn, statement, *arguments, **more)
 
     monkeypatch.setattr(PoolConnectionProxy, "execute", broken)
-    with anyio.fail_after(20):  # there is but one connection: it hangs if nobody gave it back
+    with anyio.fail_after(60):  # there is but one connection: it hangs if nobody gave it back
         async with asyncpg.create_pool(database.engine_url, min_size=1, max_size=1) as pool:
             line = Line(pool)
             session = [await line.fetchval("SELECT pg_backend_pid()") for _ in range(2)][-1]
@@ -55,7 +55,7 @@ async def test_a_connection_that_cannot_be_left_in_peace_is_given_back_all_the_s
     async def silent(*_: Any) -> None:
         raise TimeoutError
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         pool = await asyncpg.create_pool(database.engine_url, min_size=1, max_size=1)
         bell = Bell(pool)
         async with bell.listen(TenantId("acme")) as wake:

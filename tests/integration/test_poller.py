@@ -407,9 +407,7 @@ async def test_a_poison_hint_holds_up_the_others_for_one_try_and_is_passed_over(
         assert await cursor(engine) == "1"  # before the one that is not read
         await hint(engine, "d")
         await engine.until(lambda: _read(engine, "d"))
-        for _ in range(GIVE_UP):
-            await pass_time(engine, 100)
-        await engine.until(some(engine, ExceptionOpened))
+        await engine.until(some(engine, ExceptionOpened), passing=100)
         [opened] = await of(engine, ExceptionOpened)
         assert (opened.code, opened.subject) == ("X79", "hint-orders/updated:b")
         assert reader.reads.count(["b"]) == GIVE_UP
@@ -434,9 +432,8 @@ async def test_in_an_outage_no_hint_is_passed_over(engine: Machine) -> None:
         assert [event.code for event in await of(engine, ExceptionOpened)] == ["X78"]
         assert len(reader.reads) < 60
         reader.down = None
-        for _ in range(3):
-            await pass_time(engine, 700)
-        await engine.until(lambda: _read_all(engine))
+        await engine.until(lambda: _read_all(engine), passing=700)
+        await engine.until(some(engine, ExceptionClosed))
     assert len(await of(engine, ExceptionClosed)) == 1
 
 
@@ -462,8 +459,7 @@ async def test_a_refused_key_stops_a_reader_and_is_told(engine: Machine) -> None
     async with running(engine, following(engine, reader)):
         await engine.until(some(engine, ExceptionOpened))
         reader.down = None
-        await pass_time(engine, 61)
-        await engine.until(some(engine, ExceptionClosed))
+        await engine.until(some(engine, ExceptionClosed), passing=61)
     assert await states(engine) == ["read a"]
 
 
@@ -485,9 +481,7 @@ async def test_that_all_is_well_again_is_told_though_the_database_was_away_at_th
     async with running(engine, following(engine, reader)):
         await engine.until(some(engine, ExceptionOpened))
         reader.down = None
-        while not await some(engine, ExceptionClosed)():
-            await pass_time(engine, 61)
-            await anyio.sleep(0.05)
+        await engine.until(some(engine, ExceptionClosed), passing=61)
     assert lost and await states(engine) == ["read a"]
 
 
@@ -507,9 +501,7 @@ async def test_a_database_that_is_away_in_an_outage_does_not_end_the_reading(eng
     async with running(engine, following(engine, reader)):
         await engine.until(lambda: _lost(lost))
         reader.down = None
-        for _ in range(3):
-            await pass_time(engine, 700)
-        await engine.until(lambda: _read_all(engine))
+        await engine.until(lambda: _read_all(engine), passing=700)
 
 
 async def _lost(lost: list[int]) -> bool:
@@ -527,6 +519,6 @@ async def test_hints_that_fail_do_not_pile_up_without_end(engine: Machine, monke
         assert len(it._aside) == 3
         for _ in range(30):
             await pass_time(engine, 100)
-        await engine.until(stands_at(engine, 9))
+        await engine.until(stands_at(engine, 9), passing=100)
     assert len(await of(engine, ExceptionOpened)) == 9
     assert not any("Jane" in event.summary for event in await of(engine, ExceptionOpened))

@@ -130,7 +130,7 @@ async def test_a_row_keeps_the_position_of_what_last_changed_it(engine: Machine)
 
 
 @given(sizes=st.lists(st.integers(1, 17), min_size=1, max_size=6))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), database=None)
 async def test_any_batching_gives_the_same_rows_and_commands(engine: Machine, sizes: list[int]) -> None:
     await forget(engine)
     if await engine.log.head() == 0:
@@ -259,14 +259,18 @@ async def test_a_runner_follows_the_log(engine: Machine) -> None:
         await engine.until(lambda: _stands_at(engine, 5))
         await fill(engine, 6)
         await engine.until(lambda: _folded_all(engine))
+        await engine.until(lambda: _without_lag(engine))  # the gauges are set once the fold is committed
         group.cancel_scope.cancel()
     assert msgspec.json.decode((await rows(engine))["all"][0])["number"] == 11
     assert engine.metrics.projection_position.labels(TENANT, "tallies")._value.get() == await engine.log.head()
-    assert engine.metrics.projection_lag_seconds.labels(TENANT, "tallies")._value.get() == 0
 
 
 async def _stands_at(engine: Machine, position: int) -> bool:
     return (await engine.pool.fetchval("SELECT max(position) FROM crossdock.checkpoints") or 0) >= position
+
+
+async def _without_lag(engine: Machine) -> bool:
+    return bool(engine.metrics.projection_lag_seconds.labels(TENANT, "tallies")._value.get() == 0)
 
 
 async def _folded_all(engine: Machine) -> bool:

@@ -44,13 +44,13 @@ async def running(notary: Notary, **settings: Any) -> AsyncIterator[None]:
 
 
 async def until(holds: Any) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         while not holds():
             await anyio.sleep(0.02)
 
 
 async def hours_until(notary: Notary, holds: Any) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         while not holds():
             notary.engine.clock.jump(3_600.0)
             await anyio.sleep(0.1)
@@ -123,7 +123,7 @@ async def test_a_folder_that_cannot_be_written_is_an_exception_until_it_can(nota
         place.unlink()
         clock.jump(301.0)
         await until(lambda: sizes(notary))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while await troubles(notary, "X97") != ["opened", "closed"]:
                 await anyio.sleep(0.05)
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from ops.postgres import SUPERUSER, EmbeddedPostgres, program
 
-PATIENCE = 10.0  # seconds for whatever the server is waited for
+PATIENCE = 60.0  # seconds for whatever the server is waited for
 
 
 class Standby(EmbeddedPostgres):

@@ -213,7 +213,6 @@ def test_the_memory_answers_as_postgres_does(theirs: Postgres, loop: asyncio.Abs
         settings=settings(
             max_examples=15 * THOROUGH,
             stateful_step_count=6,
-            deadline=None,
             derandomize=THOROUGH == 1,
             database=None,
             report_multiple_bugs=False,

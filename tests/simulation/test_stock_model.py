@@ -348,7 +348,6 @@ def check(machine: type[StockModel], examples: int, *phases: Phase) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=50,
-            deadline=None,
             database=None,
             derandomize=THOROUGH == 1,
             phases=phases or (Phase.generate, Phase.shrink),

@@ -133,7 +133,7 @@ async def test_mirakl_api_client(over_tls: Sandbox, certificate: Path):
     account = over_tls.world.account
     assert saw["answers"] == [204, 204, 204, 201] and saw["state"] == account.orders[saw["order"]].state == "SHIPPED"
     assert saw["shop"] == account.shop_id and saw["carriers"] == len(account.carriers)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while account.imports[saw["import"]].status != "COMPLETE":
             await anyio.sleep(0.05)
     assert account.offers[saw["sku"]].quantity == 41

@@ -106,7 +106,6 @@ def test_the_sandbox_refuses_what_the_contract_refuses(
 
     @settings(
         max_examples=examples * THOROUGH,
-        deadline=None,
         database=None,
         derandomize=THOROUGH == 1,
         phases=[Phase.generate],

@@ -154,7 +154,7 @@ def mutated(draw: DrawFn) -> bytes:
     return written(msgspec.json.decode(msgspec.json.encode(payload)), **literals)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(mutated())
 def test_any_mutation_ends_as_facts_or_as_an_exception(body: bytes):
     holds(heard(body))

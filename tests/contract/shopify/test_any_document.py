@@ -76,7 +76,6 @@ def shop() -> Shopkeeping:
 def trying(examples: int) -> settings:
     return settings(
         max_examples=examples * THOROUGH,
-        deadline=None,
         database=None,
         derandomize=THOROUGH == 1,
         phases=[Phase.generate],

@@ -218,7 +218,7 @@ addresses = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(commands(), addresses, st.booleans())
 def test_whatever_order_it_is_shopify_understands_it_and_comes_to_the_same_total(asked, address, relay):
     shop = Shop(seed=1, created_at=NOW, currency=asked.currency)

@@ -140,7 +140,7 @@ async def test_a_closing_event_loop_leaves_nobody_waiting() -> None:
     await anyio.wait_all_tasks_blocked()
     assert store.group._carrier is not None
     store.group._carrier.cancel()
-    told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
     assert [type(each) for each in told] == [asyncio.CancelledError] * 3
     store.gate.set()
     assert await store.group.commit("later") == "LATER"

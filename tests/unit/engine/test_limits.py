@@ -107,7 +107,7 @@ steps = st.lists(
 
 
 @given(st.integers(1, 4), st.sampled_from([1.0, 2.0, 10.0, 60.0]), st.sampled_from([0.0, 0.01, 3.0]), steps)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_window_is_within_the_ceiling(calls: int, per: float, takes: float, schedule: list[tuple[str, float]]) -> None:
     endpoint = Endpoint("OR11", "GET", "/api/orders", calls=calls, per=per)
     departures: list[float] = []

@@ -50,7 +50,7 @@ async def served(plan: Plan = PLAN, speed: float = 600.0, clock: Clock | None = 
     world = World(plan, 1, START)
     async with (
         serve_sandbox(world, clock or AcceleratedClock(START, speed), TcpNet()) as sandbox,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
     ):
         yield Caller(sandbox, session)
 

@@ -31,7 +31,7 @@ async def test_a_webhook_arrives_signed() -> None:
     async with receiver() as (url, heard), served() as caller:
         await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": url})
         await caller.graph(CREATE, order=an_order(caller.variant))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             body, headers = await heard.receive()
         expected = base64.b64encode(hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).digest()).decode()
         assert headers["X-Shopify-Hmac-SHA256"] == expected and headers["X-Shopify-Topic"] == "orders/create"
@@ -42,7 +42,7 @@ async def test_a_webhook_that_is_not_taken_comes_again_the_same() -> None:
     async with receiver(500, 302) as (url, heard), served() as caller:
         await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": url})
         await caller.graph(CREATE, order=an_order(caller.variant))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             attempts = [await heard.receive() for _ in range(3)]
         assert len({body for body, _ in attempts}) == len({headers["X-Shopify-Webhook-Id"] for _, headers in attempts}) == 1
 
@@ -51,7 +51,7 @@ async def test_a_receiver_that_never_answers_loses_its_subscription_after_four_h
     async with served(speed=20_000) as caller:
         await caller.graph(SUBSCRIBE, topic="ORDERS_CREATE", subscription={"uri": "http://127.0.0.1:9/hooks"})
         await caller.graph(CREATE, order=an_order(caller.variant))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while caller.sandbox.world.shop.subscriptions:
                 await anyio.sleep(0.02)
         assert (caller.sandbox.clock.now() - START).total_seconds() > 4 * 3600
@@ -118,7 +118,7 @@ async def test_a_reply_can_be_late_in_simulated_time() -> None:
 async def test_the_world_goes_on_by_itself() -> None:
     plan = Plan(skus=4, offers_open="at_stock", marketplace_orders=5, buyer_gap=10, warehouse=Warehouse(pick_seconds=30))
     async with served(plan) as caller:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while caller.sandbox.world.actors.placed < 5:
                 await anyio.sleep(0.01)
         assert (await caller.lever("state", "GET"))[1]["actors"]["marketplace_orders_placed"] == 5
@@ -186,7 +186,7 @@ async def test_a_door_that_is_shut_refuses_connections_for_a_while() -> None:
         async with aiohttp.ClientSession() as fresh:
             with pytest.raises(aiohttp.ClientConnectorError):
                 await fresh.get(caller.sandbox.url)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while True:
                     try:
                         async with fresh.get(f"{caller.sandbox.url}/sandbox/") as reply:
@@ -250,7 +250,7 @@ async def test_a_stock_file_comes_in_as_a_form() -> None:
         form.add_field("file", f"offer-sku;quantity\n{sku};77\n", filename="stock.csv", content_type="text/csv")
         status, body = await caller.mirakl("POST", "/api/offers/stock/imports", data=form)
         assert status == 201 and json.loads(body)["import_id"] in caller.sandbox.world.account.imports
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while caller.sandbox.world.account.offers[sku].quantity != 77:
                 await anyio.sleep(0.01)
 

@@ -164,7 +164,7 @@ def check(shop: Storefront, ledger: Ledger) -> None:
     assert ledger.on_hand() + ledger.away() == ledger.counted, "no unit is lost or made"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.sampled_from([*ANYTIME, *TO_ORDERS, *TO_PARCELS, *TO_PARCELS, "count"]), st.integers(0, 11), st.integers(1, 5)),

@@ -177,9 +177,7 @@ class HonestWorld(RuleBasedStateMachine):
 
 
 TestHonestWorld = HonestWorld.TestCase
-TestHonestWorld.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+TestHonestWorld.settings = settings(max_examples=60, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def test_and_the_runs_saw_cycles() -> None:

@@ -127,7 +127,7 @@ def plainly(market: Market, order: Order, asked: dict[str, Any]) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(asked=filters(), shown=st.booleans())
 def test_every_filter_lets_through_what_it_says_by_whatever_index(asked: dict[str, Any], shown: bool) -> None:
     market = CROWDS[shown]

@@ -497,7 +497,7 @@ def pull(desk: Desk, name: str, *how: Any) -> None:
         desk.later(how[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(LEVER, min_size=1, max_size=25), st.integers(0, 99))
 def test_no_unit_is_ever_lost_or_made(levers: list[tuple[Any, ...]], seed: int) -> None:
     desk = Desk(Plan(skus=4), seed=seed)

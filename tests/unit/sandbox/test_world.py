@@ -167,7 +167,7 @@ def test_time_never_runs_backwards() -> None:
     assert desk.created().created_at == START + timedelta(seconds=100)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 900), min_size=1, max_size=12))
 def test_looking_in_between_changes_nothing(seed: int, steps: list[int]) -> None:
     """Whoever looks often and whoever looks once see the same world."""
