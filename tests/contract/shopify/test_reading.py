@@ -13,6 +13,7 @@ from adapters.shopify.translate import marks
 from adapters.shopify.translate.stock import counted
 from engine.adapter import Done, Sight
 from engine.errors import RejectedError
+from ops.sandbox.shopify.sales import Order
 from schemas.commands import CreateShopOrder
 from schemas.envelope import Envelope
 from schemas.events import Event
@@ -60,6 +61,16 @@ async def create(front: Shopfront, asked: CreateShopOrder) -> ShopOrderCreated:
     return created
 
 
+async def created_in(front: Shopfront) -> tuple[ShopOrderCreated, Order]:
+    """An order of ours, by both sides' names, a moment after it was made in a shop that has enough."""
+    stock(front.shop, "TEE-RED-M", 10)
+    await front.adapter.prepare()
+    created = await create(front, command())
+    [order] = front.shop.orders.values()
+    front.pass_time(10)
+    return created, order
+
+
 def ship(front: Shopfront, order: int, quantity: int | None = None, **tracking: Any) -> None:
     parcel = next(one for one in front.shop.fulfillment_orders.values() if one.order_id == order and one.status in ("OPEN", "IN_PROGRESS"))
     wanted: dict[str, Any] = {"fulfillmentOrderId": f"gid://shopify/FulfillmentOrder/{parcel.id}"}
@@ -84,11 +95,7 @@ def numbers(heard: Any) -> list[Any]:
 async def test_a_shipped_order_is_told_with_each_of_its_parcels():
     async with shopfront() as front:
         orders = front.adapter.readers[0]
-        stock(front.shop, "TEE-RED-M", 10)
-        await front.adapter.prepare()
-        created = await create(front, command())
-        [order] = front.shop.orders.values()
-        front.pass_time(10)
+        created, order = await created_in(front)
         ship(front, order.id, 1, company="Royal Mail", number=" AB123456789GB ", url="https://track.example/1")
         ship(front, order.id)
         heard = await orders.read([about(created.shop_order), about(created.shop_order)])
@@ -113,11 +120,7 @@ async def test_a_shipped_order_is_told_with_each_of_its_parcels():
 async def test_of_a_cancelled_order_what_is_not_packed_any_more_is_told_first():
     """Else its units are paid back on the marketplace as if they had left, and it waits for them for ever."""
     async with shopfront() as front:
-        stock(front.shop, "TEE-RED-M", 10)
-        await front.adapter.prepare()
-        created = await create(front, command())
-        [order] = front.shop.orders.values()
-        front.pass_time(10)
+        created, order = await created_in(front)
         ship(front, order.id)
         front.do("fulfillmentCancel", fulfillment=f"gid://shopify/Fulfillment/{order.fulfillments[0]}")
         front.do("staffCancel", order=order.id)
@@ -129,11 +132,7 @@ async def test_of_a_cancelled_order_what_is_not_packed_any_more_is_told_first():
 
 async def test_hint_and_sweep_say_the_same_fact():
     async with shopfront() as front:
-        stock(front.shop, "TEE-RED-M", 10)
-        await front.adapter.prepare()
-        created = await create(front, command())
-        [order] = front.shop.orders.values()
-        front.pass_time(10)
+        created, order = await created_in(front)
         ship(front, order.id, number="AB123456789GB")
         front.pass_time(60)
         by_hint = await front.adapter.readers[0].read([about(created.shop_order)])
@@ -183,10 +182,7 @@ async def test_a_parcel_of_many_lines_and_an_order_of_many_parcels_are_read_whol
 
 async def test_a_hint_about_a_part_is_followed_to_its_order():
     async with shopfront() as front:
-        stock(front.shop, "TEE-RED-M", 10)
-        await front.adapter.prepare()
-        created = await create(front, command())
-        front.pass_time(10)
+        created, _ = await created_in(front)
         [parcel] = front.shop.fulfillment_orders
         gids = [f"gid://shopify/FulfillmentOrder/{parcel}", "gid://shopify/FulfillmentOrder/404"]
         [seen] = said(await front.adapter.readers[0].read([about(*gids)]))
