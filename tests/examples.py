@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from schemas.envelope import Envelope
+from schemas.events import Event
 from schemas.events.commands import CommandConfirmed, CommandRefused
 from schemas.events.inventory import StockCounted, StockImportFinished
 from schemas.events.orders import (
@@ -19,12 +21,34 @@ from schemas.events.orders import (
     ShopOrderSeen,
 )
 from schemas.events.people import ReminderDue
-from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, ShopId, Sku
+from schemas.values import ChannelId, LineId, Money, OrderId, OrderLine, ShopId, Sku, TenantId
 
 CHANNEL, ORDER = ChannelId("asos"), OrderId("00012345-A")
 KEY = f"{CHANNEL}:{ORDER}"
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 HERE = ShopId("gid://shopify/Location/9007199254740993")
+
+
+def envelope(event: Event, place: int = 1) -> Envelope:
+    """As the log gives it to a reader, who looks at nothing but the event and its ids."""
+    return Envelope(
+        tenant=TenantId("t1"),
+        position=place,
+        stream=f"hint-{place}",
+        version=1,
+        event_id=UUID(int=place),
+        event=event,
+        schema_version=1,
+        occurred_at=NOON,
+        recorded_at=NOON,
+        correlation_id=UUID(int=place),
+        causation_id=None,
+        actor="shopify",
+        subject="",
+        sealed=None,
+        data="",
+        hash=b"",
+    )
 
 
 def line(number: int = 1, sku: str = "TEE-RED-M", quantity: int = 1, price: int = 2450, **more: Any) -> OrderLine:

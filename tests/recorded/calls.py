@@ -20,11 +20,11 @@ from engine.adapter import Endpoint, Task
 from engine.metrics import Metrics
 from engine.ports import SeededRng, TcpNet
 from schemas.commands import AnyCommand
-from schemas.envelope import Envelope
 from schemas.events import AnyEvent, tag_of
 from schemas.events.orders import DeliveryAddress
 from schemas.values import ChannelId, TenantId
 from tests.contract.shopify.shopfront import PassingClock
+from tests.examples import envelope
 from tests.loopback import NOW, OpenDoor
 
 CALLS = Path(__file__).parent / "calls.jsonl"
@@ -133,7 +133,7 @@ class Stage:
                 return await source.poll(call.cursor)
             case "read":
                 [reader] = [reader for reader in adapter.readers if reader.name == call.name]
-                return await reader.read([_envelope(hint, place) for place, hint in enumerate(call.hints, 1)])
+                return await reader.read([envelope(hint, place) for place, hint in enumerate(call.hints, 1)])
             case "prepare" | "probe":
                 return await getattr(adapter, call.kind)()
         performer = next(performer for kind, performer in adapter.performs.items() if tag_of(kind) == call.name)
@@ -200,27 +200,6 @@ class Stage:
             yield
         finally:
             download.Download.lines = there  # type: ignore[method-assign]
-
-
-def _envelope(event: Any, place: int) -> Envelope:
-    return Envelope(
-        tenant=TenantId("t"),
-        position=place,
-        stream=f"hint-{place}",
-        version=1,
-        event_id=UUID(int=place),
-        event=event,
-        schema_version=1,
-        occurred_at=NOW,
-        recorded_at=NOW,
-        correlation_id=UUID(int=place),
-        causation_id=None,
-        actor="shopify",
-        subject="",
-        sealed=None,
-        data="",
-        hash=b"",
-    )
 
 
 def _task(asked: Asked) -> Task[Any]:

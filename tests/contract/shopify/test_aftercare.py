@@ -23,7 +23,8 @@ from tests.contract.shopify.shopfront import (
     shopfront,
     stock,
 )
-from tests.contract.shopify.test_reading import about, hint, said
+from tests.contract.shopify.test_reading import about, said
+from tests.examples import envelope
 
 pytestmark = pytest.mark.anyio
 
@@ -364,6 +365,6 @@ async def test_a_hint_about_any_part_leads_to_its_order_and_one_that_names_nothi
             heard = said(await front.adapter.readers[0].read([about(f"gid://shopify/{kind}/{part}")]))
             assert {event.order_id for event in heard} == {created.order_id}, kind
         front.pass_time(60)
-        nameless = hint(about().event.__class__(topic="returns/process", about=()))
+        nameless = envelope(about().event.__class__(topic="returns/process", about=()))
         heard = said(await front.adapter.readers[0].read([nameless, nameless]))
         assert {event.order_id for event in heard} == {created.order_id} != {other.order_id}

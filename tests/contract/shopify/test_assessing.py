@@ -13,7 +13,8 @@ from schemas.events.orders import Assessed, LinesAssessed, OrderPlaced, OrderTer
 from schemas.events.people import Redriven, ReminderDue
 from schemas.values import ChannelId, LineId, OrderId, OrderLine, ShopId, Sku
 from tests.contract.shopify.shopfront import Shopfront, gbp, locate, order_line, shopfront, stock
-from tests.contract.shopify.test_reading import hint, said
+from tests.contract.shopify.test_reading import said
+from tests.examples import envelope
 from tests.loopback import NOW
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ def placed(*lines: OrderLine, order_id: str = ORDER) -> OrderPlaced:
 
 
 async def assessed(front: Shopfront, *events: Event) -> list[LinesAssessed]:
-    return said(await front.adapter.lines.read([hint(event) for event in events]))
+    return said(await front.adapter.lines.read([envelope(event) for event in events]))
 
 
 class Said:
@@ -162,9 +163,9 @@ async def test_each_look_is_a_fact_of_its_own():
     async with shopfront() as front:
         stock(front.shop, "TEE-RED-M", 5)
         reader: LinesReader = front.adapter.lines
-        [first] = await reader.read([hint(placed())])
+        [first] = await reader.read([envelope(placed())])
         front.clock.time += timedelta(seconds=1)
-        [second] = await reader.read([hint(placed())])
+        [second] = await reader.read([envelope(placed())])
         assert first.stream == second.stream == f"order-asos:{ORDER}" and first.same is None
         assert first.fact.event_id != second.fact.event_id
 

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -16,41 +15,20 @@ from engine.errors import RejectedError
 from ops.sandbox.shopify.sales import Order
 from schemas.commands import CreateShopOrder
 from schemas.envelope import Envelope
-from schemas.events import Event
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.inventory import StockCounted, VariantSeen
 from schemas.events.orders import FulfilmentSeen, ShopOrderCreated, ShopOrderSeen
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
 from schemas.values import ChannelId, LineId, ShopId, Sku
 from tests.contract.shopify.shopfront import TENANT, Shopfront, command, gbp, locate, order_line, shopfront, stock, task
+from tests.examples import envelope
 from tests.loopback import NOW
 
 pytestmark = pytest.mark.anyio
 
 
-def hint(event: Event) -> Envelope:
-    return Envelope(
-        tenant=TENANT,
-        position=1,
-        stream="hint",
-        version=1,
-        event_id=UUID(int=1),
-        event=event,
-        schema_version=1,
-        occurred_at=NOW,
-        recorded_at=NOW,
-        correlation_id=UUID(int=1),
-        causation_id=None,
-        actor="shopify",
-        subject="",
-        sealed=None,
-        data="",
-        hash=b"",
-    )
-
-
 def about(*gids: str) -> Envelope:
-    return hint(ShopNotified(topic="orders/updated", about=tuple(ShopId(gid) for gid in gids)))
+    return envelope(ShopNotified(topic="orders/updated", about=tuple(ShopId(gid) for gid in gids)))
 
 
 async def create(front: Shopfront, asked: CreateShopOrder) -> ShopOrderCreated:
@@ -241,7 +219,7 @@ async def test_an_order_of_ours_is_settled_by_the_reading_that_follows_it():
         stock(front.shop, "CAP", 5)
         await front.adapter.prepare()
         created = await create(front, command(order_line(), order_line(2, "CAP", 1)))
-        heard = numbers(await front.adapter.readers[1].read([hint(created)]))
+        heard = numbers(await front.adapter.readers[1].read([envelope(created)]))
         counts = {event.sku: event for event in said(heard)}
         assert {sku: (event.settled, list(event.levels.values())) for sku, event in counts.items()} == {
             "TEE-RED-M": (("asos:00012345-A",), [8]),
@@ -286,7 +264,7 @@ async def test_under_which_offer_a_mapped_sku_was_bought_is_told_with_its_count(
         await front.adapter.prepare()
         created = await create(front, command(order_line(1, "ASOS-1", 2)))
         assert [(line.sku, line.sold_as) for line in created.lines] == [("TEE-RED-M", "ASOS-1")]
-        [count] = said(numbers(await front.adapter.readers[1].read([hint(created)])))
+        [count] = said(numbers(await front.adapter.readers[1].read([envelope(created)])))
         assert (count.settled, count.sold_as) == (("asos:00012345-A",), ("ASOS-1",))
 
 

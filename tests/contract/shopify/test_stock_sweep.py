@@ -16,7 +16,8 @@ from schemas.events.inventory import StockCounted, VariantSeen
 from schemas.events.shop import ShopNotified
 from schemas.values import ShopId, Sku
 from tests.contract.shopify.shopfront import TENANT, Shopfront, shopfront, stock
-from tests.contract.shopify.test_reading import hint, said
+from tests.contract.shopify.test_reading import said
+from tests.examples import envelope
 from tests.loopback import NOW
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,7 @@ async def test_a_line_may_be_as_old_as_the_question_and_as_new_as_the_answer():
         front.pass_time(30)
         front.do("stock", sku="TEE-RED-M", quantity=2, location=next(iter(front.shop.locations)))
         [_, by_hint] = await front.adapter.readers[1].read(
-            [hint(ShopNotified(topic="", about=(ShopId(f"gid://shopify/InventoryItem/{item.id}"),)))]
+            [envelope(ShopNotified(topic="", about=(ShopId(f"gid://shopify/InventoryItem/{item.id}"),)))]
         )
         found_at = front.clock.time
         events, _ = await run(front, begun.cursor)
@@ -140,7 +141,7 @@ async def test_a_sku_that_nothing_has_any_more_is_told_as_deleted():
         front.do("staffDeleteVariant", variant=there[Sku("GONE")].variant_id)
         front.do("staffRename", variant=there[Sku("OLD")].variant_id, sku="NEW")
         by_hint = said(
-            await front.adapter.readers[1].read([hint(ShopNotified(topic="inventory_items/update", about=tuple(before.values())))])
+            await front.adapter.readers[1].read([envelope(ShopNotified(topic="inventory_items/update", about=tuple(before.values())))])
         )
         front.pass_time(900.0)
         by_sweep, _ = await run(front, sights[-1].cursor)
