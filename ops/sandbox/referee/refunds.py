@@ -45,27 +45,36 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
         if app > theirs + dead:
             yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", call=_noted(case, copy))
         if case.told.settled:
-            if ours + off + dead + _twice(order, copy) < staff:
+            same, finished = _twice(order, copy)
+            if ours + off + dead + same + finished < staff:
                 sure = any(line["state"] in REFUNDABLE for line in order["lines"])
                 yield Finding(rule="R4", subject=name, says=told, level="broken" if sure else "open", call=last)
+            elif ours + off + dead + same < staff and any(_on_no_line(refund) for refund in copy["refunds"]):
+                yield Finding(rule="R4", subject=name, says=f"{told}, some of it on no line", level="open")
             if app + max(staff - ours - off, NOTHING) < theirs and not copy["cancelled_at"]:
                 yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", level="open")
 
 
-def _twice(order: Row, copy: Row) -> Decimal:
-    """How much both sides' own people paid back, each on their side: the same sum; or a part of a line of whose goods nothing is left.
-    (Its shipping may be left: a buyer who sends goods back has had that.)
+def _twice(order: Row, copy: Row) -> tuple[Decimal, Decimal]:
+    """How much both sides' own people paid back, each on their side: the same sum; and, beside that, what may be the same, for it is of a
+    line of whose goods nothing is left. (Its shipping may be left: a buyer who sends goods back has had that.)
     """
-    staff, both = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"], NOTHING
+    staff = [amount(refund["total"]) for refund in copy["refunds"] if refund["by"] != "app"]
+    same = finished = NOTHING
     for line in order["lines"]:
         done = sum((amount(refund["amount"]) for refund in line["refunds"]), NOTHING) >= amount(line["price"])
         for total in (amount(part["total"]) for part in [*line["refunds"], *line["cancelations"]] if part["origin"] != "seller"):
             if total in staff:
                 staff.remove(total)
-            elif not done:
-                continue
-            both += total
-    return both
+                same += total
+            elif done:
+                finished += total
+    return same, finished
+
+
+def _on_no_line(refund: Row) -> bool:
+    """Money that Shopify's people gave back for nothing that they named."""
+    return refund["by"] != "app" and not refund["lines"] and amount(refund["total"]) > amount(refund["shipping"])
 
 
 def _by(order: Row, *kinds: str, seller: bool) -> Decimal:

@@ -1,7 +1,7 @@
 """The referee: each rule with a world that keeps it and one that breaks it, and the call that did."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -421,9 +421,9 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
     part, whole = line.refunds[0].total, line.total
     assert 0 < part < whole
 
-    def refunded(staff: int, seller: int = 0) -> Callable[[State], None]:
+    def refunded(staff: int, seller: int = 0, *, of: Sequence[str] = ("a line",)) -> Callable[[State], None]:
         def as_if(state: State) -> None:
-            refund = {"id": "gid://shopify/Refund/1", "by": "staff", "total": rest_text(staff, "GBP")}
+            refund = {"id": "gid://shopify/Refund/1", "by": "staff", "total": rest_text(staff, "GBP"), "lines": of, "shipping": "0.00"}
             state["shopify"]["orders"][0]["refunds"].append(refund)
             if seller:
                 text = rest_text(seller, "GBP")
@@ -439,6 +439,8 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
     goods = line.price
     assert part < goods < whole
     assert rules(refunded(goods, goods - part)) == []  # and the rest of the goods: nobody pays back the shipping
+    [asked] = found(desk, refunded(goods, goods - part, of=()))
+    assert (asked.rule, asked.level) == ("R4", "open"), "money for nothing that is named may be for something else"
     assert rules(refunded(whole, goods - part)) == ["R4"]
     assert rules(refunded(whole, whole - part - 1)) == ["R4"]
     assert rules(refunded(part + 1)) == ["R4"]
