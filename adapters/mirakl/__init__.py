@@ -9,6 +9,7 @@ import msgspec
 from adapters.http import Http, Secret
 from adapters.mirakl.client import Client
 from adapters.mirakl.endpoints import LIST_ORDERS
+from adapters.mirakl.inbound.again import AgainReader
 from adapters.mirakl.inbound.count import CountSource
 from adapters.mirakl.inbound.offers import OffersSource
 from adapters.mirakl.inbound.orders import OrdersSource
@@ -129,7 +130,7 @@ class Mirakl:
             self.offers,
             SweepSource(self.client, clock, every=settings.sweep_every, first_look_days=first_look_days),
         )
-        self.readers: Sequence[Reader] = ()
+        self.readers: Sequence[Reader] = (AgainReader(self.client, clock),)
         self.performs: Mapping[type[Command], Performer[Any]] = PERFORMS
 
     async def prepare(self) -> None:
