@@ -44,6 +44,7 @@ class TenantLog:
         self.places: dict[UUID, int] = {}  # event id -> position
         self.streams: dict[str, list[int]] = {}  # stream -> positions, by version
         self.kinds: dict[tuple[str, str], list[int]] = {}  # stream and type -> positions
+        self.types: dict[str, list[int]] = {}  # type -> positions
         self._fields: dict[int, dict[str, msgspec.Raw]] = {}  # position -> what is in its body, once somebody asked
 
     # ------------------------------------------------------------ who sees how much
@@ -86,6 +87,7 @@ class TenantLog:
         self.places[event[EVENT_ID]] = position
         self.streams.setdefault(stream, []).append(position)
         self.kinds.setdefault((stream, event[TYPE]), []).append(position)
+        self.types.setdefault(event[TYPE], []).append(position)
 
     def commit(self) -> None:
         self.ends, self.owner = len(self.events), None
@@ -103,6 +105,7 @@ class TenantLog:
             self._fields.pop(event[POSITION], None)
             _pop(self.streams, event[STREAM])
             _pop(self.kinds, (event[STREAM], event[TYPE]))
+            _pop(self.types, event[TYPE])
 
 
 def _pop(index: dict[K, list[int]], key: K) -> None:

@@ -4,17 +4,18 @@ from collections.abc import Collection
 
 from engine import erasure
 from ops import privacy
-from ops.simulate.memory.answers.log import of_stream, run
+from ops.simulate.memory.answers.log import of_stream
 from ops.simulate.memory.answers.stock import ordered
-from ops.simulate.memory.events import SEALED, STREAM, TYPE
+from ops.simulate.memory.events import SEALED, STREAM
 from ops.simulate.memory.registry import answers
 from ops.simulate.memory.transaction import Transaction
 
 
 def _streams(tx: Transaction, tenant: str, kind: str) -> list[str]:
     """That of each event of a type, in the order of the log."""
-    seen = tx.database.log(tenant).seen(tx, tenant)
-    return [event[STREAM] for event in run(tx, tenant, 0, seen) if event[TYPE] == kind]
+    there = tx.database.log(tenant)
+    seen = there.seen(tx, tenant)
+    return [there.events[place - 1][STREAM] for place in there.types.get(kind, ()) if place <= seen]
 
 
 def _has(tx: Transaction, tenant: str, stream: str, kind: str) -> bool:
