@@ -22,6 +22,7 @@ class Accidents(Struct, frozen=True):
 
     stopped: bool = False  # one was, as by SIGSTOP, and went on
     clocks_differ: bool = False  # there are two, and one's wall clock is not the other's
+    mute: bool = False  # the database left a statement without an answer
 
 
 NONE = Accidents()

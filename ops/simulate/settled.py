@@ -42,6 +42,7 @@ def accidents(play: "Play") -> Accidents:
     return Accidents(
         stopped=bool(play.seen["fault process_stopped"]),
         clocks_differ=play.options.engines > 1 and bool(play.options.troubles.skew),
+        mute=bool(play.seen["fault database_hole"]),
     )
 
 

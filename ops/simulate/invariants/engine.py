@@ -29,6 +29,7 @@ BEHIND = timedelta(seconds=5)  # of the event loop, by which a fold may be behin
 YOUNG = timedelta(minutes=10)  # since an order came: it need not have been heard of
 MOMENTARY = ("returns/process", "products/")  # their identity is of the moment at which they were read
 LATE = 3.0  # periods of a source
+MUTE = timedelta(seconds=20)  # of the event loop: a statement that is not answered, and the cancellation of it that is not either
 MARK = marker(WEBHOOK_SECRET)
 SAMPLE = tuple[str, Mapping[str, str], float]
 
@@ -172,6 +173,7 @@ class Progress(Check):
     def _judged(self, values: Sequence[SAMPLE], evidence: Evidence) -> Iterator[Breach]:
         leads = {labels["target"] for name, labels, value in values if name == "crossdock_leader" and value}
         every = periods(evidence.settings)
+        leeway = evidence.leeway + (MUTE * evidence.pace if evidence.accidents.mute else timedelta())
         for name, labels, value in values:
             if name == "crossdock_tasks_alive":
                 self.judged += 1
@@ -183,7 +185,7 @@ class Progress(Check):
                     continue
                 self.judged += 1
                 late = evidence.now.timestamp() - value
-                if late > LATE * every[source] + evidence.leeway.total_seconds():
+                if late > LATE * every[source] + leeway.total_seconds():
                     yield self.breach(source, f"was read whole {late:.0f} s ago last, and is asked every {every[source]:.0f} s")
 
 
