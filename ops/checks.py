@@ -30,16 +30,18 @@ def run_checks(argv: list[str]) -> int:
 
     Tests that want a missing program do not fail; the last line names them (tests/conftest.py).
     """
-    checks = {
+    types = begin(["mypy"])  # takes as long as many tests do: beside them
+    others = {
         "formatting": ["ruff", "format", "--check"],
         "lint": ["ruff", "check"],
-        "types": ["mypy"],
         "import rules": ["lint-imports", "--cache-dir", str(CACHE / "import-linter")],
     }
-    failed = [name for name, command in checks.items() if not holds(name, command)]
+    failed = [name for name, command in others.items() if not holds(name, begin(command))]
     print("── tests", flush=True)
     if not (start(pytest(argv)).wait() == 0 if argv else all_pass()):
         failed.append("tests")
+    if not holds("types", types):
+        failed.append("types")
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -69,13 +71,16 @@ def pytest(argv: list[str]) -> list[str]:
     return ["pytest", "-o", f"cache_dir={cache}", *argv]
 
 
-def holds(name: str, command: list[str]) -> bool:
+def begin(command: list[str]) -> subprocess.Popen[bytes]:
+    return start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def holds(name: str, begun: subprocess.Popen[bytes]) -> bool:
     """One line if it does; all that the tool has to say if it does not."""
     print(f"── {name}", end="", flush=True)
-    done = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    told, _ = done.communicate()
-    print(": ok" if done.returncode == 0 else f"\n{told.decode()}", flush=True)
-    return done.returncode == 0
+    told, _ = begun.communicate()
+    print(": ok" if begun.returncode == 0 else f"\n{told.decode()}", flush=True)
+    return begun.returncode == 0
 
 
 def start(command: list[str], stdout: int | IO[bytes] | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
