@@ -12,11 +12,12 @@ from typing import IO
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 CRASHES, BUGS, STOCK = (f"tests/simulation/test_{name}.py" for name in ("crash", "bugs", "stock_model"))
+HUNDREDS, DAY = (f"tests/trade/test_{name}.py" for name in ("orders", "causes"))
 SHARES = (
     ["tests/integration"],
-    ["tests/trade"],
-    ["tests/processes", STOCK],
-    [CRASHES],
+    ["tests/trade", *(f"--ignore={elsewhere}" for elsewhere in (HUNDREDS, DAY))],
+    ["tests/processes", HUNDREDS, DAY],
+    [CRASHES, STOCK],
     ["tests/contract", "tests/unit", BUGS],
     ["tests/simulation", *(f"--ignore={elsewhere}" for elsewhere in (CRASHES, BUGS, STOCK))],
 )
