@@ -8,6 +8,8 @@ from engine.ports import Clock
 from schemas.events import Event
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 
+OVER = "it works again, or nothing waits for it any more"  # one text: told again after a lost commit, it must be the same event
+
 
 def target_stream(target: str) -> str:
     """What is told of an outside system as a whole."""
@@ -37,7 +39,7 @@ class Alarm:
             event: Event = (
                 ExceptionOpened(key=key, code=code, subject=self._stream, summary=troubles[code], severity=1)
                 if code in troubles
-                else ExceptionClosed(key=key, reason="it works again", subject=self._stream)
+                else ExceptionClosed(key=key, reason=OVER, subject=self._stream)
             )
             fact = own_fact(self._log.tenant, event, f"{key}#{turns}", self._clock.now())
             await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))
