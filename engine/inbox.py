@@ -1,8 +1,11 @@
 """What was heard, on its way into the log: repeats are dropped, contradictions are kept beside what they contradict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypedDict, Unpack
 from uuid import UUID
+
+from msgspec.structs import replace as struct
 
 from engine.adapter import Heard
 from engine.log import Append, Fence, Log, Verdict
@@ -44,10 +47,21 @@ async def news(log: Log, heard: Sequence[Heard]) -> list[Heard]:
     for number, each in enumerate(heard, max((each.place for each in last.values()), default=0) + 1):
         known = _known(each, last)
         if each.same is None or known is None or not _is_no_news(each, each.same, known, opened):
-            kept.append(each)
-            told = _Last(each.fact.event, each.fact.occurred_at, number, each.fact)
-            last[each.stream, type(each.fact.event), each.part, _part(each)] = told
+            it = each if each.same is None or known is None else _instead(log.tenant, each, known)
+            kept.append(it)
+            last[it.stream, type(it.fact.event), it.part, _part(it)] = _Last(it.fact.event, it.fact.occurred_at, number, it.fact)
     return kept
+
+
+def _instead(tenant: TenantId, heard: Heard, known: _Last) -> Heard:
+    """Of the same moment as what it contradicts: one of the two was told wrongly.
+
+    It may say what stood there before that, and would be taken for the fact that was told then, had it no id of its own.
+    """
+    if heard.fact.occurred_at != known.occurred_at:
+        return heard
+    identity = event_id(tenant, "instead", f"{heard.fact.event_id}:{known.told.event_id}", tag_of(heard.fact.event))
+    return replace(heard, fact=struct(heard.fact, event_id=identity))
 
 
 def _kinds(heard: Heard) -> Iterator[type[Event]]:

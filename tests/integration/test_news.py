@@ -75,6 +75,19 @@ async def test_a_first_sight_is_told_once_however_often_it_is_seen(ear: Ear) -> 
     assert await ear.tags(at(10)) == [], "touched, and nothing that we tell is another"
 
 
+async def test_what_was_told_wrongly_for_once_is_put_right_though_nothing_was_touched_since(ear: Ear) -> None:
+    """At the same moment, and in the words that stood there before."""
+    assert await ear.tags(stood(9, "SHIPPED")) == FIRST
+    wrongly = await ear.hear(stood(9, "PENDING_REVIEW"))
+    assert [event.state for event in wrongly if isinstance(event, OrderStateChanged)] == ["PENDING_REVIEW"]
+    rightly = await ear.hear(stood(9, "SHIPPED"))
+    assert [tag_of(event) for event in rightly] == ["line_state_changed", "order_state_changed"]
+    assert [event.state for event in rightly if isinstance(event, OrderStateChanged)] == ["SHIPPED"]
+    assert await ear.tags(stood(9, "SHIPPED")) == []
+    assert [tag_of(event) for event in await ear.hear(stood(9, "PENDING_REVIEW"))] == ["line_state_changed", "order_state_changed"]
+    assert await ear.tags(stood(9, "PENDING_REVIEW"), stood(9, "PENDING_REVIEW")) == []
+
+
 async def test_a_state_that_is_left_and_entered_again_is_told_again(ear: Ear) -> None:
     told = []
     for hour, state in enumerate(("SHIPPED", "INCIDENT_OPEN", "SHIPPED", "INCIDENT_OPEN", "RECEIVED"), start=9):
