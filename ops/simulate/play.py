@@ -14,7 +14,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -309,8 +309,9 @@ class Play:
         deadline = self.clock.monotonic() + minutes * 60
         while self.clock.monotonic() < deadline:
             await self.wait(self.clock.loop_seconds(LOOK_EVERY))
-            if (await look(self)).settled:
-                return
+            with suppress(*DATABASE_AWAY):  # whoever watches is cut off like everybody else, and looks again
+                if (await look(self)).settled:
+                    return
         state = await look(self, whole=True)
         wrong = state.wrong
         rule, subject, says = [*wrong[0].split(maxsplit=2), "", ""][:3] if wrong else ("L1", "the end", f"not reached: {state}")
