@@ -224,12 +224,15 @@ class Retries(Check):
             self.judged += 1
             ended = story.confirmed.recorded_at if story.confirmed is not None else evidence.now
             mine = [effect for effect in at[story.tag] if effect.stream == story.issued.stream and effect.at <= ended + evidence.leeway]
+            since = story.issued.recorded_at
             for lost in story.unknown:
                 quiet_until = lost.occurred_at + timedelta(seconds=QUIET[story.tag]) - evidence.leeway
                 after = lost.occurred_at + timedelta(seconds=evidence.skew)
                 early = [effect for effect in mine if after < effect.at < quiet_until]
-                if early and len(early) == len(mine) and early[0].at <= after + evidence.leeway:
+                shown = any(since < effect.at <= after for effect in mine)
+                if early and not shown and early[0].at <= after + evidence.leeway:
                     del early[0]  # the lost one itself: it was on its way still when its connection broke
+                since = lost.occurred_at
                 for effect in early:
                     waited = (effect.at - lost.occurred_at).total_seconds()
                     yield self.breach(effect.stream, f"a {story.tag} is asked again {waited:.0f} s after its answer was lost")
