@@ -49,7 +49,11 @@ async def define_order_id(client: Client) -> None:
         if not any(error.code == "TAKEN" for error in payload.user_errors):
             insist(DEFINITION_CREATE, payload.user_errors)
         there = payload.created_definition or await _definition(client)
-    if there is None or not _unique(there):
+    if there is None:  # and yet it could not be made, since there is one
+        raise UnavailableError(
+            "the metafield mirakl_order_id is said to be taken, and is not shown", target=TARGET, endpoint=DEFINITION.name
+        )
+    if not _unique(there):
         raise StartupError(
             "the shop's definition of the order metafield mirakl_order_id does not make its values unique: "
             "delete it in Settings > Custom data > Orders, while no order has a value, and start again"

@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.shopify import wire
-from adapters.shopify.endpoints import TOPICS
+from adapters.shopify.endpoints import DEFINITION, DEFINITION_CREATE, TOPICS
 from adapters.shopify.translate import marks
 from adapters.shopify.translate.stock import counted
 from engine.adapter import Done, Sight
-from engine.errors import RejectedError
+from engine.errors import RejectedError, StartupError, UnavailableError
 from ops.sandbox.shopify.sales import Order
 from schemas.commands import CreateShopOrder
 from schemas.envelope import Envelope
@@ -316,6 +316,21 @@ async def test_preparing_twice_changes_nothing_more_and_the_probe_finds_all_in_p
         assert (len(front.shop.subscriptions), len(front.shop.definitions)) == made
         after = [finding for finding in await front.adapter.probe() if not finding.ok and not finding.what.startswith("clock")]
         assert [finding.what for finding in after if not finding.what.startswith("scope")] == []
+
+
+async def test_a_definition_that_is_there_and_not_shown_is_looked_for_again_and_one_that_does_not_do_stops_the_start():
+    async with shopfront() as front:
+        await front.adapter.prepare()
+        nothing: tuple[int, Any] = (200, {"data": {"metafieldDefinitions": {"nodes": []}}})
+        front.instead[DEFINITION.name] = nothing
+        front.before[DEFINITION_CREATE.name] = lambda: front.instead.update({DEFINITION.name: nothing})
+        with pytest.raises(UnavailableError, match="is said to be taken, and is not shown"):
+            await front.adapter.prepare()
+        await front.adapter.prepare()
+        [definition] = front.shop.definitions.values()
+        definition.unique = False
+        with pytest.raises(StartupError, match="does not make its values unique"):
+            await front.adapter.prepare()
 
 
 async def test_a_subscription_that_was_taken_away_is_made_again_and_somebody_is_told_until_all_is_well():
