@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from engine.errors import EngineError
+from engine.ports import DATABASE_AWAY
 from ops.desk import Desk
 from ops.simulate.bridge import Bridge, Session
 from ops.simulate.memory.faults import Asked, Strike
@@ -165,7 +166,11 @@ class Trouble:
             await play.clock.sleep(CLERK)
             self._fill_the_shelves()
             desk = Desk(play.pool, play.log, play.settings, play.clock.now(), "clerk", ids=play.ids)
-            for trouble in await desk.troubles(closed=False):
+            try:
+                troubles = await desk.troubles(closed=False)
+            except DATABASE_AWAY:  # its tables too, where no engine has come to its first start yet
+                continue
+            for trouble in troubles:
                 if trouble.key not in tried:
                     tried.add(trouble.key)
                     play.seen["person tried again"] += 1
