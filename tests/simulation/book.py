@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from engine.adapter import Heard
 from schemas.envelope import Envelope
 from schemas.events import Event
 from schemas.values import TenantId
+from tests.examples import envelope
 from tests.simulation.trade import Trade
 
 TENANT = TenantId("acme")
@@ -30,26 +33,11 @@ class Book:
         if fact.event_id in self.ids:
             return False
         self.ids.add(fact.event_id)
-        envelope = Envelope(
-            tenant=TENANT,
-            position=len(self.envelopes) + 1,
-            stream=heard.stream,
-            version=len(self.envelopes) + 1,
-            event_id=fact.event_id,
-            event=fact.event,
-            schema_version=1,
-            occurred_at=fact.occurred_at,
-            recorded_at=self.trade.now,
-            correlation_id=fact.event_id,
-            causation_id=None,
-            actor="test",
-            subject="",
-            sealed=None,
-            data="",
-            hash=b"",
-        )
-        self.envelopes.append(envelope)
-        self.told[heard.stream, type(fact.event)] = envelope
+        place = len(self.envelopes) + 1
+        told = replace(envelope(fact.event, place), tenant=TENANT, stream=heard.stream, version=place, event_id=fact.event_id)
+        told = replace(told, occurred_at=fact.occurred_at, recorded_at=self.trade.now, correlation_id=fact.event_id)
+        self.envelopes.append(told)
+        self.told[heard.stream, type(fact.event)] = told
         return True
 
     async def head(self) -> int:

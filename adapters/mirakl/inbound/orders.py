@@ -105,7 +105,7 @@ class OrdersSource:
             before = walk.found
         raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
 
-    async def _walk(self, query: tuple[tuple[str, str], ...]) -> "Walk":
+    async def _walk(self, query: tuple[tuple[str, str], ...]) -> Walk:
         """One pass over all pages, oldest order first.
 
         The list is sorted by what never changes, so a page that begins with orders of the one before leaves nothing out between them.
