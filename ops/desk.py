@@ -179,7 +179,7 @@ async def show_list(desk: Desk, *, owner: str, code: str, closed: bool, as_json:
     elif found:
         print_troubles(paper(), found)
     else:
-        paper().print(f"[green]Nothing {'of that kind ' if owner or code else ''}waits for anybody.[/]")
+        paper().print(f"[green]Nothing {'of that kind ' if owner or code else ''}waits for a person.[/]")
     return 1 if any(trouble.open for trouble in found) else 0
 
 

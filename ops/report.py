@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.metrics import Metrics
 from engine.migrate import check_schema, migrate, prove_privileges
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
+from engine.reminders import Reminders
 from ops.database import open_database, open_log, position_at, share_database
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
@@ -128,9 +129,9 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
     for name, lease in report["leases"].items():
         console.print(f"  {name:<28} {'led' if lease['held'] else 'nobody leads'}, epoch {lease['epoch']}")
     for row in report["outbox"]:
-        console.print(f"  {row['depth']:,} commands of class {row['class']} for {row['target']}: {row['state']}")
+        console.print(f"  {queued(row)}")
     if not troubles:
-        console.print("[green]Nothing waits for anybody.[/]")
+        console.print("[green]Nothing waits for a person.[/]")
         return
     table = Table(title=f"{len(troubles)} wait for somebody", title_justify="left", header_style="bold")
     for heading in ("code", "owner", "severity", "subject", "what"):
@@ -138,6 +139,14 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
     for trouble in sorted(troubles, key=lambda trouble: (trouble.severity, trouble.code, trouble.key)):
         table.add_row(trouble.code, trouble.owner, str(trouble.severity), trouble.subject, trouble.summary)
     console.print(table)
+
+
+def queued(row: Mapping[str, Any]) -> str:
+    """A row of QUEUE, for people."""
+    number = f"{row['depth']:,}"
+    if row["target"] == Reminders.target and row["state"] == "waiting":
+        return f"{number} reminder{'s' * (row['depth'] > 1)} set for later"
+    return f"{number} command{'s' * (row['depth'] > 1)} (class {row['class']}) for {row['target']}: {row['state']}"
 
 
 async def bring_up_to_date(path: Path, url: str, environment: Environment) -> int:

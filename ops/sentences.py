@@ -151,7 +151,7 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case Redriven(because=because):
             return f"it may go on: {because}"
         case ReminderDue(at=at):
-            return f"the moment has come: {at.isoformat(timespec='minutes')}"
+            return f"looked at again, as was due at {at.isoformat(timespec='minutes')}"
         case OrderShipped(carrier_code=carrier, tracking_number=number):
             return f"the marketplace was told it left: {carrier} {number}".rstrip()
         case LogResumed(lost_size=lost, kept=kept, reason=reason):

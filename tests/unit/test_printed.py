@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ops.desk import print_troubles
-from ops.report import paper
+from ops.report import paper, queued
 from ops.trace import Step, print_story
 from projections.exceptions import Trouble
 
@@ -29,3 +29,9 @@ def test_the_key_of_an_exception_is_in_one_piece(capsys: pytest.CaptureFixture[s
     key = f"X39:order-asos:{'1' * 60}-A:create_shop_order"
     print_troubles(Console(width=40), [Trouble(key=key, open=True, code="X39", summary="not created", owner="ENG", next_step="look")])
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [f"{key}  ENG", "not created", "look"]
+
+
+def test_reminders_are_no_commands_that_wait() -> None:
+    row = {"target": "clock", "class": "A", "state": "waiting", "depth": 34}
+    assert queued(row) == "34 reminders set for later"
+    assert queued(row | {"target": "shopify", "class": "D", "depth": 1}) == "1 command (class D) for shopify: waiting"
