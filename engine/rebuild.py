@@ -28,7 +28,8 @@ from schemas.values import TenantId
 S = TypeVar("S", bound=Struct)
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
-UNPACKED = 8_000  # rows that are kept as documents during a rebuild: some 4 kB each, a third of that as JSON
+FRESH = 100  # rows that are documents because an event of theirs was folded just now: few, since what the processor has at hand is quicker
+KEPT = 8_000  # rows that stay documents because they are wanted again and again: some 4 kB each, a third of that as JSON
 MOST_BYTES = 16 * 1024 * 1024  # of JSON in memory; beyond, rows are written, and read again when touched
 SHARDS = 16  # as migrations/0003_shards.sql makes them
 AT_ONCE = 2_000  # events decoded and folded before what the database has sent is looked at: it stops sending at some hundred kB
@@ -171,29 +172,54 @@ async def fold_part(
 
 @dataclass
 class Packed(Generic[S]):
-    """The rows of a fold from nothing: those touched lately as documents, the others packed as JSON, which takes a third of the room."""
+    """The rows of a fold from nothing, most of them packed as JSON, which takes a third of the room.
 
-    rows: Rows[S]
+    A row that is wanted again after it was packed is kept as a document from then on, until there are too many of those.
+    """
+
+    rows: Rows[S]  # its documents are those touched lately
     packed: dict[str, bytes] = field(default_factory=dict, kw_only=True)  # key -> JSON
     size: int = field(default=0, kw_only=True)  # of these, in bytes
+    kept: dict[str, S] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.rows.missing = self._unpack
+        self.rows.missing = self._wanted
+
+    def tidy(self) -> None:
+        """Between two pages."""
+        if len(self.rows.documents) > FRESH:
+            self._put_away()
+            if len(self.kept) > KEPT:
+                self.pack()
 
     def pack(self) -> None:
-        documents, changed, packed = self.rows.documents, self.rows.changed, self.packed
-        for key, document in documents.items():
-            if key in changed:  # else it was only read
-                packed[key] = text = encode(document)
-                self.size += len(text)
-        documents.clear()
+        """All of them."""
+        self._put_away()
+        for key, document in self.kept.items():
+            self._pack(key, document)
+        self.kept.clear()
 
-    def _unpack(self, key: str) -> S:
-        text = self.packed.pop(key, None)
-        if text is None:
-            return self.rows.projection.initial(key)
-        self.size -= len(text)
-        document = self.rows.documents[key] = self.rows.decode(text)  # to be packed again, though this event may change nothing
+    def _put_away(self) -> None:
+        changed, kept = self.rows.changed, self.kept
+        for key, document in self.rows.documents.items():
+            if key in kept:
+                kept[key] = document
+            elif key in changed:  # else it was only read
+                self._pack(key, document)
+        self.rows.documents.clear()
+
+    def _pack(self, key: str, document: S) -> None:
+        self.packed[key] = text = encode(document)
+        self.size += len(text)
+
+    def _wanted(self, key: str) -> S:
+        document = self.kept.get(key)
+        if document is None:
+            text = self.packed.pop(key, None)
+            if text is None:
+                return self.rows.projection.initial(key)
+            self.size -= len(text)
+            document = self.kept[key] = self.rows.decode(text)
         return document
 
 
@@ -212,16 +238,17 @@ class _Anew(Packed[S]):
         touched = None
         if self.written:
             touched = self.rows.touched(page)
-            back = self.written.intersection(chain.from_iterable(touched)) - self.rows.documents.keys() - self.packed.keys()
+            here = self.rows.documents, self.packed, self.kept
+            back = [key for key in self.written.intersection(chain.from_iterable(touched)) if not any(key in some for some in here)]
             if back:
                 await self._has_written()
                 await self.conn.execute(self.shadow.index, timeout=PATIENCE)
                 await self.rows.load(self.conn, self.shadow, self.tenant, [back])
         self.rows.fold(page, (), touched)
-        if len(self.rows.documents) > UNPACKED:
+        self.tidy()
+        if self.size > self.most:
             self.pack()
-            if self.size > self.most:
-                await self._write()
+            await self._write()
 
     async def finish(self) -> int:
         """Write what is left; how many rows there are."""

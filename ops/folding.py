@@ -10,7 +10,7 @@ import msgspec
 from engine.codec import decode, to_json
 from engine.log import Page
 from engine.projection import Policy, Projection
-from engine.rebuild import UNPACKED, Packed
+from engine.rebuild import Packed
 from engine.runner import Rows
 from ops.book import platform_of
 from ops.service import PROJECTIONS, policies
@@ -68,8 +68,7 @@ class Folding:
         for packed, following in self._folds:
             for intent in packed.rows.fold(page, following):
                 asked.setdefault(intent.position, []).append(to_json(intent.command))
-            if len(packed.rows.documents) > UNPACKED:
-                packed.pack()
+            packed.tidy()
         for position in sorted(asked):
             yield position, sorted(asked[position])
 

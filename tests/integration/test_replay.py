@@ -96,13 +96,16 @@ async def test_a_rebuild_takes_pages_of_any_size(engine: Machine, monkeypatch: p
         assert await rebuilt(engine, projection, 300) == record.digest_of(record.folded(projection, EVENTS[:300])), projection.name
 
 
-@pytest.mark.parametrize("most_bytes", [0, 3_000, MOST_BYTES])
-async def test_a_rebuild_takes_more_rows_than_it_keeps_at_hand(engine: Machine, monkeypatch: pytest.MonkeyPatch, most_bytes: int) -> None:
+@pytest.mark.parametrize(("most_bytes", "kept"), [(0, 1), (3_000, 1), (3_000, 10), (MOST_BYTES, 1), (MOST_BYTES, 1_000)])
+async def test_a_rebuild_takes_more_rows_than_it_keeps_at_hand(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch, most_bytes: int, kept: int
+) -> None:
     """A row that was packed, and that an event then named without changing it, was lost: a stock of 10,000 SKUs came back with 2,690."""
     await write(engine, EVENTS)
     paging = Log.pages
     monkeypatch.setattr(Log, "pages", lambda log, after, upto, _limit, shards=None: paging(log, after, upto, 7, shards=shards))
-    monkeypatch.setattr(rebuilding, "UNPACKED", 1)
+    monkeypatch.setattr(rebuilding, "FRESH", 1)
+    monkeypatch.setattr(rebuilding, "KEPT", kept)
     recorded = record.recorded().histories[HISTORY].digests
     for projection in PROJECTIONS:
         assert await rebuilt(engine, projection, len(EVENTS), most_bytes) == recorded[projection.name], projection.name

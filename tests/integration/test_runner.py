@@ -327,13 +327,16 @@ async def test_folded_anew_equals_carried_forward(engine: Machine) -> None:
     assert len(await outbox(engine)) == (await engine.tags()).count("command_issued")  # nobody was asked again
 
 
-@pytest.mark.parametrize("most_bytes", [0, 200, 10_000])
-async def test_more_rows_than_memory_holds_give_the_same(engine: Machine, monkeypatch: pytest.MonkeyPatch, most_bytes: int) -> None:
+@pytest.mark.parametrize(("most_bytes", "kept"), [(0, 2), (200, 2), (200, 20), (10_000, 2), (10_000, 1_000)])
+async def test_more_rows_than_memory_holds_give_the_same(
+    engine: Machine, monkeypatch: pytest.MonkeyPatch, most_bytes: int, kept: int
+) -> None:
     await fill(engine, 50)
     whole = await rebuild(engine.pool, engine.log, tallies)
     paging = engine.log.pages
     monkeypatch.setattr(engine.log, "pages", lambda after, upto, _limit, shards=None: paging(after, upto, 5, shards=shards))
-    monkeypatch.setattr(rebuilding, "UNPACKED", 2)
+    monkeypatch.setattr(rebuilding, "FRESH", 2)
+    monkeypatch.setattr(rebuilding, "KEPT", kept)
     spilled = await rebuild(engine.pool, engine.log, tallies, most_bytes=most_bytes)
     assert spilled == whole
 
