@@ -4,7 +4,7 @@ What was heard and how far it was read are committed together, under the lease's
 twice says so by its id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ from engine.metrics import Metrics
 from engine.perform import Standing
 from engine.ports import DATABASE_AWAY, Clock, Rng
 from schemas.envelope import Envelope
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
 from schemas.values import Instant
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -330,24 +330,38 @@ class Following:
         wait = full_jitter(tries, self._rng.uniform(0.0, 1.0))
         self._aside[hint.position] = _Aside(hint, tries, self._clock.monotonic() + wait)
         if tries >= GIVE_UP:
+            told = await self._given_up(hint, said)
             del self._aside[hint.position]
-            key, summary = f"X79:{hint.stream}", f"{self.reader.name} cannot read what {hint.stream} hints at: {said}"
-            opened = ExceptionOpened(key=key, code="X79", subject=hint.stream, summary=summary)
-            fact = own_fact(self._log.tenant, opened, f"{self.reader.name}:{hint.event_id}", self._clock.now())
-            await self._move(fence, [Heard(hint.stream, fact)])
+            await self._move(fence, told)
+
+    async def _given_up(self, hint: Envelope, said: str) -> list[Heard]:
+        """That it is passed over; nothing where that is known, since a successor may have begun before it, and be told otherwise."""
+        opened, over = (await self._passed_over([hint.stream])).get(hint.stream, (None, None))
+        if opened and not over:
+            return []
+        summary = f"{self.reader.name} cannot read what {hint.stream} hints at: {said}"
+        event = ExceptionOpened(key=_key(hint.stream), code="X79", subject=hint.stream, summary=summary)
+        identity = f"{self.reader.name}:{hint.event_id}:{over.event_id}" if over else f"{self.reader.name}:{hint.event_id}"
+        return [Heard(hint.stream, own_fact(self._log.tenant, event, identity, self._clock.now()))]
 
     async def _healed(self, hints: Sequence[Envelope]) -> list[Heard]:
         """What is read again now, after it had been passed over."""
-        streams = sorted({hint.stream for hint in hints})
-        places = [(stream, f"X79:{stream}") for stream in streams]
-        opened = await self._log.last(places, ExceptionOpened, "key")
-        closed = await self._log.last(places, ExceptionClosed, "key") if opened else {}
         healed = []
-        for (stream, key), envelope in sorted(opened.items()):
-            if (stream, key) not in closed or closed[stream, key].position < envelope.position:
-                event = ExceptionClosed(key=key, reason="it could be read again", subject=stream)
-                healed.append(Heard(stream, own_fact(self._log.tenant, event, str(envelope.event_id), self._clock.now())))
+        for stream, (opened, over) in sorted((await self._passed_over({hint.stream for hint in hints})).items()):
+            if not over:
+                event = ExceptionClosed(key=_key(stream), reason="it could be read again", subject=stream)
+                healed.append(Heard(stream, own_fact(self._log.tenant, event, str(opened.event_id), self._clock.now())))
         return healed
+
+    async def _passed_over(self, streams: Collection[str]) -> dict[str, tuple[Envelope, Envelope | None]]:
+        """Of each that ever was: the last time that it was told, and what put an end to that, be it a person's word."""
+        opened = await self._log.last([(stream, _key(stream)) for stream in streams], ExceptionOpened, "key")
+        found: dict[str, tuple[Envelope, Envelope | None]] = {place[0]: (envelope, None) for place, envelope in opened.items()}
+        for kind in (ExceptionClosed, ExceptionResolved) if opened else ():
+            for (stream, _), over in (await self._log.last(list(opened), kind, "key")).items():
+                if over.position > found[stream][0].position:
+                    found[stream] = (found[stream][0], over)
+        return found
 
     @property
     def _cursor(self) -> int:
@@ -358,3 +372,7 @@ class Following:
         cursor = self._cursor
         await self._place.move(fence, heard, str(cursor))
         self._saved = cursor
+
+
+def _key(stream: str) -> str:
+    return f"X79:{stream}"

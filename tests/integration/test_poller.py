@@ -418,6 +418,26 @@ async def test_a_poison_hint_holds_up_the_others_for_one_try_and_is_passed_over(
     assert (await of(engine, ExceptionClosed))[0].key == opened.key
 
 
+async def test_what_is_passed_over_again_by_a_successor_is_told_once_each_time(engine: Machine) -> None:
+    """It begins before what its predecessor had passed over, where an older hint was set aside; and may be told another reason."""
+    await hint(engine, "a")
+
+    async def pass_over(reason: str) -> list[str]:
+        reader, head = Resources(bad={"a": RejectedError(reason)}), await engine.log.head()
+        await engine.pool.execute("UPDATE crossdock.cursors SET cursor = '0' WHERE tenant = $1", TENANT)
+        async with running(engine, following(engine, reader)):
+            await engine.until(stands_at(engine, head), passing=100)
+        return [event.key for event in await of(engine, ExceptionOpened)]
+
+    key = "X79:hint-orders/updated:a"
+    assert await pass_over("no such order") == [key]
+    assert await pass_over("gone") == [key]
+    async with running(engine, following(engine, Resources())):
+        await hint(engine, "a")
+        await engine.until(some(engine, ExceptionClosed))
+    assert await pass_over("gone again") == [key, key]
+
+
 async def _read(engine: Machine, name: str) -> bool:
     return f"read {name}" in await states(engine)
 
