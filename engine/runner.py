@@ -48,7 +48,8 @@ class Table:
 
         columns = 'tenant text NOT NULL, key text COLLATE "C" NOT NULL, document json NOT NULL, position bigint NOT NULL'
         self.make = sql(f"CREATE TABLE IF NOT EXISTS {{table}} ({columns}, PRIMARY KEY (tenant, key))")
-        self.make_shadow = sql(f"CREATE UNLOGGED TABLE {{table}} ({columns})")
+        # As text: whether it is JSON is looked at when it takes the place of the living rows, not while a rebuild is waited for.
+        self.make_shadow = sql(f"CREATE UNLOGGED TABLE {{table}} ({columns.replace(' json', ' text')})")
         self.index = sql(f"CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {{table}} (tenant, key)")
         self.drop = sql("DROP TABLE IF EXISTS {table}")
         self.read = sql("SELECT key, document FROM {table} WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key")
@@ -85,7 +86,7 @@ class Table:
     def fill_from(self, other: "Table") -> str:
         return (
             f"INSERT INTO projections.{self.name} (tenant, key, document, position) "  # noqa: S608 - both names are checked
-            f"SELECT tenant, key, document, position FROM projections.{other.name} WHERE tenant = $1 ORDER BY key"
+            f"SELECT tenant, key, document::json, position FROM projections.{other.name} WHERE tenant = $1 ORDER BY key"
         )
 
     def difference_from(self, other: "Table") -> str:
