@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from adapters.mirakl.inbound.orders import polled_at
 from adapters.shopify.inbound.sweep import whole_at
 from engine.log import Log
 from engine.metrics import Metrics
@@ -70,8 +71,8 @@ class _Look:
 class Publisher:
     """For one channel. Level-triggered: whatever was missed, the next round sees the difference again.
 
-    Decreases go out with the next file. What rises waits for `ask_orders`, a poll of the channel's orders that began after the count it
-    rests on: so that nothing is put back on offer that was sold before.
+    Decreases go out with the next file. What rises waits for a poll of the channel's orders that began after the count it rests on: so that
+    nothing is put back on offer that was sold before. `ask_orders` has one made; of any, whoever made it, the cursor tells.
     """
 
     pool: Pool
@@ -91,13 +92,15 @@ class Publisher:
     _mode: Mode | None = None  # in which the rows were looked at
     _careful: set[Sku] = field(default_factory=set)  # of which less is shown because of it
     _made_of: dict[Sku, set[Sku]] | None = None
-    _polls: list[tuple[Instant, int]] = field(default_factory=list)  # when a poll began, and where the log stood when it was over
+    _polls: list[tuple[Instant, int]] = field(default_factory=list)  # when one began, and where the log stood when we saw that it is over
+    _polled_at: Instant | None = None  # the last of these
     _orders_at: Instant | None = None
+    _normal_since: Instant | None = None  # what was sold before that is heard of by a poll that began after it
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
     _began: Instant | None = None
     _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
     _looked: float = float("-inf")  # monotonic: when we looked at the rows
-    _timed: float = float("-inf")  # monotonic: when we looked at the clock
+    _timed: float = float("-inf")  # monotonic: when we looked at the sources
     _next: float = float("-inf")  # monotonic: when the channel takes another file
     _blocked: Instant | None = None  # since when there is news and nothing in its way but that
     _files: int | None = None  # that had come to an end when we looked
@@ -130,9 +133,8 @@ class Publisher:
             await self.poll_orders()
 
     async def poll_orders(self) -> None:
-        began = self.clock.now()
         if await self.ask_orders():
-            self._polls.append((began, await self.log.head()))
+            self._timed = float("-inf")  # its cursor is worth a look
         else:
             await self.clock.sleep(POLL_AGAIN)
 
@@ -194,31 +196,47 @@ class Publisher:
             ended_at=ended.recorded_at if ended is not None else self.clock.now(),
         )
 
-    async def _set_mode(self) -> None:
-        """Record it when the clock calls for another mode, or for another reason; what is looked at next is folded past that."""
-        now, stream = self.clock.now(), offers_stream(self.channel)
+    async def _look_at_sources(self) -> None:
+        """How far Shopify's stock and the channel's orders have been read, and what follows."""
         if self._told is None:
-            known = (await self.log.last([(stream, "")], StockModeSet)).get((stream, ""))
-            told = known.event if known is not None else None
-            self._told = (Mode(told.mode, told.step), told.because) if isinstance(told, StockModeSet) else (NORMAL, "")
+            await self._recall_mode()
         read = {row["name"]: row for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
         shop, orders = read.get(self.shop_source), read.get(self.orders_source)
-        called = mode_at(
-            now,
-            self.rules,
+        if orders is not None:
+            await self._hear_of_poll(polled_at(orders["cursor"]))
+        await self._set_mode(
             shop_at=whole_at(shop["cursor"]) if shop is not None else None,  # committed many times before it is whole
             orders_at=orders["committed_at"] if orders is not None else None,
         )
-        if called == self._told:
+
+    async def _hear_of_poll(self, began: Instant | None) -> None:
+        if began is None or began == self._polled_at:
+            return
+        self._polled_at = began
+        if self._normal_since is None or began > self._normal_since:
+            self._polls.append((began, await self.log.head()))
+
+    async def _recall_mode(self) -> None:
+        place = (offers_stream(self.channel), "")
+        known = (await self.log.last([place], StockModeSet)).get(place)
+        self._told = (NORMAL, "")
+        if known is not None and isinstance(told := known.event, StockModeSet):
+            self._told, self._normal_since = (Mode(told.mode, told.step), told.because), known.recorded_at
+
+    async def _set_mode(self, *, shop_at: Instant | None, orders_at: Instant | None) -> None:
+        """Record it when the clock calls for another mode, or for another reason; what is looked at next is folded past that."""
+        now, before = self.clock.now(), self._told or (NORMAL, "")
+        called = mode_at(now, self.rules, shop_at=shop_at, orders_at=orders_at)
+        if called == before:
             return
         mode, because = called
-        if mode.name != "blackout" and is_more_careful(mode, self._told[0]) and self._began is not None and now - self._began < GRACE:
+        if mode.name != "blackout" and is_more_careful(mode, before[0]) and self._began is not None and now - self._began < GRACE:
             return
         head = await self.log.head()
         await self._issue([StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because)], head)
         self._told = called
-        if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
-            self._polls, self._orders_at = [], None
+        if mode == NORMAL:
+            self._polls, self._orders_at, self._normal_since = [], None, now
         log_.warning("stock mode set", channel=self.channel, mode=mode.name, step=mode.step, because=because)
 
     @property
@@ -245,7 +263,7 @@ class Publisher:
         if not free and just:
             return None
         if self.clock.loop_seconds(self.clock.monotonic() - self._timed) >= LOOK_EVERY:
-            await self._set_mode()
+            await self._look_at_sources()
             self._timed = self.clock.monotonic()
         async with self.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             folded = {

@@ -146,6 +146,7 @@ class Play:
         self._failed: BaseException | None = None
         self.ended = anyio.Event()
         self.story: list[str] = []
+        self.healing = False  # nothing goes wrong any more
         self.base = 0  # added to the ports of all its places
         self.said: list[str] = []  # lines of the engines' logs that name a person
 

@@ -2,7 +2,7 @@
 
 jitter        a backoff is drawn at one of its ends: none at all, or all of it
 slow_commits  now and then what a transaction wrote is durable only a second later (of the loop)
-late_beats    a lease's beat comes late, and sometimes too late: its holder has lost it while it thinks it leads
+late_beats    a lease's beat comes late, and sometimes too late: its holder has lost it while it thinks it leads; as long as there is chaos
 deaf          news of a commit (NOTIFY) is lost: whoever waits for it has to look for himself
 cadence       sources are asked, files sent and looked after as seldom, or as often, as the settings allow
 stale         other rules for stock that could not be read: decay or zero, and sooner
@@ -110,7 +110,7 @@ class _Slow:
         from ops.simulate.memory.faults import Strike  # noqa: PLC0415 - the database in memory knows what plays ask
 
         rare, ttl = self._play.options.rare, self._play.options.lease_seconds
-        if "late_beats" in rare and asked.name.endswith(".BEAT") and self._chance.random() < LATE:
+        if "late_beats" in rare and not self._play.healing and asked.name.endswith(".BEAT") and self._chance.random() < LATE:
             self._play.seen["rare late_beats"] += 1
             return Strike("slow", seconds=ttl * self._chance.uniform(*OF_A_TTL))
         if "slow_commits" in rare and asked.commits and self._chance.random() < SLOW:

@@ -105,7 +105,7 @@ class Trouble:
 
     def _heal(self) -> None:
         """From here on everything works."""
-        self.calm = True
+        self.calm = self._play.healing = True
         self._play.sandbox.faults.clear()
         for engine in self._play.engines:
             engine.process.on_message = None

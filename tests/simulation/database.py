@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from adapters.mirakl.inbound.orders import Cursor as Polled
 from adapters.shopify.inbound.sweep import Progress
 from engine import codec
 from engine.runner import encode
@@ -37,8 +38,8 @@ class Shelf:
         self.book, self.folds, self.database = book, folds, Database(at_once=True)
         self._tables: dict[str, Documents] = {}
 
-    def update(self, whole: Mapping[str, Instant]) -> None:
-        """All that is new in the model, committed at once; `whole`: when each source was last read whole."""
+    def update(self, whole: Mapping[str, Instant], polled: Mapping[str, Instant]) -> None:
+        """All that is new in the model, committed at once; `whole`: when each source was last read; `polled`: when that poll began."""
         log, tx = self.database.log(TENANT), Transaction(self.database, None, alone=True)
         for told in self.book.envelopes[log.ends :]:
             tag, version, data = codec.encode(told.event)
@@ -48,7 +49,7 @@ class Shelf:
         for fold in self.folds:
             self._put(tx, fold)
         for name, at in whole.items():
-            tx.put(self.database.cursors, TENANT, name, self._cursor(name, at))
+            tx.put(self.database.cursors, TENANT, name, self._cursor(name, at, polled.get(name)))
         tx.commit()
 
     def _put(self, tx: Transaction, fold: Fold) -> None:
@@ -66,8 +67,8 @@ class Shelf:
                 tx.put(table, TENANT, key, Document(encode(fold.rows[key]).decode(), position))
         tx.put(self.database.checkpoints, TENANT, name, Checkpoint(fold.position, 0))
 
-    def _cursor(self, name: str, at: Instant) -> Cursor:
+    def _cursor(self, name: str, at: Instant, began: Instant | None) -> Cursor:
         """The shop's has been committed since, as it is many times before it is whole once more."""
         if name != SHOP:
-            return Cursor("", at)
+            return Cursor(msgspec.json.encode(Polled(until=at, began=began)).decode(), at)
         return Cursor(msgspec.json.encode(Progress(whole=at)).decode(), self.book.trade.now)

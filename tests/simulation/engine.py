@@ -155,7 +155,7 @@ class Engine:
 
     def publish(self, channel: ChannelId) -> bool:
         before = len(self.dispatcher.todo)
-        self.shelf.update(self.readers.whole)
+        self.shelf.update(self.readers.whole, self.readers.polled)
         publisher = self.publishers[channel]
         published = self.run(publisher.publish())
         if published:

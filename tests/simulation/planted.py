@@ -6,9 +6,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from adapters.mirakl.inbound.orders import Cursor
 from adapters.mirakl.translate.stock import stock_file
 from adapters.shopify.translate import stock as shop_stock
 from engine.adapter import Heard
@@ -137,12 +139,7 @@ def take_what_is_found_for_folded(patch: pytest.MonkeyPatch) -> None:
 
 def take_a_poll_for_its_end(patch: pytest.MonkeyPatch) -> None:
     """I7: what was sold while it lasted is taken for heard of."""
-
-    async def polled(self: Any) -> None:
-        if await self.ask_orders():
-            self._polls.append((self.clock.now(), await self.log.head()))
-
-    patch.setattr(publishing.Publisher, "poll_orders", polled)
+    patch.setattr(publishing, "polled_at", lambda cursor: msgspec.json.decode(cursor, type=Cursor).until)
 
 
 def take_a_sweep_for_its_beginning(patch: pytest.MonkeyPatch) -> None:

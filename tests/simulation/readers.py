@@ -23,6 +23,7 @@ class Reading:
     heard: list[Heard]
     counts: dict[UUID, "Counted"] = field(default_factory=dict)  # by the id of the event
     swept: list["Counted"] = field(default_factory=list)  # by a sweep that has not ended
+    began: Instant | None = None  # a poll
 
     def tell(self, heard: Heard, count: "Counted") -> None:
         self.heard.append(heard)
@@ -51,6 +52,7 @@ class Readers:
         self.counts: list[Counted] = []
         self.created: list[Order] = []  # whose creation we have heard of, and whose items are to be counted
         self.whole: dict[str, Instant] = {}  # the cursors: by source, when it was last read whole
+        self.polled: dict[str, Instant] = {}  # likewise by channel: when the last poll of its orders began
         self.start()
 
     def start(self) -> None:
@@ -64,7 +66,7 @@ class Readers:
         for order in self.trade.orders.values():
             if order.channel == channel:
                 heard += [placed(order), *([moved(order, self.trade.now)] if order.state != "SHIPPING" else [])]
-        self.readings[channel] = Reading(heard)
+        self.readings[channel] = Reading(heard, began=self.trade.now)
 
     def count(self, *skus: Sku) -> None:
         """Begin to count, as a hint has it done; items of orders that are known to stand in Shopify are counted, too."""
@@ -124,6 +126,8 @@ class Readers:
                 self.counts.append(replace(count, position=len(self.book.envelopes)))
         if who in RULES or who == "sweep":
             self.whole[SHOP if who == "sweep" else who] = self.trade.now
+        if reading.began is not None:
+            self.polled[who] = reading.began
         if who == "hints":
             told = {order for heard in reading.heard for order in getattr(heard.fact.event, "settled", ())}
             self.created = [order for order in self.created if order.key not in told]

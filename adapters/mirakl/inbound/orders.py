@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from uuid import uuid5
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from adapters.mirakl.translate.orders import hear
 from engine.adapter import Heard, Sight
 from engine.errors import UnavailableError
 from engine.ports import Clock
+from schemas.envelope import Fact
 from schemas.events.exceptions import ExceptionOpened
 from schemas.values import Instant
 
@@ -28,8 +30,14 @@ QUIET = timedelta(minutes=5)  # that the marketplace takes off `start_update_dat
 LEAST = timedelta(minutes=2)  # that a poll reaches back in any case
 
 
-class Cursor(Struct, frozen=True):
+class Cursor(Struct, frozen=True, omit_defaults=True):
     until: Instant  # every change up to here was heard
+    began: Instant | None = None  # when that poll left, by our clock
+
+
+def polled_at(cursor: str | None) -> Instant | None:
+    """When the last poll that was committed began, by our clock: what was sold before has been heard of. None: nobody knows."""
+    return msgspec.json.decode(cursor, type=Cursor).began if cursor else None
 
 
 class Walk(Struct, frozen=True):
@@ -65,7 +73,7 @@ class OrdersSource:
         start = asked_at - self._first_look
         if cursor is not None:
             start = self._beyond(min(msgspec.json.decode(cursor, type=Cursor).until, asked_at), asked_at)  # our clock may be set back
-        number, orders, answered_at = await self._list(start)
+        number, orders, answered_at, began = await self._list(start)
         now = self._clock.now()
         until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
         self._client.sightings.polled(orders, start, asked_at, number)
@@ -73,7 +81,7 @@ class OrdersSource:
         self._touched = {order: at for order, at in touched.items() if at > until - self._overlap - QUIET}
         self.last_poll = self._clock.monotonic()
         heard = not_before_its_time(heard_of(self._client, orders.values(), now), self._left_at)
-        return Sight(heard, msgspec.json.encode(Cursor(until)).decode())
+        return Sight(heard, msgspec.json.encode(Cursor(until, began)).decode())
 
     def _beyond(self, until: Instant, now: Instant) -> Instant:
         """From where on to hear once more what was heard up to there."""
@@ -85,23 +93,25 @@ class OrdersSource:
             return until - self._overlap
         return max(until - self._overlap, min(latest[fits] + QUIET, until - LEAST))
 
-    async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None]:
-        """Which poll this is, every order changed since, and their clock when they began to answer. Raises UnavailableError if the list
-        never holds still.
+    async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None, Instant]:
+        """Which poll this is, every order changed since, their clock when they began to answer, and ours as the first page was asked for.
+        Raises UnavailableError if the list never holds still.
 
         The window has no end: a call may have waited a minute for the limiter, and would not hear what happened meanwhile.
         """
         query = (("start_update_date", written(start)),)
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
+        began: Instant | None = None
         for left in reversed(range(PASSES)):
             walk = await self._walk(query)
             seen |= walk.found
+            began = began or self._left_at
             # From the last pass what joined since it was begun may be missing: the next poll hears of it.
             whole = walk.missing is not None and walk.missing <= (0 if left else walk.joined)
             same = bool(walk.found) and before is not None and walk.found.keys() == before.keys()  # then it is the count that is wrong
             if whole or same:
-                return walk.number, seen, walk.answered_at
+                return walk.number, seen, walk.answered_at, began
             before = walk.found
         raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
 
@@ -160,12 +170,16 @@ def not_before_its_time(heard: Sequence[Heard], asked_at: Instant) -> list[Heard
     """What they say happened after they were asked, happened no later than that by our clock, as far as it is compared with what was heard.
 
     Else, where theirs ran ahead for once, whatever truly happened until ours has caught up would be older than what is known, and no news.
+    Dated so, it is a fact of its own: what was told wrongly at the same moment of theirs, and is put right later, is told once more.
     """
 
     def late(each: Heard) -> bool:
         return each.same is not None and each.fact.occurred_at > asked_at
 
-    return [replace(each, fact=struct(each.fact, occurred_at=asked_at)) if late(each) else each for each in heard]
+    def dated(fact: Fact) -> Fact:
+        return struct(fact, event_id=uuid5(fact.event_id, asked_at.isoformat()), occurred_at=asked_at)
+
+    return [replace(each, fact=dated(each.fact)) if late(each) else each for each in heard]
 
 
 def _is_unreadable(heard: Heard) -> bool:

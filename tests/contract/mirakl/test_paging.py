@@ -1,5 +1,6 @@
 """The list of orders is read whole, however it moves while it is read; and the cursor passes only what was heard."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from adapters.mirakl.inbound.orders import written
+from adapters.mirakl.inbound.orders import polled_at, written
 from engine.adapter import Endpoint, Heard
 from engine.errors import UnavailableError
 from schemas.events.exceptions import ExceptionOpened
@@ -207,11 +208,14 @@ def answering(date: str | None) -> Callable[[Asked], Awaitable[web.Response]]:
 
 
 async def window(it: Account, cursor: str | None) -> tuple[str, str]:
-    """From when a poll with that cursor asks, and the cursor it ends with. It asks for everything until now, however late now is."""
+    """From when a poll with that cursor asks, and the cursor it ends with but for when the poll began. It asks for everything until now,
+    however late now is.
+    """
     sight = await it.source("orders").poll(cursor)
     query = it.marketplace.asked[-1].query
     assert "end_update_date" not in query
-    return query["start_update_date"], sight.cursor
+    assert sight.cursor is not None and polled_at(sight.cursor) == it.clock.time
+    return query["start_update_date"], json.dumps({"until": json.loads(sight.cursor)["until"]}, separators=(",", ":"))
 
 
 async def test_a_poll_reaches_back_beyond_the_last_one():
@@ -316,3 +320,9 @@ async def test_what_a_clock_that_ran_ahead_said_does_not_outlast_it():
         moved = [each.fact for each in sight.heard if isinstance(each.fact.event, OrderStateChanged)]
         assert [fact.occurred_at for fact in moved] == [NOW]
         assert all(each.fact.occurred_at <= NOW for each in sight.heard if each.same), "of others a repeat must be the same fact"
+
+        it.clock.time += timedelta(minutes=11)  # the same moment of theirs, ahead of us no more: what was told wrongly is put right
+        again = await it.source("orders").poll(None)
+        later = [each.fact for each in again.heard if isinstance(each.fact.event, OrderStateChanged)]
+        assert [fact.event for fact in later] == [fact.event for fact in moved]
+        assert later[0].event_id != moved[0].event_id, "what is known by its id is dropped"

@@ -120,7 +120,7 @@ def looked_at(document: DocumentNode, answer: Any, met: Counter[str]) -> None:
 def test_what_the_schema_accepts_is_answered(root: str, shop: Shopkeeping):
     met: Counter[str] = Counter()
 
-    @trying(10)
+    @trying(7)
     @given(from_schema(SCHEMA, fields=[root], custom_scalars=scalars(shop, root)))
     def literally(query: str) -> None:
         document = parse(query)
@@ -202,7 +202,7 @@ def test_what_the_schema_refuses_is_refused(root: str, shop: Shopkeeping):
         assert refused(answer), f"{why}: {query} {variables} {answer}"
         assert all(error["message"] for error in answer["errors"])
 
-    @trying(4)
+    @trying(3)
     @given(from_schema(SCHEMA, fields=[root], custom_scalars=scalars(shop, root)))
     def by_us(query: str) -> None:
         document = parse(query)
@@ -245,7 +245,7 @@ def test_what_the_schema_refuses_is_refused(root: str, shop: Shopkeeping):
     except InvalidArgument:  # nothing there that it knows how to break
         return
 
-    @trying(8)
+    @trying(6)
     @given(broken)
     def by_hypothesis(query: str) -> None:
         assume(validate(SCHEMA, parse(query)))
