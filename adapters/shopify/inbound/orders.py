@@ -36,6 +36,7 @@ from schemas.values import Instant, TenantId
 N = TypeVar("N")
 
 REFUNDS_AT_FIRST = 3  # as OrderAftercare asks
+STATUSES = frozenset({"CANCELLED", "ERROR", "FAILURE", "OPEN", "PENDING", "SUCCESS"})  # FulfillmentStatus. Admin API, 2026-10
 MOST_REFUNDS = 250  # of one order: a list without a cursor. Admin API, Order.refunds, 2026-10
 
 
@@ -105,7 +106,14 @@ class _Reading:
                     node = await self._ask(FULFILMENT_GET, ref.id, wire.orders.FulfillmentNode[wire.orders.Fulfillment])
                     if node.fulfillment is not None:
                         parcels[ref.id] = node.fulfillment
-        return list(parcels.values())
+        return [await self._surely(parcel) for parcel in parcels.values()]
+
+    async def _surely(self, parcel: wire.orders.Fulfillment) -> wire.orders.Fulfillment:
+        """Asked for once more where nobody knows its status: told wrongly for once, it would stay so until the next day's sweep."""
+        if parcel.status in STATUSES:
+            return parcel
+        node = await self._ask(FULFILMENT_GET, parcel.id, wire.orders.FulfillmentNode[wire.orders.Fulfillment])
+        return node.fulfillment or parcel
 
     async def _parcel(self, parcel: wire.orders.Fulfillment) -> wire.orders.Fulfillment:
         async def lines(after: str | None) -> wire.frame.Page[wire.orders.FulfillmentLine] | None:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.shopify import wire
-from adapters.shopify.endpoints import DEFINITION, DEFINITION_CREATE, TOPICS
+from adapters.shopify.endpoints import DEFINITION, DEFINITION_CREATE, FULFILMENT_GET, ORDER_GET, TOPICS
 from adapters.shopify.translate import marks
 from adapters.shopify.translate.stock import counted
 from engine.adapter import Done, Sight
@@ -106,6 +106,28 @@ async def test_of_a_cancelled_order_what_is_not_packed_any_more_is_told_first():
         parcel, seen, *_ = said(await front.adapter.readers[0].read([about(created.shop_order)]))
         assert isinstance(parcel, FulfilmentSeen) and parcel.status == "CANCELLED"
         assert isinstance(seen, ShopOrderSeen) and seen.cancelled_at is not None
+
+
+@pytest.mark.parametrize("for_once", [True, False])
+async def test_a_status_that_nobody_knows_is_asked_for_once_more(monkeypatch: pytest.MonkeyPatch, for_once: bool):
+    async with shopfront() as front:
+        created, order = await created_in(front)
+        ship(front, order.id, company="Royal Mail", number="AB1")
+        ask = front.adapter.client.ask
+
+        async def lies(operation: Any, *arguments: Any, **more: Any) -> Any:
+            answer = await ask(operation, *arguments, **more)
+            if operation is ORDER_GET:
+                odd = [replace(parcel, status="ON_A_BOAT") for parcel in answer.order.fulfillments]
+                return replace(answer, order=replace(answer.order, fulfillments=odd))
+            if operation is FULFILMENT_GET and not for_once:
+                return replace(answer, fulfillment=replace(answer.fulfillment, status="ON_A_BOAT"))
+            return answer
+
+        monkeypatch.setattr(front.adapter.client, "ask", lies)
+        heard = said(await front.adapter.readers[0].read([about(created.shop_order)]))
+        [parcel] = [event for event in heard if isinstance(event, FulfilmentSeen)]
+        assert parcel.status == ("SUCCESS" if for_once else "ON_A_BOAT")
 
 
 async def test_hint_and_sweep_say_the_same_fact():
