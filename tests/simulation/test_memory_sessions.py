@@ -92,7 +92,7 @@ async def test_of_two_who_wait_for_each_other_the_first_is_refused(database: OnS
         await one.fetchrow(rebuild.AWAIT, *PLACE)
         await two.fetchrow(rebuild.AWAIT, *OTHER)
         first = asyncio.create_task(one.fetchrow(rebuild.AWAIT, *OTHER))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         second = asyncio.create_task(two.fetchrow(rebuild.AWAIT, *PLACE))
         found: Any = await asyncio.gather(first, second, return_exceptions=True)
         after = [type(await _refusal(one.fetchval(runner.STANDS, *PLACE)))]
@@ -112,7 +112,7 @@ async def test_whoever_is_cancelled_while_waiting_has_lost_the_transaction(datab
         await theirs.start()
         await one.fetchrow(rebuild.AWAIT, *PLACE)
         waiting = asyncio.create_task(two.fetchrow(rebuild.AWAIT, *PLACE))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
