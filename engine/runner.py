@@ -46,10 +46,12 @@ class Table:
         def sql(text: str) -> str:
             return text.replace("{table}", f"projections.{name}")
 
-        columns = 'tenant text NOT NULL, key text COLLATE "C" NOT NULL, document json NOT NULL, position bigint NOT NULL'
-        self.make = sql(f"CREATE TABLE IF NOT EXISTS {{table}} ({columns}, PRIMARY KEY (tenant, key))")
-        # As text: whether it is JSON is looked at when it takes the place of the living rows, not while a rebuild is waited for.
-        self.make_shadow = sql(f"CREATE UNLOGGED TABLE {{table}} ({columns.replace(' json', ' text')})")
+        def columns(document: str) -> str:
+            return f'tenant text NOT NULL, key text COLLATE "C" NOT NULL, document {document} NOT NULL, position bigint NOT NULL'
+
+        self.make = sql(f"CREATE TABLE IF NOT EXISTS {{table}} ({columns('json')}, PRIMARY KEY (tenant, key))")
+        # Whether it is JSON is looked at when it takes the place of the living rows, not while a rebuild is waited for.
+        self.make_shadow = sql(f"CREATE UNLOGGED TABLE {{table}} ({columns('text')})")
         self.index = sql(f"CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {{table}} (tenant, key)")
         self.drop = sql("DROP TABLE IF EXISTS {table}")
         self.read = sql("SELECT key, document FROM {table} WHERE tenant = $1 AND key = any($2::text[]) ORDER BY key")

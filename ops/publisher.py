@@ -95,12 +95,12 @@ class Publisher:
     _polls: list[tuple[Instant, int]] = field(default_factory=list)  # when one began, and where the log stood when we saw that it is over
     _polled_at: Instant | None = None  # the last of these
     _orders_at: Instant | None = None
-    _normal_since: Instant | None = None  # what was sold before that is heard of by a poll that began after it
+    _normal_since: Instant | None = None  # no poll counts that began before
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
     _began: Instant | None = None
     _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
     _looked: float = float("-inf")  # monotonic: when we looked at the rows
-    _timed: float = float("-inf")  # monotonic: when we looked at the sources
+    _sourced: float = float("-inf")  # monotonic: when we looked at the sources
     _next: float = float("-inf")  # monotonic: when the channel takes another file
     _blocked: Instant | None = None  # since when there is news and nothing in its way but that
     _files: int | None = None  # that had come to an end when we looked
@@ -134,7 +134,7 @@ class Publisher:
 
     async def poll_orders(self) -> None:
         if await self.ask_orders():
-            self._timed = float("-inf")  # its cursor is worth a look
+            self._sourced = float("-inf")  # its cursor is worth a look
         else:
             await self.clock.sleep(POLL_AGAIN)
 
@@ -210,10 +210,11 @@ class Publisher:
         )
 
     async def _hear_of_poll(self, began: Instant | None) -> None:
+        """It counts, unless the clock of an engine that ran before us was ahead of ours: then the next one does."""
         if began is None or began == self._polled_at:
             return
         self._polled_at = began
-        if self._normal_since is None or began > self._normal_since:
+        if (self._normal_since or began) <= began <= self.clock.now():
             self._polls.append((began, await self.log.head()))
 
     async def _recall_mode(self) -> None:
@@ -235,7 +236,7 @@ class Publisher:
         head = await self.log.head()
         await self._issue([StockModeSet(channel=self.channel, mode=mode.name, step=mode.step, because=because)], head)
         self._told = called
-        if mode == NORMAL:
+        if mode == NORMAL:  # what was sold meanwhile is heard of by a poll from now on
             self._polls, self._orders_at, self._normal_since = [], None, now
         log_.warning("stock mode set", channel=self.channel, mode=mode.name, step=mode.step, because=because)
 
@@ -262,9 +263,9 @@ class Publisher:
         just = self.clock.loop_seconds(self.clock.monotonic() - self._looked) < LOOK_EVERY
         if not free and just:
             return None
-        if self.clock.loop_seconds(self.clock.monotonic() - self._timed) >= LOOK_EVERY:
+        if self.clock.loop_seconds(self.clock.monotonic() - self._sourced) >= LOOK_EVERY:
+            self._sourced = self.clock.monotonic()  # before: a poll may end meanwhile, and wants another look
             await self._look_at_sources()
-            self._timed = self.clock.monotonic()
         async with self.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             folded = {
                 row["name"]: row["position"] for row in await conn.fetch(FOLDED, self.log.tenant, [inventory.name, publications.name])

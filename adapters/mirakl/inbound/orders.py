@@ -32,7 +32,7 @@ LEAST = timedelta(minutes=2)  # that a poll reaches back in any case
 
 class Cursor(Struct, frozen=True, omit_defaults=True):
     until: Instant  # every change up to here was heard
-    began: Instant | None = None  # when that poll left, by our clock
+    began: Instant | None = None  # by our clock: when the pass that heard all of it left
 
 
 def polled_at(cursor: str | None) -> Instant | None:
@@ -65,7 +65,7 @@ class OrdersSource:
         self._client, self._clock = client, clock
         self._touched: dict[str, Instant] = {}  # when each order changed last, of those that did within the overlap
         self._long_at: Instant | None = None  # when a poll last reached back as far as it may
-        self._left_at = clock.now()  # the first page of the list that was asked for last
+        self._left_at = clock.now()  # the first page of the pass that was begun last
         self._overlap, self._first_look = timedelta(seconds=overlap), timedelta(days=first_look_days)
 
     async def poll(self, cursor: str | None) -> Sight:
@@ -73,7 +73,7 @@ class OrdersSource:
         start = asked_at - self._first_look
         if cursor is not None:
             start = self._beyond(min(msgspec.json.decode(cursor, type=Cursor).until, asked_at), asked_at)  # our clock may be set back
-        number, orders, answered_at, began = await self._list(start)
+        number, orders, answered_at = await self._list(start)
         now = self._clock.now()
         until = min(now.replace(microsecond=0), answered_at or asked_at)  # neither clock is believed further than the other
         self._client.sightings.polled(orders, start, asked_at, number)
@@ -81,7 +81,7 @@ class OrdersSource:
         self._touched = {order: at for order, at in touched.items() if at > until - self._overlap - QUIET}
         self.last_poll = self._clock.monotonic()
         heard = not_before_its_time(heard_of(self._client, orders.values(), now), self._left_at)
-        return Sight(heard, msgspec.json.encode(Cursor(until, began)).decode())
+        return Sight(heard, msgspec.json.encode(Cursor(until, self._left_at)).decode())
 
     def _beyond(self, until: Instant, now: Instant) -> Instant:
         """From where on to hear once more what was heard up to there."""
@@ -93,25 +93,23 @@ class OrdersSource:
             return until - self._overlap
         return max(until - self._overlap, min(latest[fits] + QUIET, until - LEAST))
 
-    async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None, Instant]:
-        """Which poll this is, every order changed since, their clock when they began to answer, and ours as the first page was asked for.
-        Raises UnavailableError if the list never holds still.
+    async def _list(self, start: Instant) -> tuple[int, Mapping[str, bytes], Instant | None]:
+        """Which poll this is, every order changed since, and their clock when they began to answer. Raises UnavailableError if the list
+        never holds still.
 
         The window has no end: a call may have waited a minute for the limiter, and would not hear what happened meanwhile.
         """
         query = (("start_update_date", written(start)),)
         seen: dict[str, bytes] = {}
         before: Mapping[str, bytes] | None = None
-        began: Instant | None = None
         for left in reversed(range(PASSES)):
             walk = await self._walk(query)
             seen |= walk.found
-            began = began or self._left_at
             # From the last pass what joined since it was begun may be missing: the next poll hears of it.
             whole = walk.missing is not None and walk.missing <= (0 if left else walk.joined)
             same = bool(walk.found) and before is not None and walk.found.keys() == before.keys()  # then it is the count that is wrong
             if whole or same:
-                return walk.number, seen, walk.answered_at, began
+                return walk.number, seen, walk.answered_at
             before = walk.found
         raise UnavailableError("the list of orders does not hold still", target=self.target, endpoint=self._client.list_orders.code)
 

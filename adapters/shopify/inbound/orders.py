@@ -36,8 +36,8 @@ from schemas.values import Instant, TenantId
 N = TypeVar("N")
 
 REFUNDS_AT_FIRST = 3  # as OrderAftercare asks
-STATUSES = frozenset({"CANCELLED", "ERROR", "FAILURE", "OPEN", "PENDING", "SUCCESS"})  # FulfillmentStatus. Admin API, 2026-10
 MOST_REFUNDS = 250  # of one order: a list without a cursor. Admin API, Order.refunds, 2026-10
+FULFILMENT_STATUSES = frozenset({"CANCELLED", "ERROR", "FAILURE", "OPEN", "PENDING", "SUCCESS"})  # Admin API, FulfillmentStatus, 2026-10
 
 
 class Orders:
@@ -110,7 +110,7 @@ class _Reading:
 
     async def _surely(self, parcel: wire.orders.Fulfillment) -> wire.orders.Fulfillment:
         """Asked for once more where nobody knows its status: told wrongly for once, it would stay so until the next day's sweep."""
-        if parcel.status in STATUSES:
+        if parcel.status in FULFILMENT_STATUSES:
             return parcel
         node = await self._ask(FULFILMENT_GET, parcel.id, wire.orders.FulfillmentNode[wire.orders.Fulfillment])
         return node.fulfillment or parcel

@@ -1,6 +1,5 @@
 """The list of orders is read whole, however it moves while it is read; and the cursor passes only what was heard."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from adapters.mirakl.inbound.orders import polled_at, written
+from adapters.mirakl.inbound.orders import Cursor, polled_at, written
 from engine.adapter import Endpoint, Heard
 from engine.errors import UnavailableError
 from schemas.events.exceptions import ExceptionOpened
@@ -208,25 +207,23 @@ def answering(date: str | None) -> Callable[[Asked], Awaitable[web.Response]]:
 
 
 async def window(it: Account, cursor: str | None) -> tuple[str, str]:
-    """From when a poll with that cursor asks, and the cursor it ends with but for when the poll began. It asks for everything until now,
-    however late now is.
-    """
+    """From when a poll with that cursor asks, and up to where it has heard. It asks for everything until now, however late now is."""
     sight = await it.source("orders").poll(cursor)
     query = it.marketplace.asked[-1].query
     assert "end_update_date" not in query
     assert sight.cursor is not None and polled_at(sight.cursor) == it.clock.time
-    return query["start_update_date"], json.dumps({"until": json.loads(sight.cursor)["until"]}, separators=(",", ":"))
+    return query["start_update_date"], written(msgspec.json.decode(sight.cursor, type=Cursor).until)
 
 
 async def test_a_poll_reaches_back_beyond_the_last_one():
     async with account(first_look_days=2, order_overlap=1800.0) as it:
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:00:03 GMT"))
-        assert await window(it, None) == ("2026-08-11T09:00:00Z", '{"until":"2026-08-13T09:00:00Z"}')
+        assert await window(it, None) == ("2026-08-11T09:00:00Z", "2026-08-13T09:00:00Z")
         it.clock.time = NOW + timedelta(minutes=5, microseconds=7)
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:05:00 GMT"))
         assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == (
             "2026-08-13T08:30:00Z",
-            '{"until":"2026-08-13T09:05:00Z"}',
+            "2026-08-13T09:05:00Z",
         )
 
 
@@ -268,9 +265,9 @@ async def test_a_poll_reaches_back_no_further_than_a_page_goes(gap: float, count
 async def test_a_cursor_is_never_beyond_their_clock_nor_ours():
     async with account() as it:
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 08:50:00 GMT"))
-        assert (await window(it, None))[1] == '{"until":"2026-08-13T08:50:00Z"}', "theirs is ten minutes behind"
+        assert (await window(it, None))[1] == "2026-08-13T08:50:00Z", "theirs is ten minutes behind"
         it.marketplace.says("OR11", answering("Thu, 13 Aug 2026 09:10:00 GMT"))
-        assert (await window(it, None))[1] == '{"until":"2026-08-13T09:00:00Z"}', "theirs is ten minutes ahead"
+        assert (await window(it, None))[1] == "2026-08-13T09:00:00Z", "theirs is ten minutes ahead"
 
 
 async def test_a_clock_set_back_leaves_no_gap():
@@ -291,7 +288,7 @@ async def test_what_happens_while_a_call_waits_for_the_limiter_is_heard_by_it(mo
             await admit(endpoint)
 
         monkeypatch.setattr(it.door, "admit", wait_a_minute)
-        assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == ("2026-08-13T08:30:00Z", '{"until":"2026-08-13T09:01:00Z"}')
+        assert await window(it, '{"until":"2026-08-13T09:00:00Z"}') == ("2026-08-13T08:30:00Z", "2026-08-13T09:01:00Z")
 
 
 async def test_a_poll_that_fails_moves_nothing():
@@ -314,12 +311,14 @@ async def test_what_a_clock_that_ran_ahead_said_does_not_outlast_it():
     """Else every change until our clock has caught up would be older than what is known, and no news."""
     async with account() as it:
         ahead = written(NOW + timedelta(minutes=10))
-        told = numbered(1, order_state="WAITING_DEBIT_PAYMENT", last_updated_date=ahead)
-        it.marketplace.says("OR11", {"orders": [told], "total_count": 1})
+        order = numbered(1, order_state="WAITING_DEBIT_PAYMENT", created_date=ahead, last_updated_date=ahead)
+        it.marketplace.says("OR11", {"orders": [order], "total_count": 1})
         sight = await it.source("orders").poll(None)
         moved = [each.fact for each in sight.heard if isinstance(each.fact.event, OrderStateChanged)]
         assert [fact.occurred_at for fact in moved] == [NOW]
         assert all(each.fact.occurred_at <= NOW for each in sight.heard if each.same), "of others a repeat must be the same fact"
+        told = {each.fact.event_id for each in sight.heard}
+        assert {each.fact.correlation_id for each in sight.heard} <= {None, *told}, "what begins their story keeps its id"
 
         it.clock.time += timedelta(minutes=11)  # the same moment of theirs, ahead of us no more: what was told wrongly is put right
         again = await it.source("orders").poll(None)

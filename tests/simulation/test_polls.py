@@ -1,0 +1,48 @@
+"""Which polls of the orders let a number rise: any that began after the count it rests on, whoever made it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.simulation.engine import PACE, Engine
+from tests.simulation.trade import ASOS, BOX, MUG, NEAR, Trade
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """A shop that has just been counted, and of which the channel shows nothing yet."""
+    engine = Engine(Trade())
+    for sku in (MUG, BOX):
+        engine.trade.move(sku, NEAR, 3)
+    engine.readers.sweep()
+    engine.arrive("sweep")
+    yield engine
+    engine.close()
+
+
+def poll(engine: Engine) -> None:
+    engine.poll(ASOS)
+    engine.arrive(ASOS)
+
+
+def publish(engine: Engine) -> bool:
+    engine.fold_all()
+    engine.trade.tick(PACE)
+    return engine.publish(ASOS)
+
+
+def test_a_poll_of_which_nobody_told_the_publisher_is_enough(engine: Engine) -> None:
+    assert not publish(engine), "nobody has heard of what was sold before the count"
+    poll(engine)
+    engine.crash()
+    assert publish(engine), "a successor asks for no other poll"
+
+
+def test_a_poll_by_a_clock_that_was_ahead_waits_for_the_next(engine: Engine) -> None:
+    poll(engine)
+    engine.readers.polled[ASOS] = engine.trade.now + timedelta(minutes=2)
+    engine.crash()
+    assert not publish(engine)
+    poll(engine)
+    assert publish(engine)
