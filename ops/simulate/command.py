@@ -154,7 +154,7 @@ def store_of(tier: int) -> AbstractContextManager[Store]:
 
 def simulate(wanted: Wanted) -> int:
     """Exit code 1 if anything does not hold, with all that is needed to see it again. StartupError: nothing is called so."""
-    if not wanted.seeds:
+    if wanted.last < wanted.first:
         raise StartupError(f"--seeds {wanted.first}..{wanted.last} are none: the lower one comes first")
     if strangers := [-seed for seed in wanted.seeds if -seed > len(kept())]:
         raise StartupError(f"--only -{strangers[0]}: there are {len(kept())} kept plays, -1 to -{len(kept())}")

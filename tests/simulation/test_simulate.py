@@ -77,11 +77,15 @@ def test_what_is_broken_is_said_with_its_story_and_how_to_see_it_again(monkeypat
         assert said in told.stdout
 
 
+def test_seeds_the_wrong_way_round_are_refused_beside_kept_plays() -> None:
+    told = CliRunner().invoke(main, ["simulate", "--seeds", "4..3"])
+    assert told.exit_code == 3 and "the lower one comes first" in told.output
+
+
 def test_a_play_of_nothing_holds_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(command, "REGRESSIONS", tmp_path / "none")
     (tmp_path / "none").write_text("")
     for words, said in (
-        (["--seeds", "4..3"], "the lower one comes first"),
         (["--without", "crashs"], "no class of faults is called so"),
         (["--only", "-1"], "there are 0 kept plays"),
     ):
