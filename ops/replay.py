@@ -134,9 +134,8 @@ def _print_rows(console: Console, named: str, rows: Sequence[Shown]) -> None:
 
 def _print(console: Console, results: Mapping[str, Any]) -> None:
     for name, result in results.items():
-        console.print(
-            f"[bold]{name}[/]: {result['rows']:,} row{'s' * (result['rows'] != 1)} as of position {result['position']:,}, digest {result['digest'][:16]}"
-        )
+        rows, start = result["rows"], result["digest"][:16]
+        console.print(f"[bold]{name}[/]: {rows:,} row{'s' * (rows != 1)} as of position {result['position']:,}, digest {start}")
         if "equal" in result:
             console.print("  [green]equal to the live rows[/]" if result["equal"] else "  [red]differs from the live rows[/]")
         if difference := result.get("first_difference"):

@@ -66,7 +66,8 @@ async def stand_alone(
         tls.load_cert_chain(certificate)
     async with serve_sandbox(world, clock, TcpNet(), port=port, tls=tls) as sandbox:
         told = world.actors.plan  # of the journal, if there was one
-        console.print(f"[bold]{told.about or 'Nothing happens here by itself.'}[/]  seed {world.shop.seed}, {told.skus} SKUs")
+        about = told.about or ("Buyers come by themselves." if told.marketplace_orders else "Nothing happens here by itself.")
+        console.print(f"[bold]{about}[/]  seed {world.shop.seed}, {told.skus} SKUs")
         console.print(f"Shopify  {sandbox.shopify_url}   token {TOKEN}, webhook secret {WEBHOOK_SECRET}, shop {world.shop.domain}")
         console.print(f"Mirakl   {sandbox.mirakl_url}   key {API_KEY}, shop_id {world.account.shop_id}")
         console.print(f"Page     {sandbox.url}   to watch both, and to buy, fulfil and refund by hand: open it in a browser")
