@@ -1,6 +1,7 @@
 """`crossdock simulate`: plays by the seed, on several processes if wanted; what was seen in them, and what does not hold, made small."""
 
 import json
+import selectors
 import subprocess
 import sys
 from collections import Counter
@@ -162,7 +163,8 @@ def simulate(wanted: Wanted) -> int:
         raise StartupError(f"--without {strange[0]}: no class of faults is called so: there are {', '.join(EVERY_CLASS)}")
     results: list[Result] = []
     columns = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
-    with Progress(*columns, console=wanted.console, transient=True) as progress:
+    # Which seeds, and not a range of them: one play, or the part of another process, which shows how far all have come.
+    with Progress(*columns, console=wanted.console, transient=True, disable=bool(wanted.chosen)) as progress:
         task = progress.add_task("", total=len(wanted.seeds), said="")
         for result in _played(wanted):
             results.append(result)
@@ -187,18 +189,37 @@ def _played(wanted: Wanted) -> Iterator[Result]:
 
 
 def _by_others(wanted: Wanted) -> Iterator[Result]:
-    """Each process takes every so-manyth seed."""
+    """Each process takes every so-manyth seed. StartupError: one ended before it had played all of them."""
     seeds = wanted.seeds
-    begun = []
-    for part in (seeds[start :: wanted.jobs] for start in range(wanted.jobs)):
-        command = [sys.executable, "-m", "ops", "simulate", "--tier", str(wanted.tier), "--json", "--only", ",".join(map(str, part))]
-        command += ["--scenario", wanted.scenario] if wanted.scenario else []
-        begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))  # noqa: S603 - ourselves
-    for process in begun:
-        assert process.stdout is not None
-        for line in process.stdout:
-            yield msgspec.json.decode(line, type=Result)
-        process.wait()
+    left = {}  # what a process tells -> the process, and the seeds of which it has told nothing yet
+    with selectors.DefaultSelector() as told:
+        for part in filter(None, (seeds[start :: wanted.jobs] for start in range(wanted.jobs))):
+            command = [sys.executable, "-m", "ops", "simulate", "--tier", str(wanted.tier), "--json", "--only", ",".join(map(str, part))]
+            command += ["--scenario", wanted.scenario] if wanted.scenario else []
+            command += ["--without", ",".join(wanted.without)] if wanted.without else []
+            command += [] if wanted.budget is None else ["--budget", str(wanted.budget)]
+            command += [] if wanted.shrink else ["--no-shrink"]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603 - ourselves
+            assert process.stdout is not None
+            left[process.stdout] = (process, set(part))
+            told.register(process.stdout, selectors.EVENT_READ, process.stdout)
+        try:
+            while told.get_map():
+                for pipe in [key.data for key, _ in told.select()]:  # whoever is not listened to stands still when his pipe is full
+                    process, missing = left[pipe]
+                    if line := pipe.readline():
+                        result = msgspec.json.decode(line, type=Result)
+                        missing.discard(result.seed)
+                        yield result
+                    else:
+                        told.unregister(pipe)
+                        if process.wait() not in (0, 1) or missing:
+                            raise StartupError(f"a process ended ({process.returncode}) and had not played the seeds {sorted(missing)}")
+        finally:
+            for pipe, (process, _) in left.items():
+                process.kill()
+                process.wait()
+                pipe.close()
 
 
 def one(seed: int, wanted: Wanted, store: Store) -> Result:

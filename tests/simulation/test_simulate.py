@@ -91,3 +91,49 @@ def test_a_play_of_nothing_holds_nothing(monkeypatch: pytest.MonkeyPatch, tmp_pa
     ):
         told = CliRunner().invoke(main, ["simulate", *words])
         assert told.exit_code == 3 and said in told.output
+
+
+OTHER = """#!{python}
+import os, sys, time
+words = sys.argv
+seeds = words[words.index("--only") + 1].split(",")
+here = os.path.dirname(__file__)
+open(os.path.join(here, "words"), "a").write(" ".join(words[3:]) + "\\n")
+deadline = time.monotonic() + 60
+while "1" in seeds and not os.path.exists(os.path.join(here, "others are done")) and time.monotonic() < deadline:
+    time.sleep(0.01)
+for seed in seeds:
+    if seed == {dies_at!r}:
+        os._exit(9)
+    print('{{"seed":%s,"orders":1,"world_seconds":1,"digest":"%s"}}' % (seed, "x" * 100_000), flush=True)
+if "1" not in seeds:
+    open(os.path.join(here, "others are done"), "w").close()
+"""
+
+
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, dies_at: str = "") -> Path:
+    """In the place of this interpreter: the process that has seed 1 waits until the other has said more than a pipe holds."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(OTHER.format(python=sys.executable, dies_at=dies_at))
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stand_in))
+    return tmp_path / "words"
+
+
+def test_all_processes_are_listened_to_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = others(tmp_path, monkeypatch)
+    told = CliRunner().invoke(
+        main, ["simulate", "--seeds", "1..6", "--jobs", "2", "--json", "--without", "cut,refused", "--budget", "7", "--no-shrink"]
+    )
+    assert told.exit_code == 0, told.output
+    seeds = [json.loads(line)["seed"] for line in told.stdout.splitlines()]
+    assert sorted(seeds) == sorted([*kept_seeds(1), *range(1, 7)])
+    lines = words.read_text().splitlines()
+    assert len(lines) == 2 and all("--without cut,refused --budget 7 --no-shrink" in line for line in lines)  # as it was asked for here
+    assert seeds[-1] == 5  # of the process that had to wait
+
+
+def test_a_process_that_dies_is_not_taken_for_plays_that_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    others(tmp_path, monkeypatch, dies_at="4")
+    told = CliRunner().invoke(main, ["simulate", "--seeds", "1..6", "--jobs", "2", "--json"])
+    assert told.exit_code == 3 and "had not played the seeds [4" in told.output
