@@ -107,6 +107,9 @@ SELECT reached, verdicts, first_positions, last_positions, stream_versions, know
 FROM crossdock.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
+# The short way, which nearly all that comes alone can go; null: it could not, and nothing was added.
+APPEND_ONE = "SELECT crossdock.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+
 HEAD = "SELECT position FROM crossdock.heads WHERE tenant = $1"
 
 READ = """
@@ -240,8 +243,7 @@ class Log:
         """
         if not appends:
             return []
-        parcels = await self._pack(appends, conn)
-        verdicts = _verdicts(parcels, await conn.fetchrow(APPEND, *self._arguments(parcels)))
+        _, verdicts = await self._ask(conn, await self._pack(appends, conn))
         self._conflicts.inc(sum(verdict.outcome == "mismatch" for verdict in verdicts))
         return verdicts
 
@@ -296,15 +298,27 @@ class Log:
             _unless_all(ACTOR, actors),
         ]
 
+    async def _ask(self, conn: Any, parcels: Sequence[_Parcel]) -> tuple[int | None, list[Verdict]]:
+        """Where the log ends now, None if nothing was added; and what became of each. `conn`: a connection or a line."""
+        if len(parcels) == 1 and len(parcels[0].rows) == 1:
+            [parcel] = parcels
+            append, [row] = parcel.append, parcel.rows
+            lease, epoch = (append.fence.lease, append.fence.epoch) if append.fence else (None, None)
+            place = await conn.fetchval(APPEND_ONE, self.tenant, self._clock.now(), parcel.stream, append.expected, lease, epoch, *row)
+            if place is not None:
+                position, version = place
+                return position, [Verdict(outcome="appended", append=append, first=position, last=position, version=version)]
+        answer = await conn.fetchrow(APPEND, *self._arguments(parcels))
+        return answer["reached"], _verdicts(parcels, answer)
+
     async def _send(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
-        """One call, one commit. Sent again while the error is one that passes."""
-        arguments = self._arguments(parcels)
+        """One commit. Sent again while the error is one that passes."""
         began = self._clock.monotonic()
         pauses = iter(RESEND_PAUSES)
-        row = None
-        while row is None:
+        answer = None
+        while answer is None:
             try:
-                row = await self._line.fetchrow(APPEND, *arguments)
+                answer = await self._ask(self._line, parcels)
             except Exception as error:
                 pause = next(pauses, None)
                 if pause is None or not _is_passing(error) or self._since(began) > RESEND_SECONDS:
@@ -313,10 +327,11 @@ class Log:
                 await self._clock.sleep(pause / self._clock.loop_seconds(1.0))  # played fast or not, a database needs its time
         self._seconds.observe(self._since(began))
         self.refused = None
-        if reached := row["reached"]:
+        reached, verdicts = answer
+        if reached:
             self._position.set(reached)
             self._bell.ring(self.tenant, reached)
-        return _verdicts(parcels, row)
+        return verdicts
 
     def _since(self, began: float) -> float:
         """In seconds of the event loop."""

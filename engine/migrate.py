@@ -99,6 +99,7 @@ FORBIDDEN = {  # none of these does anything where it is allowed after all: each
     "update migrations": "UPDATE crossdock.migrations SET sha256 = sha256 WHERE false",
     "create tables beside the log": "CREATE TABLE crossdock.proof ()",
     "replace append_events": "DROP FUNCTION crossdock.append_events",
+    "replace append_one": "DROP FUNCTION crossdock.append_one",
     "switch off triggers and rules": "SET LOCAL session_replication_role = replica",
 }
 NEEDED = {
@@ -108,6 +109,7 @@ NEEDED = {
         "SELECT * FROM crossdock.append_events"
         "('', '2000-01-01Z', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
     ),
+    "append one": "SELECT crossdock.append_one('', null, '', 0, null, null, null, '', 1, '', '', null, null, null, null, '')",
 }
 
 

@@ -32,7 +32,7 @@ GLANCE = 0.008  # real seconds without an answer, after which it may be that a l
 REAPED_WITHIN = 5.0  # real seconds
 PROTOCOL, CANCEL = 196608, 80877102
 CHANGES = (b"INSERT", b"UPDATE", b"DELETE", b"CREATE", b"ALTER", b"DROP")  # what changes rows also says how many
-NOISY = (b"append_events", b"pg_notify", b"notify ")  # statements that may send news
+NOISY = (b"crossdock.append_", b"pg_notify", b"notify ")  # statements that may send news
 ANSWERS = {b"P": b"1", b"B": b"2", b"C": b"3", b"D": b"Tn", b"E": b"CIs"}  # the last message that answers each; an error answers all
 
 
@@ -258,7 +258,7 @@ class Session(asyncio.Transport):
             self._within.clear()
         elif called.startswith("COMMIT"):
             return f"{called} of {'; '.join(self._within)}"
-        elif self.in_transaction and (not called.lstrip().startswith("SELECT") or "append_events" in called):
+        elif self.in_transaction and (not called.lstrip().startswith("SELECT") or "crossdock.append_" in called):
             self._within[called] = None
         return called
 
@@ -437,7 +437,7 @@ class Session(asyncio.Transport):
 def is_change(done: bytes, statement: bytes) -> bool:
     """Whether the server says, of what it has done, that something is otherwise now."""
     word, _, number = done.partition(b" ")
-    return word == b"COMMIT" or b"append_events" in statement or (word in CHANGES and number.split()[-1:] != [b"0"])
+    return word == b"COMMIT" or b"crossdock.append_" in statement or (word in CHANGES and number.split()[-1:] != [b"0"])
 
 
 def is_noisy(text: bytes) -> bool:

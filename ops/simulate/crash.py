@@ -74,7 +74,7 @@ def changes(message: str) -> bool:
     if message.startswith("http"):
         return not message.startswith(("http GET", "http query"))
     text = message.removeprefix("db").strip().upper()
-    return "APPEND_EVENTS" in text or not (
+    return "CROSSDOCK.APPEND_" in text or not (
         text == "" or text.startswith(("SELECT", "BEGIN", "SET ", "RESET", "ROLLBACK", "LISTEN", "UNLISTEN", "COPY"))
     )
 
@@ -298,7 +298,7 @@ class Life:
                 return None
             if not fresh:
                 self._stage = (play.ask(whose) or [""])[0]
-            fresh = not ("COMMIT" in text or "append_events" in text)
+            fresh = not ("COMMIT" in text or "crossdock.append_" in text)
             if (self._stage == last and not text.startswith("http")) or len(self.points) >= self.most:
                 return None
             for side in self._sides(text):

@@ -379,22 +379,26 @@ async def test_a_connection_that_dies_on_the_way_loses_and_doubles_nothing(datab
         assert (await chain.verify(log._pool, TENANT)).events == 480
 
 
-async def test_a_group_is_sent_again_when_its_commit_is_not_heard_of(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("texts", "how"), [(("a", "b"), "fetchrow"), (("a",), "fetchval")])
+async def test_a_group_is_sent_again_when_its_commit_is_not_heard_of(
+    log: Log, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...], how: str
+) -> None:
     """The commit took place and its answer was lost: the ids tell."""
-    fetch = asyncpg.Connection.fetchrow
+    await log.append(append("before", "so that there is a head", expected=0))
+    fetch = getattr(asyncpg.Connection, how)
     lost: list[str] = []
 
     async def fetch_and_lose(conn: Any, query: str, *arguments: Any, **more: Any) -> Any:
         row = await fetch(conn, query, *arguments, **more)
-        if "append_events" in query and not lost:
+        if "crossdock.append_" in query and not lost:
             lost.append(query)
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         return row
 
-    monkeypatch.setattr(asyncpg.Connection, "fetchrow", fetch_and_lose)
-    verdict = await log.append(append("s", "a", "b", expected=0))
-    assert lost and (verdict.outcome, verdict.first) == ("duplicate", 1)
-    assert await log.head() == 2
+    monkeypatch.setattr(asyncpg.Connection, how, fetch_and_lose)
+    verdict = await log.append(append("s", *texts, expected=0))
+    assert lost and (verdict.outcome, verdict.first) == ("duplicate", 2)
+    assert await log.head() == 1 + len(texts)
 
 
 async def test_an_append_that_cannot_be_sent_fails_alone(log: Log) -> None:

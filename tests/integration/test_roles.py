@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from engine.errors import StartupError
-from engine.log import APPEND
+from engine.log import APPEND, APPEND_ONE
 from engine.migrate import FORBIDDEN, prove_privileges
 from tests.conftest import Database
 from tests.machine import Machine, machine
@@ -99,6 +99,7 @@ async def test_start_up_names_each_right_too_many(engine: Machine, admin: Any) -
 MISSING = {
     "read heads": "REVOKE SELECT ON crossdock.heads FROM crossdock_engine",
     "append": "REVOKE EXECUTE ON FUNCTION crossdock.append_events FROM crossdock_engine",
+    "append one": "REVOKE EXECUTE ON FUNCTION crossdock.append_one FROM crossdock_engine",
     "read events": "REVOKE SELECT ON crossdock.events FROM crossdock_engine",
 }
 
@@ -115,7 +116,12 @@ async def test_nobody_else_on_the_server_may_read_or_append(admin: Any) -> None:
     await admin.execute("CREATE ROLE crossdock_stranger")
     try:
         await admin.execute("SET ROLE crossdock_stranger")
-        for statement in ("SELECT FROM crossdock.events", "SELECT FROM crossdock.keys", "SELECT crossdock.append_events()"):
+        for statement in (
+            "SELECT FROM crossdock.events",
+            "SELECT FROM crossdock.keys",
+            "SELECT crossdock.append_events()",
+            "SELECT crossdock.append_one()",
+        ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await admin.execute(statement)
     finally:
@@ -129,6 +135,7 @@ async def test_appending_minds_no_objects_of_the_callers(engine: Machine) -> Non
         await conn.execute("CREATE TEMPORARY TABLE events (LIKE crossdock.events)")
         await conn.execute("CREATE FUNCTION pg_temp.sha256(bytea) RETURNS bytea LANGUAGE sql AS 'SELECT $1'")
         await conn.execute("SET LOCAL search_path = pg_temp, crossdock, pg_catalog")
-        assert "crossdock.append_events" in APPEND
-        settings = await conn.fetchval("SELECT proconfig FROM pg_proc WHERE proname = 'append_events'")
-        assert "search_path=pg_catalog, pg_temp" in settings
+        assert "crossdock.append_events" in APPEND and "crossdock.append_one" in APPEND_ONE
+        for name in ("append_events", "append_one"):
+            settings = await conn.fetchval("SELECT proconfig FROM pg_proc WHERE proname = $1", name)
+            assert "search_path=pg_catalog, pg_temp" in settings

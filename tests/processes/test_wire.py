@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 COMMAND_SECONDS = 10.0  # engine.ports.PostgresDb: how long a statement is waited for, and then, within a pool, for its cancellation
 TRADE_SECONDS = 15.0  # for an order to come in and leave
-STATEMENTS = ["append_events", "^COMMIT", "crossdock.outbox"]
+STATEMENTS = ["crossdock.append_", "^COMMIT", "crossdock.outbox"]
 
 
 @pytest.mark.parametrize("statement", STATEMENTS if THOROUGH > 1 else STATEMENTS[:1])

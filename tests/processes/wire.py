@@ -55,7 +55,7 @@ class Wire:
         for session in list(self._open):
             session.end()
 
-    def ask(self, action: Action, statement: str = r"append_events|^COMMIT", *, skip: int = 0) -> None:
+    def ask(self, action: Action, statement: str = r"crossdock\.append_|^COMMIT", *, skip: int = 0) -> None:
         self.waiting.append(Cut(action, re.compile(statement.encode()), skip))
 
     def due(self, statement: bytes) -> Action | None:

@@ -430,9 +430,7 @@ def in_the_database(invariant: str, name: str, **needs: Any) -> None:
 in_the_database(
     "E2", "leave_the_actor_out_of_the_hash", scene=buy, sql=altered("content", "convert_to(p_actor, 'UTF8')", "convert_to('', 'UTF8')")
 )
-in_the_database(
-    "E3", "leave_a_version_out", scene=buy, sql=altered("append_events", "s.version + 1 as version", "s.version + 2 as version")
-)
+in_the_database("E3", "leave_a_version_out", scene=buy, sql=altered("append_one", "s.version + 1 as version", "s.version + 2 as version"))
 in_the_database(
     "E9",
     "cut_the_tail",

@@ -180,6 +180,22 @@ def _append(draw: Draw) -> Sequence[Any]:
     ]
 
 
+def _append_one(draw: Draw) -> Sequence[Any]:
+    tenant, stream = draw(TENANTS), draw(STREAMS)
+    lease = draw(maybe(TARGETS)) if draw.seldom() or draw.seldom() else None
+    expected = draw.version(tenant, stream) if draw.mostly() else draw(maybe(between(0, 4)))
+    fact = [
+        draw(EVENT_IDS),
+        draw(TYPES),
+        draw(between(1, 2)),
+        draw(BAD if draw.seldom() else BODIES),
+        draw(some(["", "buyer 1"])),
+        draw(SEALED),
+    ]
+    story = [draw(MOMENTS), draw(maybe(STORIES)), draw(maybe(STORIES)), draw(some(["engine", "person:ö"]))]
+    return [tenant, draw(MOMENTS), stream, expected, lease, draw.lease(tenant, lease).epoch if lease else draw(maybe(SMALL)), *fact, *story]
+
+
 def _put_commands(draw: Draw) -> Sequence[Any]:
     ids = draw(few(COMMAND_IDS, least=1))
 
@@ -311,6 +327,7 @@ def _of(*values: Values) -> Arguments:
 
 WRITES: Mapping[tuple[Any, str], Arguments] = {
     (log, "APPEND"): _append,
+    (log, "APPEND_ONE"): _append_one,
     (outbox, "PUT"): _put_commands,
     (outbox, "CLAIM"): _claim,
     (outbox, "RESCUE"): _rescue,
@@ -462,7 +479,8 @@ def _call(place: tuple[Any, str], draw: Draw, arguments: Arguments) -> Call:
 
 
 COMMON = [
-    *[(log, "APPEND")] * 6,
+    *[(log, "APPEND")] * 4,
+    *[(log, "APPEND_ONE")] * 4,
     *[(outbox, each) for each in ("PUT", "PUT", "CLAIM", "CLAIM", "FINISH", "PUT_BACK")],
     *[(lease, "TAKE"), (lease, "BEAT"), "move", "move", "move"],
 ]

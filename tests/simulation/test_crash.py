@@ -49,6 +49,7 @@ def test_there_are_as_many_as_there_were(figure: Callable[[str], None]) -> None:
     [
         ("db SELECT 1", False),
         ("db \nSELECT reached FROM crossdock.append_events($1)", True),
+        ("db SELECT crossdock.append_one($1)", True),
         ("db COMMIT;", True),
         ("db BEGIN;", False),
         ("db WITH held AS (SELECT 1) UPDATE t SET a = 1", True),

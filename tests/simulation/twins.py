@@ -225,6 +225,8 @@ class Twins:
             if call.name == "engine.log.APPEND" and asker == session and answer.rows:
                 verdicts = dict(answer.rows[0])["verdicts"]
                 self.seen.update(verdicts or ["all appended"])
+            if call.name == "engine.log.APPEND_ONE" and asker == session and answer.rows:
+                self.seen["one appended" if dict(answer.rows[0])["append_one"] else "one not appended"] += 1
 
     async def compare(self) -> None:
         """Every row of every table."""

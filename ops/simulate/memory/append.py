@@ -1,4 +1,4 @@
-"""crossdock.append_events: what migrations/0001_log.sql does, verdict for verdict and byte for byte."""
+"""crossdock.append_events and append_one: what the migrations 0001 and 0006 do, verdict for verdict and byte for byte."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -102,6 +102,37 @@ def append_events(
         versions = [log.version(stream) for stream in streams]
         return [(group.end(), None, None, None, versions, None, None)]
     return group.one_by_one(news, expected, fenced)
+
+
+def append_one(
+    tx: Transaction,
+    tenant: str,
+    recorded_at: datetime,
+    stream: str,
+    expected: int | None,
+    lease: str | None,
+    epoch: int | None,
+    event_id: UUID,
+    kind: str,
+    schema_version: int,
+    data: str,
+    subject: str,
+    sealed: bytes | None,
+    occurred_at: datetime,
+    correlation_id: UUID | None,
+    causation_id: UUID | None,
+    actor: str,
+) -> list[tuple[Any, ...]]:
+    tx.lock(("advisory", tenant), UPDATE)
+    fenced = _is_fenced(tx, tenant, lease, epoch)
+    log = tx.database.log(tenant)
+    version = log.version(stream)
+    if fenced or not log.has_head(tx) or expected not in (None, version) or event_id in log.places:
+        return [(None,)]
+    group = _Group(tx, tenant, log)
+    facts = (schema_version, data, subject, sealed, utc(occurred_at), utc(recorded_at))
+    group.add((stream, event_id, kind, *facts, correlation_id or event_id, causation_id, actor))
+    return [([group.end(), version + 1],)]
 
 
 def _is_fenced(tx: Transaction, tenant: str, lease: str | None, epoch: int | None) -> bool:

@@ -64,7 +64,7 @@ class Database:
         self.sessions: dict[int, Session] = {}  # by process id
         self.ears: dict[str, dict[int, Session]] = {}  # channel -> who listens
         self.snapshots: list[Snapshot] = []
-        self._graves: list[tuple[Table[Any, Any], str, Any, Slot[Any], Any]] = []
+        self._graves: list[tuple[Table[Any, Any], str, Any, Slot[Any]]] = []
         self._pids = 0
         self.up = True
 
@@ -117,12 +117,12 @@ class Database:
             for grave in graves:
                 self.bury(*grave)
 
-    def bury(self, table: Table[Any, Any], tenant: str, key: Any, slot: Slot[Any], row: Any) -> None:
+    def bury(self, table: Table[Any, Any], tenant: str, key: Any, slot: Slot[Any]) -> None:
         """A row is gone, and with it its place; but not before those who began earlier have ended."""
         if self.snapshots:
-            self._graves.append((table, tenant, key, slot, row))
+            self._graves.append((table, tenant, key, slot))
         elif slot.committed is None and slot.owner is None and table.slot(tenant, key) is slot:
-            table.forget(tenant, key, row)
+            table.forget(tenant, key)
 
     def copy(self) -> "Database":
         """Another server with the same committed rows: a backup, restored. Takes no session along."""

@@ -44,18 +44,20 @@ class Outbox(Table[UUID, Command]):
         super().__init__("outbox")
         self.of_target: dict[tuple[str, str], Slots] = {}
         self.of_subject: dict[tuple[str, str], Slots] = {}
+        self._shelves: dict[tuple[str, UUID], tuple[str, str]] = {}  # where it stands: its target and subject
 
     def make(self, tenant: str, key: UUID, row: Command) -> Slot[Command]:
         slot = super().make(tenant, key, row)
         self.of_target.setdefault((tenant, row.target), {})[key] = slot
         self.of_subject.setdefault((tenant, row.subject), {})[key] = slot
+        self._shelves[tenant, key] = (row.target, row.subject)
         return slot
 
-    def forget(self, tenant: str, key: UUID, row: Command | None) -> None:
-        super().forget(tenant, key, row)
-        assert row is not None
-        del self.of_target[tenant, row.target][key]
-        subject = self.of_subject[tenant, row.subject]
+    def forget(self, tenant: str, key: UUID) -> None:
+        super().forget(tenant, key)
+        target, whose = self._shelves.pop((tenant, key))
+        del self.of_target[tenant, target][key]
+        subject = self.of_subject[tenant, whose]
         del subject[key]
         if not subject:
-            del self.of_subject[tenant, row.subject]
+            del self.of_subject[tenant, whose]

@@ -50,8 +50,8 @@ class Table(Generic[K, R]):
         slot = part[key] = Slot()
         return slot
 
-    def forget(self, tenant: str, key: K, row: R | None) -> None:
-        """Its place is of no use to anybody any more; `row`: what stood there last."""
+    def forget(self, tenant: str, key: K) -> None:
+        """Its place is of no use to anybody any more."""
         del self.slots[tenant][key]
 
     def committed(self, tenant: str) -> Iterator[tuple[K, R]]:

@@ -153,9 +153,9 @@ class Transaction:
             for snapshot in snapshots:
                 if snapshot is not self.snapshot:
                     snapshot.before.setdefault(slot, slot.committed)
-            was, slot.committed, slot.pending, slot.owner = slot.committed, slot.pending, None, None
+            slot.committed, slot.pending, slot.owner = slot.pending, None, None
             if slot.committed is None:
-                self.database.bury(table, tenant, key, slot, was)
+                self.database.bury(table, tenant, key, slot)
         for log in self.logs.values():
             log.commit()
         self._end()
@@ -164,9 +164,9 @@ class Transaction:
 
     def roll_back(self) -> None:
         for slot, (table, tenant, key) in self.written.items():
-            row, slot.pending, slot.owner = slot.pending, None, None
+            slot.pending, slot.owner = None, None
             if slot.committed is None:
-                self.database.bury(table, tenant, key, slot, row)
+                self.database.bury(table, tenant, key, slot)
         for log in self.logs.values():
             log.roll_back()
         self._end()

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from engine import log, outbox
-from ops.simulate.memory.append import append_events
+from ops.simulate.memory.append import append_events, append_one
 from ops.simulate.memory.events import (
     COLUMNS,
     CORRELATION_ID,
@@ -26,6 +26,7 @@ from ops.simulate.memory.transaction import Transaction
 answers(log, "APPEND", "reached verdicts first_positions last_positions stream_versions known_events known_data", writes=True, fresh=True)(
     append_events
 )
+answers(log, "APPEND_ONE", "append_one", writes=True, fresh=True)(append_one)
 
 
 @answers(log, "HEAD", "position")
