@@ -104,7 +104,7 @@ class _Parcel(Struct, frozen=True):
 
 APPEND = """
 SELECT reached, verdicts, first_positions, last_positions, stream_versions, known_events, known_data
-FROM crossdock.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+FROM crossdock.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
 
 # The short way, which nearly all that comes alone can go; null: it could not, and nothing was added.
@@ -296,6 +296,7 @@ class Log:
             _unless_all(None, correlations),
             _unless_all(None, causes),
             _unless_all(ACTOR, actors),
+            len(set(ids)) == len(ids) and len({parcel.stream for parcel in parcels}) == len(parcels),
         ]
 
     async def _ask(self, conn: Any, parcels: Sequence[_Parcel]) -> tuple[int | None, list[Verdict]]:

@@ -107,7 +107,7 @@ NEEDED = {
     "read heads": "SELECT position FROM crossdock.heads WHERE false",
     "append": (
         "SELECT * FROM crossdock.append_events"
-        "('', '2000-01-01Z', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
+        "('', '2000-01-01Z', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', true)"
     ),
     "append one": "SELECT crossdock.append_one('', null, '', 0, null, null, null, '', 1, '', '', null, null, null, null, '')",
 }

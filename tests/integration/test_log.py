@@ -401,6 +401,18 @@ async def test_a_group_is_sent_again_when_its_commit_is_not_heard_of(
     assert await log.head() == 1 + len(texts)
 
 
+async def test_who_says_that_nothing_comes_twice_is_not_believed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller spares the function a look; the keys of the log have the last word."""
+    arguments = log._arguments
+    monkeypatch.setattr(log, "_arguments", lambda parcels: [*arguments(parcels)[:-1], True])
+    twice = append("s", "a", "b", expected=0)
+    async with log._pool.acquire() as conn:
+        for appends in ([twice, append("s", "c", expected=0)], [append("t", "a", expected=0), append("s", "a", expected=0)]):
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await log.append_in(conn, appends)
+    assert await log.head() == 0
+
+
 async def test_an_append_that_cannot_be_sent_fails_alone(log: Log) -> None:
     bad = Append(stream="s", facts=(Fact(event=fact("bad").event, event_id=UUID(int=7), occurred_at="yesterday"),))  # type: ignore[arg-type]
     failed: list[BaseException] = []

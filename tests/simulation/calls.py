@@ -159,6 +159,7 @@ def _append(draw: Draw) -> Sequence[Any]:
     expected = None
     if draw(COIN):
         expected = [draw.version(tenant, stream) if draw.mostly() else draw(maybe(between(0, 4))) for stream in streams]
+    ids = column(EVENT_IDS)
     return [
         tenant,
         draw(MOMENTS),
@@ -167,7 +168,7 @@ def _append(draw: Draw) -> Sequence[Any]:
         expected,
         leases,
         leases and [draw.lease(tenant, lease or "").epoch for lease in leases],
-        column(EVENT_IDS),
+        ids,
         column(TYPES),
         unless_plain(between(1, 2)),
         column(BAD if draw.seldom() else BODIES),
@@ -177,6 +178,7 @@ def _append(draw: Draw) -> Sequence[Any]:
         unless_plain(STORIES),
         unless_plain(STORIES),
         unless_plain(some(["engine", "person:ö"])),
+        len(set(ids)) == len(ids) and len(set(streams)) == len(streams) and not draw.seldom(),
     ]
 
 

@@ -43,7 +43,7 @@ def _append(tenant: str, at: datetime, stream: str, kind: str, draw: Draw, *, se
     """One event, which nobody has told before."""
     event_id = UUID(int=draw.rng.getrandbits(128))
     plain: Sequence[Any] = [None, None, None, None]
-    told = [[event_id], [kind], None, ["{}"], [stream], None if sealed is None else [sealed], [at], None, None, None]
+    told = [[event_id], [kind], None, ["{}"], [stream], None if sealed is None else [sealed], [at], None, None, None, True]
     return _call(log, "APPEND", tenant, at, [stream], *plain, *told)
 
 

@@ -48,7 +48,7 @@ async def told(story: Callable[[Any, Any], Awaitable[Any]], database: OnServer) 
 def appended(number: int) -> tuple[Any, ...]:
     """The arguments of an append of one event."""
     nothing = (None,) * 3
-    return (TENANT, NOON, ["s"], None, *nothing, [UUID(int=number)], ["t"], None, ["{}"], None, None, [NOON], *nothing)
+    return (TENANT, NOON, ["s"], None, *nothing, [UUID(int=number)], ["t"], None, ["{}"], None, None, [NOON], *nothing, True)
 
 
 @pytest.mark.anyio
