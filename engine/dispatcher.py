@@ -77,6 +77,7 @@ class Dispatcher:
         self._performing = Performing(client, limits, standing, clock)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
+        self._probed: set[UUID] = set()  # commands that were a probe in this outage
         self._calls = Counter[str]()  # batches being carried out: by endpoint
         self._gathered: list[Outcome] = []  # not yet recorded
         self._recording = anyio.Lock()
@@ -91,6 +92,7 @@ class Dispatcher:
     async def run(self, fence: Fence) -> None:
         """Work until stopped. Raises LeaseLostError."""
         self._in_hand.clear()
+        self._probed.clear()
         self._calls.clear()
         self._gathered.clear()
         self._alarm.forget()
@@ -130,13 +132,28 @@ class Dispatcher:
         claimed = 0
         for tags, room in offers:
             async with self._pool.acquire() as conn:
-                rows = await outbox.claim(conn, self._log.tenant, fence, tags, self._clock.now(), limit=room, but=self._in_hand)
+                rows = await self._due(conn, fence, tags, room)
             for batch in self._batches(rows):
                 self._calls[self._code(batch[0].tag)] += 1
                 self._in_hand |= {each.command_id: each.tag for each in batch}
                 group.start_soon(self._carry_out, fence, batch)
             claimed += len(rows)
         return claimed
+
+    async def _due(self, conn: Any, fence: Fence, tags: Sequence[str], room: int) -> list[Claimed]:
+        """In an outage, one that was no probe before, as long as there is such a one: what a probe fails of may be its own trouble, and
+        must not keep the others from finding out that the outage is over.
+        """
+        if not self._standing.probing:
+            self._probed.clear()
+        tenant, now = self._log.tenant, self._clock.now()
+        rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=[*self._in_hand, *self._probed])
+        if self._probed and not rows:
+            self._probed.clear()
+            rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=[*self._in_hand])
+        if self._standing.probing:
+            self._probed |= {each.command_id for each in rows}
+        return rows
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:
         """Which commands may be called for now, and how many of them. A slow endpoint has one call at a time, a quick one its width."""

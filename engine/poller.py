@@ -248,7 +248,7 @@ class Following:
         if self._outage.open:
             if now < self._probe_at or not self._aside:
                 return False
-            await self._alone(fence, self._aside[min(self._aside)].hint)
+            await self._alone(fence, min(self._aside.values(), key=lambda each: (each.due, each.hint.position)).hint)  # each in its turn
             return True
         for each in [each for each in self._aside.values() if each.due <= now]:
             await self._alone(fence, each.hint)

@@ -13,6 +13,7 @@ import heapq
 import random
 import sys
 import time
+import warnings
 import weakref
 from asyncio import base_events
 from collections import deque
@@ -24,12 +25,16 @@ from itertools import count
 from typing import Any, Protocol, cast
 
 from aiohttp import connector as aiohttp_connector
+from aiohttp import web_app as aiohttp_app
 from anyio._backends import _asyncio as anyio_asyncio
 from anyio._core import _eventloop as anyio_eventloop
 from asyncpg import connection as asyncpg_connection
 
 # What three libraries keep to themselves, and a simulation has to set.
 CLOCK, COUNTER, SCOPE = cast("Any", aiohttp_connector), cast("Any", asyncpg_connection), cast("Any", anyio_asyncio.CancelScope)
+# Where two of them remember a world for ever: of each task the scope that it is in, which knows the task; and of each request's handler the
+# application, which knows everything.
+STATES, HANDLERS = cast("Any", anyio_asyncio)._task_states, cast("Any", aiohttp_app)._cached_build_middleware
 
 # What idles moves time by this much at least. Without it whoever asks to be woken after 1e-17 seconds (aiolimiter does) waits for ever,
 # for the sum is what it was before.
@@ -248,13 +253,17 @@ class SimLoop(base_events.BaseEventLoop):
         try:
             for task in [*self._graveyard, *asyncio.all_tasks(self)]:
                 task._log_destroy_pending = False
+                STATES.pop(task, None)
+            HANDLERS.cache_clear()
             self._graveyard.clear()
             self._ready.clear()
             self._scheduled.clear()
             self.set_exception_handler(lambda *_: None)
             if not self.is_closed():
                 self.close()
-            gc.collect()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                gc.collect()
         finally:
             sys.unraisablehook = hook
 

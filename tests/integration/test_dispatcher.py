@@ -86,6 +86,7 @@ class World:
     hidden: bool = False  # from looks: the index lags
     busy: str = ""  # what cannot be looked for now
     bad: str = ""  # the order it refuses whole batches for
+    ill: str = ""  # the order for which it gives no answer, ever
     reached: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
     under_way: int = 0
@@ -99,6 +100,8 @@ class World:
         self.calls += [named(task) for task in tasks]
         if self.bad in {task.command.order_id for task in tasks}:
             raise RejectedError("not this one", field="order")
+        if self.ill in {task.command.order_id for task in tasks}:
+            raise RAISED["down"]
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
@@ -736,6 +739,20 @@ async def test_in_an_outage_calls_stop_and_nothing_is_given_up(engine: Machine, 
         await engine.until(told(engine, CommandConfirmed, 12), passing=700)  # some failed before it was known to be an outage
     assert [event.code for event in await all_of(engine, ExceptionOpened)] == ["X78"]
     assert len(await all_of(engine, ExceptionClosed)) == 1
+
+
+async def test_one_that_is_never_answered_does_not_keep_an_outage_going(engine: Machine, world: World) -> None:
+    """It is the oldest, and the outage has long been over: the probes are not all its own."""
+    world.ill = "0"
+    world.script.extend(["down"] * 8)
+    await ask(engine, *(acceptance(f"{n}") for n in range(6)))
+    async with running(engine, world, width=1):
+        await engine.until(told(engine, ExceptionOpened))
+        await engine.until(told(engine, CommandConfirmed, 5), passing=130)
+        assert "AcceptOrder 0" not in world.done
+        world.ill = "-"
+        await engine.until(told(engine, CommandConfirmed, 6), passing=700)
+    assert await all_of(engine, CommandBuried) == []
 
 
 async def test_a_refused_key_holds_everything_and_is_told_once(engine: Machine, world: World) -> None:

@@ -457,8 +457,19 @@ async def test_in_an_outage_no_hint_is_passed_over(engine: Machine) -> None:
     assert len(await of(engine, ExceptionClosed)) == 1
 
 
-async def _read_all(engine: Machine) -> bool:
-    return {f"read {name}" for name in "abcdefgh"} <= set(await states(engine))
+async def test_one_hint_that_is_never_answered_does_not_keep_an_outage_going(engine: Machine) -> None:
+    """It is the first, and the outage has long been over: the probes are not all its own."""
+    reader = Resources(down=UnavailableError("not reached"))
+    await hint(engine, *"abcdefgh")
+    async with running(engine, following(engine, reader)):
+        await engine.until(some(engine, ExceptionOpened))
+        reader.down, reader.bad["a"] = None, UnavailableError("not reached")
+        await engine.until(lambda: _read_all(engine, "bcdefgh"), passing=200)
+    assert "read a" not in await states(engine)
+
+
+async def _read_all(engine: Machine, names: str = "abcdefgh") -> bool:
+    return {f"read {name}" for name in names} <= set(await states(engine))
 
 
 async def test_too_fast_waits_and_moves_nothing(engine: Machine) -> None:

@@ -41,7 +41,8 @@ async def publish_stock(client: Client, tasks: Sequence[Task[PublishStock]]) -> 
 async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockImport]]) -> Sequence[Answer]:
     """COMPLETE with lines in error is normal: success is per line. A status we do not know is an end, and kept as it is.
 
-    A file that is worked on for too long is given up: it may be applied yet, which a later reading of the offers shows.
+    A file that is worked on for too long, or whose report cannot be read for so long, is given up: what of it is or will be applied, a
+    later reading of the offers shows.
     """
     [task] = tasks
     command, path = task.command, {"import_id": task.command.import_id}
@@ -50,15 +51,21 @@ async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockIm
     if not told.status:
         raise UnavailableError("an import without a status", target=client.http.target, endpoint=IMPORT_STATUS.code, field="status")
     now, status = client.http.clock.now(), told.status
+    given_up = (now - task.issued_at).total_seconds() >= client.settle_within
     if status in AT_WORK:
-        if (now - task.issued_at).total_seconds() < client.settle_within:
+        if not given_up:
             return [NotYet(client.settle_every)]
         status = "STUCK"
     elif status not in ("COMPLETE", "FAILED"):
         client.metrics.schema_unknown_enum.labels("mirakl", "STO02").inc()
     refused = unwritable(command.quantities)  # these were left out of the file
     if told.has_error_report and status != "STUCK":
-        refused |= await _refused_lines(client, path)
+        try:
+            refused |= await _refused_lines(client, path)
+        except UnreadableError:  # an answer, all the same: it must not look like an outage, which would hold up all else
+            if not given_up:
+                return [NotYet(max(client.settle_every, IMPORT_ERRORS.interval))]
+            status = "STUCK"
     event = StockImportFinished(
         channel=command.channel,
         import_id=command.import_id,
@@ -71,9 +78,6 @@ async def settle_stock_import(client: Client, tasks: Sequence[Task[SettleStockIm
 
 
 async def _refused_lines(client: Client, path: Mapping[str, str]) -> dict[Sku, str]:
+    """Raises UnreadableError."""
     report = await client.send(IMPORT_ERRORS, path=path, expect="text")
-    try:
-        refused = error_report(report.body)
-    except UnreadableError as error:
-        raise UnavailableError(str(error), target=client.http.target, endpoint=IMPORT_ERRORS.code) from None
-    return {sku: scrub(reason) or "no reason given" for sku, reason in refused.items()}
+    return {sku: scrub(reason) or "no reason given" for sku, reason in error_report(report.body).items()}

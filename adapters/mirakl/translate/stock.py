@@ -27,7 +27,8 @@ def stock_file(quantities: Mapping[Sku, int]) -> bytes:
 
 
 def error_report(body: bytes) -> dict[Sku, str]:
-    """STO03, by position: line number, reason, then our own columns. Whatever does not begin with a number is a header.
+    """STO03, by position: line number, reason, then our own columns. Whatever does not begin with a number is a header. A line in which
+    the marketplace has read no SKU is nobody's: there is none in the file.
 
     Raises UnreadableError: a report of which nothing can be read is not one of no errors.
     """
@@ -41,10 +42,10 @@ def error_report(body: bytes) -> dict[Sku, str]:
         rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter))
     except csv.Error:
         rows = []
-    refused = {Sku(cells[2]): cells[1] for cells in rows if len(cells) > 2 and cells[0].strip().isdigit() and cells[2]}
-    if not refused:
+    lines = [cells for cells in rows if len(cells) > 2 and cells[0].strip().isdigit()]
+    if not lines:
         raise UnreadableError("error report", "names no line")
-    return refused
+    return {Sku(cells[2]): cells[1] for cells in lines if cells[2]}
 
 
 def _decoded(body: bytes, encoding: str) -> str | None:

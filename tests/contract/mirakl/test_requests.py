@@ -390,13 +390,37 @@ async def test_what_no_file_can_hold_is_told_as_refused():
     assert finished.effects[0].event.refused == {"A\nB": "is no SKU that a file can hold"}
 
 
-@pytest.mark.parametrize("report", [text(b""), text(b"PK\x03\x04"), text(b"<html>", "text/html"), 503])
-async def test_a_report_that_cannot_be_read_is_not_one_without_errors(report: Any):
+@pytest.mark.parametrize("report", [text(b"<html>", "text/html"), 503])
+async def test_a_report_that_is_not_there_is_not_one_without_errors(report: Any):
     async with account() as it:
         it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": True})
         it.marketplace.says("STO03", report)
         with pytest.raises(UnavailableError):
             await it.perform(SETTLE)
+
+
+@pytest.mark.parametrize("report", [text(b""), text(b"PK\x03\x04"), text(b"line;why;offer-sku\r\n")])
+async def test_a_report_that_cannot_be_read_is_asked_for_again_and_given_up_in_the_end(report: Any):
+    """The marketplace does answer: this is no outage, in which everything else would wait."""
+    async with account(settle_within=600.0) as it:
+        it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": True})
+        it.marketplace.says("STO03", report)
+        it.clock.time += timedelta(seconds=599)
+        assert await it.perform(SETTLE) == [NotYet(60.0)]
+        it.clock.time += timedelta(seconds=61)
+        [answer] = await it.perform(SETTLE)
+        assert (answer.effects[0].event.status, answer.effects[0].event.refused) == ("STUCK", {})
+
+
+async def test_a_line_in_which_no_sku_was_read_is_nobodys():
+    async with account() as it:
+        it.marketplace.says("STO02", {"status": "COMPLETE", "has_error_report": True})
+        it.marketplace.says("STO03", text(b'line;why;offer-sku\r\n6;"The offer SKU is mandatory";"";5\r\n7;"No such offer";B;1\r\n'))
+        assert await it.perform(SETTLE) == settled("COMPLETE", {"B": "No such offer"})
+        it.marketplace.says("STO03", text(b'line;why;offer-sku\r\n6;"The offer SKU is mandatory";"";5\r\n'))
+        it.clock.time += timedelta(seconds=60)
+        [answer] = await it.perform(SETTLE)
+        assert (answer.effects[0].event.status, answer.effects[0].event.refused) == ("COMPLETE", {})
 
 
 async def test_an_import_without_a_status_is_not_settled():
