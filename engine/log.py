@@ -216,6 +216,9 @@ class Log:
         )
         self._line = Line(pool)
         self._reading = Together[tuple[int, int, int, bool], Page]()
+        # Held from the look at what was told last to the commit of what is news: else somebody's later news comes in between, and what was
+        # told last is not what was true last.
+        self.hearing = anyio.Lock()
         self.refused: tuple[float, str] | None = None  # when (monotonic) and by which error an append failed, if the last one did
 
     # ------------------------------------------------------------ append

@@ -66,7 +66,15 @@ class _Place:
 
     async def move(self, fence: Fence, heard: Sequence[Heard], cursor: str | None) -> None:
         """Commit facts and cursor together; the facts alone, where there is no cursor yet. Raises LeaseLostError."""
-        fresh, now = await news(self._log, heard), self._clock.now()
+        if any(each.same is not None for each in heard):
+            async with self._log.hearing:
+                fresh = await self._commit(fence, await news(self._log, heard), cursor)
+        else:
+            fresh = await self._commit(fence, heard, cursor)
+        self._metrics.poll_items.labels(self._log.tenant, self._name).inc(fresh)
+
+    async def _commit(self, fence: Fence, fresh: Sequence[Heard], cursor: str | None) -> int:
+        now = self._clock.now()
         async with self._pool.acquire() as conn, conn.transaction():
             if cursor is not None:
                 place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
@@ -76,7 +84,7 @@ class _Place:
             reached = await append_heard(conn, self._log, fresh, fence, now)
         if reached:
             self._log.ring(reached)
-        self._metrics.poll_items.labels(self._log.tenant, self._name).inc(len(fresh))
+        return len(fresh)
 
     def count(self, outcome: str) -> None:
         self._metrics.poll_runs.labels(self._log.tenant, self._name, outcome).inc()

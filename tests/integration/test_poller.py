@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import asyncpg
 import pytest
+from msgspec.structs import replace as struct
 
 from engine import inbox, poller
 from engine.adapter import Heard, Sight
@@ -263,6 +265,33 @@ async def test_no_news_is_dropped_and_a_change_is_kept(engine: Machine) -> None:
             await drained(it, source)
     heard_of = [name for name in await states(engine) if name in "AB"]
     assert heard_of == ["A", "B", "A"]
+
+
+async def test_what_was_true_last_is_told_last_though_two_hear_of_it_at_once(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that began earlier looks at what is known; before it tells, a hint tells of a later moment. Then it is as the sweep said."""
+
+    def told(name: str, minute: int) -> list[Heard]:
+        it = heard("order-asos:1", state(name), f"{minute}:{name}", same=lambda last: last.state == name)
+        return [replace(it, fact=struct(it.fact, occurred_at=it.fact.occurred_at + timedelta(minutes=minute)))]
+
+    look, looked = inbox.news, anyio.Event()
+
+    async def slowly(log: Any, heard: Sequence[Heard]) -> list[Heard]:
+        found = await look(log, heard)
+        if not looked.is_set():
+            looked.set()
+            await anyio.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(poller, "news", slowly)
+    fence = await engine.lease(TARGET).acquire()
+    sweep, hints = polling(engine, Orders()), following(engine, Resources())
+    async with anyio.create_task_group() as group:
+        group.start_soon(sweep._place.move, fence, told("22", 1), None)
+        await looked.wait()
+        await hints._place.move(fence, told("23", 2), None)
+    await sweep._place.move(fence, told("22", 3), None)
+    assert await states(engine) == ["22", "23", "22"]
 
 
 async def test_the_same_fact_told_otherwise_becomes_another_fact_or_an_exception(engine: Machine) -> None:
