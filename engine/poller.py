@@ -11,6 +11,7 @@ from typing import TypeAlias
 import anyio
 import anyio.lowlevel
 import asyncpg
+from msgspec.structs import replace as struct
 
 from engine.adapter import Heard, Reader, SlowSource, Source
 from engine.alarm import Alarm
@@ -22,7 +23,8 @@ from engine.metrics import Metrics
 from engine.perform import Standing
 from engine.ports import DATABASE_AWAY, Clock, Rng
 from schemas.envelope import Envelope
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
+from schemas.events import Event
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.values import Instant
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -289,13 +291,29 @@ class Following:
 
     async def _next(self) -> tuple[list[Envelope], int]:
         """The next hints, and up to where these are all."""
-        page, kinds = await self._log.page(self._at, PAGE), tuple(self.reader.types)
-        found = [page.after + place for place, event in enumerate(page.events, 1) if isinstance(event, kinds)]
+        page = await self._log.page(self._at, PAGE)
+        found = [page.after + place for place, event in enumerate(page.events, 1) if self._is_for_us(event)]
         if not found:
             return [], page.last
         taken = found[:HINTS]
         envelopes = await self._log.read(taken[0] - 1, taken[-1] - taken[0] + 1)
-        return [each for each in envelopes if isinstance(each.event, kinds)], taken[-1] if len(taken) < len(found) else page.last
+        hints = [await self._hint(each) for each in envelopes if self._is_for_us(each.event)]
+        return [each for each in hints if each is not None], taken[-1] if len(taken) < len(found) else page.last
+
+    def _is_for_us(self, event: Event) -> bool:
+        return isinstance(event, tuple(self.reader.types)) or self._is_wanted_again(event)
+
+    def _is_wanted_again(self, event: Event) -> bool:
+        """Whether a person wants that to be read which was passed over."""
+        return isinstance(event, ExceptionRetried) and event.key == self._key(event.subject)
+
+    async def _hint(self, envelope: Envelope) -> Envelope | None:
+        """Itself, or the one that is wanted again, in its place."""
+        if not self._is_wanted_again(envelope.event):
+            return envelope
+        earlier = [each for each in await self._log.read_stream(envelope.stream) if each.position < envelope.position]
+        hints = [each for each in earlier if self._is_for_us(each.event) and not self._is_wanted_again(each.event)]
+        return struct(hints[-1], position=envelope.position) if hints else None
 
     async def _alone(self, fence: Fence, hint: Envelope) -> None:
         try:
@@ -348,7 +366,7 @@ class Following:
         if opened and not over:
             return []
         summary = f"{self.reader.name} cannot read what {hint.stream} hints at: {said}"
-        event = ExceptionOpened(key=_key(hint.stream), code="X79", subject=hint.stream, summary=summary)
+        event = ExceptionOpened(key=self._key(hint.stream), code="X79", subject=hint.stream, summary=summary)
         identity = f"{self.reader.name}:{hint.event_id}:{over.event_id}" if over else f"{self.reader.name}:{hint.event_id}"
         return [Heard(hint.stream, own_fact(self._log.tenant, event, identity, self._clock.now()))]
 
@@ -357,19 +375,23 @@ class Following:
         healed = []
         for stream, (opened, over) in sorted((await self._passed_over({hint.stream for hint in hints})).items()):
             if not over:
-                event = ExceptionClosed(key=_key(stream), reason="it could be read again", subject=stream)
+                event = ExceptionClosed(key=self._key(stream), reason="it could be read again", subject=stream)
                 healed.append(Heard(stream, own_fact(self._log.tenant, event, str(opened.event_id), self._clock.now())))
         return healed
 
     async def _passed_over(self, streams: Collection[str]) -> dict[str, tuple[Envelope, Envelope | None]]:
         """Of each that ever was: the last time that it was told, and what put an end to that, be it a person's word."""
-        opened = await self._log.last([(stream, _key(stream)) for stream in streams], ExceptionOpened, "key")
+        opened = await self._log.last([(stream, self._key(stream)) for stream in streams], ExceptionOpened, "key")
         found: dict[str, tuple[Envelope, Envelope | None]] = {place[0]: (envelope, None) for place, envelope in opened.items()}
         for kind in (ExceptionClosed, ExceptionResolved) if opened else ():
             for (stream, _), over in (await self._log.last(list(opened), kind, "key")).items():
                 if over.position > found[stream][0].position:
                     found[stream] = (found[stream][0], over)
         return found
+
+    def _key(self, stream: str) -> str:
+        """Of what this reader has passed over: what another one cannot read is not healed by what this one can."""
+        return f"X79:{stream}:{self.reader.name}"
 
     @property
     def _cursor(self) -> int:
@@ -380,7 +402,3 @@ class Following:
         cursor = self._cursor
         await self._place.move(fence, heard, str(cursor))
         self._saved = cursor
-
-
-def _key(stream: str) -> str:
-    return f"X79:{stream}"

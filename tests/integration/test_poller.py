@@ -19,7 +19,7 @@ from engine.errors import AuthError, LeaseLostError, RejectedError, ThrottledErr
 from engine.poller import GIVE_UP, PATIENCE, Following, Poller
 from schemas.envelope import Envelope
 from schemas.events import Event
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionRetried
 from schemas.events.orders import OrderStateChanged
 from schemas.events.shop import ShopNotified
 from schemas.values import ShopId
@@ -458,13 +458,32 @@ async def test_what_is_passed_over_again_by_a_successor_is_told_once_each_time(e
             await engine.until(stands_at(engine, head), passing=100)
         return [event.key for event in await of(engine, ExceptionOpened)]
 
-    key = "X79:hint-orders/updated:a"
+    key = "X79:hint-orders/updated:a:shopify:orders:hints"
     assert await pass_over("no such order") == [key]
     assert await pass_over("gone") == [key]
     async with running(engine, following(engine, Resources())):
         await hint(engine, "a")
         await engine.until(some(engine, ExceptionClosed))
     assert await pass_over("gone again") == [key, key]
+
+
+async def test_only_who_passed_a_hint_over_can_say_that_it_is_read(engine: Machine) -> None:
+    """Two follow the same stream. What one cannot read, the other's reading does not heal; and a person can have it read again."""
+    mine, other = Resources(bad={"a": RejectedError("no such order")}), Resources(name="shopify:stock:hints", bad={})
+    await hint(engine, "a")
+    async with running(engine, following(engine, mine)):
+        await engine.until(some(engine, ExceptionOpened), passing=100)
+    async with running(engine, following(engine, other)):
+        await engine.until(lambda: _read(engine, "a"))
+    [opened] = await of(engine, ExceptionOpened)
+    assert await of(engine, ExceptionClosed) == []
+    retried = ExceptionRetried(key=opened.key, subject=opened.subject, reason="try now")
+    await engine.append(opened.subject, retried)
+    mine.bad.clear()
+    async with running(engine, following(engine, mine)):
+        await engine.until(some(engine, ExceptionClosed))
+    assert mine.reads[-1] == ["a"]
+    assert [closed.key for closed in await of(engine, ExceptionClosed)] == [opened.key]
 
 
 async def _read(engine: Machine, name: str) -> bool:
