@@ -446,6 +446,15 @@ def test_what_both_sides_pay_back_by_themselves_need_not_be_told() -> None:
     assert rules(refunded(part + 1)) == ["R4"]
     assert rules(refunded(part - 1)) == ["R4", "R3"], "less than the marketplace did, and of a line of which something is left"
 
+    def gesture(state: State) -> None:
+        refunded(part, part)(state)
+        refund = {"id": "gid://shopify/Refund/2", "by": "staff", "total": "0.33", "lines": (), "shipping": "0.00"}
+        state["shopify"]["orders"][0]["refunds"].append(refund)
+        app = {"id": "gid://shopify/Refund/3", "by": "app", "total": rest_text(part, "GBP"), "lines": ()}
+        state["shopify"]["orders"][0]["refunds"].append(app)
+
+    assert rules(gesture) == ["R4"], "what was told of one in Shopify is no second one of both sides"
+
 
 def test_what_is_taken_off_before_it_was_paid_is_a_refund_in_shopify() -> None:
     desk, order = paid_round()
