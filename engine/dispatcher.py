@@ -31,7 +31,7 @@ from engine.vault import Vault
 from schemas.commands import AnyCommand, Command, LookFirst, StateGuarded
 from schemas.envelope import Fact, event_id
 from schemas.events import Personal, tag_of
-from schemas.events.commands import CommandBuried, CommandUnknown
+from schemas.events.commands import CommandBuried, CommandConfirmed, CommandUnknown
 from schemas.values import Instant
 
 WIDTH = 8  # calls of one endpoint under way at once; more would only wait for its ceiling, and these hold up no other endpoint
@@ -74,7 +74,7 @@ class Dispatcher:
         self._clock, self._metrics, self._width = clock, metrics, width
         self._performs = {tag_of(kind): performer for kind, performer in performs.items()}
         self._standing, self._may_send = standing, may_send
-        self._performing = Performing(client, limits, standing, clock)
+        self._performing = Performing(client, limits, standing, clock, self._called_earlier)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
         self._probed: set[UUID] = set()  # commands that were a probe in this outage
@@ -208,6 +208,20 @@ class Dispatcher:
         return min([TICK, *(self._clock.loop_seconds(wait) for wait in waits if wait > 0)])
 
     # ------------------------------------------------------------ carry out
+
+    async def _called_earlier(self, held: Held) -> Instant | None:
+        """What ceases to be called for while its command is under way, and is called for again, has two commands."""
+        mine = held.claimed
+        return max(
+            (
+                each.recorded_at
+                for each in await self._log.read_stream(mine.subject)
+                if isinstance(each.event, CommandConfirmed | CommandUnknown)
+                and (each.event.command, each.event.part) == (mine.tag, held.command.part)
+                and each.event.command_id != mine.command_id
+            ),
+            default=None,
+        )
 
     async def _carry_out(self, fence: Fence, batch: Sequence[Claimed]) -> None:
         held: list[Held] = []

@@ -1,6 +1,6 @@
 """What may be asked for one command, as its class allows; and what the answer, or the want of one, means for it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,8 +118,11 @@ class Standing:
 class Performing:
     """Carries out what a dispatcher has claimed; touches neither outbox nor log."""
 
-    def __init__(self, client: Any, limits: Admission, standing: Standing, clock: Clock) -> None:
-        self._client, self._limits, self._standing, self._clock = client, limits, standing, clock
+    def __init__(
+        self, client: Any, limits: Admission, standing: Standing, clock: Clock, earlier: Callable[[Held], Awaitable[Instant | None]]
+    ) -> None:
+        """`earlier`: when the log last told of a call for the same thing by another command; None: it tells of none."""
+        self._client, self._limits, self._standing, self._clock, self._earlier = client, limits, standing, clock, earlier
 
     async def carry_out(self, batch: Sequence[Held], performer: Performer[Any]) -> list[Outcome]:
         """One outcome for each. Raises nothing but cancellation: then nothing is known of what was under way."""
@@ -149,6 +152,7 @@ class Performing:
         assert performer.look is not None  # the dispatcher refuses to begin without
         try:
             found = await performer.look(self._client, held.task)
+            earlier = await self._earlier(held) if found is None and isinstance(held.command, LookFirst) else None
         except Exception as error:  # noqa: BLE001 - every failure has an outcome
             return self._not_seen(held, performer, error)
         self._standing.answered()
@@ -156,8 +160,9 @@ class Performing:
             return self._over(held, "refused", CommandRefused, detail=found.detail, field=found.field, word=found.word)
         if found is not None:
             return self._confirmed(held, found, found=True)
-        now, unknown_since = self._clock.now(), held.unknown_since
-        if isinstance(held.command, LookFirst) and unknown_since is not None:
+        calls = [when for when in (held.unknown_since, earlier) if when is not None]
+        if isinstance(held.command, LookFirst) and calls:  # what one of them has done may not be found yet
+            now, unknown_since = self._clock.now(), max(calls)
             elapsed = (now - unknown_since).total_seconds()
             if elapsed < performer.quiet:
                 return self._deferred(held, unknown_since + timedelta(seconds=next_look(elapsed, performer.quiet)))

@@ -218,6 +218,7 @@ class Following:
         self._clear = False  # nobody is told of any trouble of ours, for all we know
         self._place = _Place(pool, log, reader, clock, metrics)
         self._at = self._saved = 0  # looked through up to here; the cursor in the database
+        self._types = tuple(reader.types)
         self._aside: dict[int, _Aside] = {}  # by position
         self._outage = Breaker(PATIENCE, base=5.0, cap=60.0)
         self._probe_at = 0.0  # monotonic
@@ -301,7 +302,7 @@ class Following:
         return [each for each in hints if each is not None], taken[-1] if len(taken) < len(found) else page.last
 
     def _is_for_us(self, event: Event) -> bool:
-        return isinstance(event, tuple(self.reader.types)) or self._is_wanted_again(event)
+        return isinstance(event, self._types) or self._is_wanted_again(event)
 
     def _is_wanted_again(self, event: Event) -> bool:
         """Whether a person wants that to be read which was passed over."""

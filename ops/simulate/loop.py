@@ -18,7 +18,7 @@ import weakref
 from asyncio import base_events
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from itertools import count
@@ -251,7 +251,8 @@ class SimLoop(base_events.BaseEventLoop):
         """Let go of everything. What was frozen runs its `finally` now, when nothing can come of it any more, and may say what it likes."""
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
-            for task in [*self._graveyard, *asyncio.all_tasks(self)]:
+            left = [*self._graveyard, *asyncio.all_tasks(self)]
+            for task in left:
                 task._log_destroy_pending = False
                 STATES.pop(task, None)
             HANDLERS.cache_clear()
@@ -263,6 +264,9 @@ class SimLoop(base_events.BaseEventLoop):
                 self.close()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                for task in left:  # here, and not whenever somebody lets go of the play: then nobody expects it
+                    with suppress(BaseException):
+                        task.get_coro().close()
                 gc.collect()
         finally:
             sys.unraisablehook = hook

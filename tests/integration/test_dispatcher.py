@@ -473,6 +473,23 @@ async def test_a_lost_creation_is_found_by_looking(engine: Machine, world: World
     assert world.done == ["CreateShopOrder 1"]
 
 
+async def test_what_another_command_made_a_moment_ago_is_not_made_twice(engine: Machine, world: World) -> None:
+    """It was called for, then it was not, and then again, while the first command was under way: and the index lags."""
+    world.hidden = True
+    [cause] = await engine.append(creation().subject, state("SHIPPING"))
+    await engine.issue(creation(), cause=cause)
+    async with running(engine, world, SHOPIFY):
+        await engine.until(told(engine, CommandConfirmed))
+        [cause] = await engine.append(creation().subject, state("SHIPPING AGAIN"))
+        [second] = await engine.issue(creation(), cause=cause)
+        await engine.until(lambda: _looked(world, 2), passing=3)
+        assert world.done == ["CreateShopOrder 1"] and (await engine.row(second))["attempt"] > 0
+        world.hidden = False
+        await engine.until(told(engine, CommandConfirmed, 2), passing=30)
+    assert world.done == ["CreateShopOrder 1"]
+    assert [event.found for event in await all_of(engine, CommandConfirmed)] == [False, True]
+
+
 async def test_a_lost_creation_behind_a_lagging_index_is_not_made_twice(engine: Machine, world: World) -> None:
     world.script.append("lost")
     world.hidden = True

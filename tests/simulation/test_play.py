@@ -1,10 +1,14 @@
 """Whole plays on a real Postgres: an order travels all the way round in virtual time, and the same seed is the same play."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import warnings
 
+from ops.simulate.memory import MemoryStore
+from ops.simulate.net import Network
 from ops.simulate.options import plain
 from ops.simulate.play import play
 from ops.simulate.store import PostgresStore
@@ -29,3 +33,20 @@ def test_the_same_seed_is_the_same_play_in_another_process_too(play_store: Postg
     command = [sys.executable, "-c", AGAIN, play_store.admin_url, play_store.template]
     told = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": "4711"}, capture_output=True, text=True, check=True)
     assert json.loads(told.stdout.splitlines()[-1]) == here
+
+
+def test_nothing_is_left_of_a_play_but_of_the_last() -> None:
+    """Nor has it anything to say when it is let go of, which may be in the middle of anything."""
+    before = _worlds()
+    for seed in (1, 2, 3):
+        assert play(seed, plain(seed), MemoryStore()).broken is None
+    assert _worlds() <= before + 1
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert said == []
+
+
+def _worlds() -> int:
+    gc.collect()
+    return sum(type(each) is Network for each in gc.get_objects())
