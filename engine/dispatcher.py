@@ -77,7 +77,7 @@ class Dispatcher:
         self._performing = Performing(client, limits, standing, clock, self._called_earlier)
         self._alarm = Alarm(log, clock, target, target)
         self._in_hand: dict[UUID, str] = {}  # what is being carried out or recorded: command -> tag
-        self._probed: set[UUID] = set()  # commands that were a probe in this outage
+        self._probed: dict[UUID, None] = {}  # commands that were a probe in this outage
         self._calls = Counter[str]()  # batches being carried out: by endpoint
         self._gathered: list[Outcome] = []  # not yet recorded
         self._recording = anyio.Lock()
@@ -152,7 +152,7 @@ class Dispatcher:
             self._probed.clear()
             rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=[*self._in_hand])
         if self._standing.probing:
-            self._probed |= {each.command_id for each in rows}
+            self._probed |= {each.command_id: None for each in rows}
         return rows
 
     def _admissible(self) -> Iterator[tuple[list[str], int]]:

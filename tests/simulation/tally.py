@@ -68,6 +68,8 @@ def rate_of(fault: str) -> float:
     kind = KINDS[fault]
     if fault in ("refused", "black_hole", "huge_body", "gzip_bomb", "trickle"):
         return SELDOM
+    if fault == "stale_read":  # it takes hold of nothing but lists, and of those only where something has changed since they were shown
+        return 0.3
     return 0.5 if kind.only or kind.where == "webhook" else OFTEN
 
 
