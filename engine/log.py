@@ -27,7 +27,7 @@ from schemas.values import Instant, TenantId
 GROUP_EVENTS = 1_000  # in one commit, unless a single append brings more; larger groups gain nothing
 RESEND_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds of the event loop; a database that restarts is back within these
 RESEND_SECONDS = 15.0  # likewise; after which it is not sent again, and whoever waits is told
-ACTOR = "engine"  # where nobody else is said to have told; migrations/0001_log.sql knows it too
+ACTOR = "engine"  # where nobody else is said to have told; migrations/0006_append.sql knows it too
 SOUGHT_AT_ONCE = 50_000  # events looked through by one statement, which takes about a tenth of a second
 PAGE_EVENTS = 4_000  # some 2 MB: as fast as larger ones, and small enough for anybody's memory
 
