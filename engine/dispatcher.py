@@ -150,7 +150,7 @@ class Dispatcher:
         rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=[*self._in_hand, *self._probed])
         if self._probed and not rows:
             self._probed.clear()
-            rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=[*self._in_hand])
+            rows = await outbox.claim(conn, tenant, fence, tags, now, limit=room, but=self._in_hand)
         if self._standing.probing:
             self._probed |= {each.command_id: None for each in rows}
         return rows
@@ -210,7 +210,9 @@ class Dispatcher:
     # ------------------------------------------------------------ carry out
 
     async def _called_earlier(self, held: Held) -> Instant | None:
-        """What ceases to be called for while its command is under way, and is called for again, has two commands."""
+        """When the log last told of another command's call for the same thing: there are two where it ceased to be called for while the
+        first was under way, and is called for again.
+        """
         mine = held.claimed
         return max(
             (

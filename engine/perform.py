@@ -121,7 +121,7 @@ class Performing:
     def __init__(
         self, client: Any, limits: Admission, standing: Standing, clock: Clock, earlier: Callable[[Held], Awaitable[Instant | None]]
     ) -> None:
-        """`earlier`: when the log last told of a call for the same thing by another command; None: it tells of none."""
+        """`earlier`: when another command's call for the same thing was last told of; None: never."""
         self._client, self._limits, self._standing, self._clock, self._earlier = client, limits, standing, clock, earlier
 
     async def carry_out(self, batch: Sequence[Held], performer: Performer[Any]) -> list[Outcome]:
