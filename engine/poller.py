@@ -367,7 +367,13 @@ class Following:
         if opened and not over:
             return []
         summary = f"{self.reader.name} cannot read what {hint.stream} hints at: {said}"
-        event = ExceptionOpened(key=self._key(hint.stream), code="X79", subject=hint.stream, summary=summary)
+        event = ExceptionOpened(
+            key=self._key(hint.stream),
+            code="X79",
+            subject=hint.stream,
+            summary=summary,
+            next_step="retry once its cause is gone",
+        )
         identity = f"{self.reader.name}:{hint.event_id}:{over.event_id}" if over else f"{self.reader.name}:{hint.event_id}"
         return [Heard(hint.stream, own_fact(self._log.tenant, event, identity, self._clock.now()))]
 

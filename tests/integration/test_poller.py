@@ -477,6 +477,7 @@ async def test_only_who_passed_a_hint_over_can_say_that_it_is_read(engine: Machi
         await engine.until(lambda: _read(engine, "a"))
     [opened] = await of(engine, ExceptionOpened)
     assert await of(engine, ExceptionClosed) == []
+    assert opened.next_step == "retry once its cause is gone"
     retried = ExceptionRetried(key=opened.key, subject=opened.subject, reason="try now")
     await engine.append(opened.subject, retried)
     mine.bad.clear()
