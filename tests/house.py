@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
+from adapters.mirakl.inbound.orders import polled_at
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.ports import AcceleratedClock, PostgresDb, RandomIds, SeededRng, SystemClock, TcpNet
@@ -148,8 +150,9 @@ class House:
 
     async def until_settled(self, patience: float = PATIENCE) -> None:
         """Until all have done what they had to do, every command is answered for, and both sides agree on orders and on stock; and until
-        the log has rested for a moment, for what was heard last may call for one command more."""
-        broken, before = list[str](), -1
+        a poll of each channel's orders that began after that called for nothing: what people did there last may not have been heard of.
+        """
+        broken, before, since = list[str](), -1, self.clock.now()
         with anyio.move_on_after(patience) as scope:
             while True:
                 await self.until_answered(patience)
@@ -159,11 +162,18 @@ class House:
                     rows = await stock_rows(conn, self.settings)
                 broken = [*self.findings(), *mismatches(truth, rows, self.settings.channel[0]), *(["people"] if people else [])]
                 head = await self.log.head()
-                if not broken and head == before:
+                if not broken and head == before and await self._polled_since(since):
                     return
-                before = head
+                if broken or head != before:
+                    before, since = head, self.clock.now()
                 await anyio.sleep(0.25)
         assert not scope.cancelled_caught, f"not within {patience:.0f} s: {broken[:10] or 'the log does not rest'}"
+
+    async def _polled_since(self, moment: datetime) -> bool:
+        names = [f"mirakl:{channel.id}:orders" for channel in self.settings.channel]
+        asked = "SELECT cursor FROM crossdock.cursors WHERE tenant = $1 AND name = any($2::text[])"
+        began = [polled_at(row["cursor"]) for row in await self.pool.fetch(asked, self.tenant, names)]
+        return len(began) == len(names) and all(one is not None and one > moment for one in began)
 
     async def count(self, tag: str) -> int:
         return int(await self.pool.fetchval("SELECT count(*) FROM crossdock.events WHERE tenant = $1 AND type = $2", self.tenant, tag))
