@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from adapters.mirakl.inbound.orders import polled_at
-from adapters.shopify.inbound.sweep import whole_at
+from adapters.shopify.inbound.sweep import read_since, whole_at
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.outbox import Intent, issue
@@ -49,6 +49,7 @@ LOOK_EVERY = 1.0  # seconds of the event loop between two looks at the rows, whe
 BATCH = 500  # rows looked at in one go: more would keep everything else waiting
 POLL_AGAIN = 5.0  # seconds after a poll that failed, or that nobody made
 GRACE = timedelta(minutes=5)  # after a start: what was not read while no engine ran is about to be
+ABSENCE = timedelta(minutes=5)  # between two polls of the orders, the later of them by a successor: a longer one is no mere handing over
 COUNTED = tag_of(StockCounted)
 
 _stock = msgspec.json.Decoder(Stock)
@@ -72,7 +73,8 @@ class Publisher:
     """For one channel. Level-triggered: whatever was missed, the next round sees the difference again.
 
     Decreases go out with the next file. What rises waits for a poll of the channel's orders that began after the count it rests on: so that
-    nothing is put back on offer that was sold before. `ask_orders` has one made; of any, whoever made it, the cursor tells.
+    nothing is put back on offer that was sold before. `ask_orders` has one made; of any, whoever made it, the cursor tells. And after an
+    absence, in which nobody listened, it waits until the orders and Shopify's stock have been read anew.
     """
 
     pool: Pool
@@ -96,6 +98,7 @@ class Publisher:
     _polled_at: Instant | None = None  # the last of these
     _orders_at: Instant | None = None
     _normal_since: Instant | None = None  # no poll counts that began before
+    _shop_from: Instant | None = None  # nor any before Shopify's stock was read whole, from no earlier on; None: it was
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
     _began: Instant | None = None
     _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
@@ -111,10 +114,18 @@ class Publisher:
         self.drift = Drift(self.metrics, self.log.tenant, self.channel)
         self.pacing = Pacing(self.channel) if self.rules.velocity else None
 
+    async def begin(self) -> None:
+        """Look how long nobody was here. To be called whenever the channel has become ours, before its orders are polled."""
+        self._began = self.clock.now()
+        [last] = [polled_at(row["cursor"]) for row in await self._read_at(self.orders_source)] or [None]
+        back_after = last + ABSENCE if last is not None and self._began - last > ABSENCE else None
+        self._polls, self._orders_at, self._normal_since, self._told = [], None, None, None
+        self._polled_at = last if back_after is not None else None
+        self._shop_from = back_after
+
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
         self._need = await self.log.head()  # a file issued before we began is in the rows
-        self._began = self.clock.now()
         if self.pacing is not None:
             self.pacing.every = every
         async with anyio.create_task_group() as group, self.log.listen() as wake:
@@ -148,7 +159,7 @@ class Publisher:
         if self.pacing is not None and (paces := list(self.pacing.measured(now))):
             await self._issue(paces, look.as_of)
             return False
-        if self.lateness.waiting and look.mode.rises:
+        if self.lateness.waiting and look.mode.rises and self._shop_from is None:
             self._wanted.set()
         if not self._news or look.standing.under_way:
             return False
@@ -200,8 +211,10 @@ class Publisher:
         """How far Shopify's stock and the channel's orders have been read, and what follows."""
         if self._told is None:
             await self._recall_mode()
-        read = {row["name"]: row for row in await self.pool.fetch(READ_AT, self.log.tenant, self._sources)}
+        read = {row["name"]: row for row in await self._read_at(self.shop_source, self.orders_source)}
         shop, orders = read.get(self.shop_source), read.get(self.orders_source)
+        if self._shop_from is not None and shop is not None and (read_since(shop["cursor"]) or self._shop_from) > self._shop_from:
+            self._shop_from, self._need = None, max(self._need, await self.log.head())
         if orders is not None:
             await self._hear_of_poll(polled_at(orders["cursor"]))
         await self._set_mode(
@@ -240,9 +253,9 @@ class Publisher:
             self._polls, self._orders_at, self._normal_since = [], None, now
         log_.warning("stock mode set", channel=self.channel, mode=mode.name, step=mode.step, because=because)
 
-    @property
-    def _sources(self) -> list[str]:
-        return [self.shop_source, self.orders_source]
+    async def _read_at(self, *sources: str) -> Sequence[asyncpg.Record]:
+        rows: Sequence[asyncpg.Record] = await self.pool.fetch(READ_AT, self.log.tenant, sources)
+        return rows
 
     async def _issue(self, whats: Sequence[Command | Note], as_of: int) -> None:
         [last] = await self.log.read(as_of - 1, limit=1)
@@ -338,8 +351,8 @@ class Publisher:
         return since
 
     def _heard(self, as_of: int) -> None:
-        """A poll counts once what it found is in the rows."""
-        while self._polls and self._polls[0][1] <= as_of:
+        """A poll counts once what it found is in the rows, and what had been missed of the shop."""
+        while self._shop_from is None and self._polls and self._polls[0][1] <= as_of:
             self._orders_at = self._polls.pop(0)[0]
 
     async def _changed(self, conn: Any) -> AsyncIterator[dict[Sku, tuple[Stock, int]]]:

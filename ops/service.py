@@ -402,6 +402,8 @@ class Service:
             if self._guard is not None:
                 await self._guard.look()  # the database may have been another one until now
             await self._prepared(adapter)
+            for publisher, _ in publishers:
+                await publisher.begin()
             async with anyio.create_task_group() as group:
                 for poller in pollers:
                     group.start_soon(poller.run, fence)

@@ -25,7 +25,8 @@ async def read_anew(pool: Any, log: Log) -> None:
 def _anew(name: str, cursor: str) -> Progress | offers.Cursor | sweep.Cursor | None:
     """None: what it reads is read at once in any case."""
     if name == StockSweep.name:
-        return Progress(whole=progress_of(cursor).whole)
+        at = progress_of(cursor)
+        return Progress(whole=at.whole, since=at.since)
     if name.endswith(":offers"):
         return replace(msgspec.json.decode(cursor, type=offers.Cursor), due=None, asked=None)
     if name.endswith(":sweep"):

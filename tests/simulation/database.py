@@ -38,8 +38,8 @@ class Shelf:
         self.book, self.folds, self.database = book, folds, Database(at_once=True)
         self._tables: dict[str, Documents] = {}
 
-    def update(self, whole: Mapping[str, Instant], polled: Mapping[str, Instant]) -> None:
-        """All that is new in the model, committed at once; `whole`: when each source was last read; `polled`: when that poll began."""
+    def update(self, whole: Mapping[str, Instant], began: Mapping[str, Instant]) -> None:
+        """All that is new in the model, committed at once; `whole`: when each source was last read; `began`: when that had begun."""
         log, tx = self.database.log(TENANT), Transaction(self.database, None, alone=True)
         for told in self.book.envelopes[log.ends :]:
             tag, version, data = codec.encode(told.event)
@@ -49,7 +49,7 @@ class Shelf:
         for fold in self.folds:
             self._put(tx, fold)
         for name, at in whole.items():
-            tx.put(self.database.cursors, TENANT, name, self._cursor(name, at, polled.get(name)))
+            tx.put(self.database.cursors, TENANT, name, self._cursor(name, at, began.get(name)))
         tx.commit()
 
     def _put(self, tx: Transaction, fold: Fold) -> None:
@@ -71,4 +71,4 @@ class Shelf:
         """The shop's has been committed since, as it is many times before it is whole once more."""
         if name != SHOP:
             return Cursor(msgspec.json.encode(Polled(until=at, began=began)).decode(), at)
-        return Cursor(msgspec.json.encode(Progress(whole=at)).decode(), self.book.trade.now)
+        return Cursor(msgspec.json.encode(Progress(whole=at, since=began)).decode(), self.book.trade.now)

@@ -87,6 +87,7 @@ class Engine:
         self.readers.start()
         self.asked: dict[ChannelId, asyncio.Future[bool]] = {}
         self.polling: dict[ChannelId, asyncio.Task[None]] = {}
+        self.shelf.update(self.readers.whole, self.readers.began)
         clock: Any = TradeClock(self.trade)
         log: Any = self.book
         self.publishers: dict[ChannelId, ByHand] = {}
@@ -103,7 +104,8 @@ class Engine:
                 shop_source=SHOP,
                 orders_source=channel,
             )
-            made.engine, made._need, made._began = self, len(self.book.envelopes), self.trade.now
+            made.engine, made._need = self, len(self.book.envelopes)
+            self.run(made.begin())
             self._obey(made)
             self.publishers[channel] = made
 
@@ -155,7 +157,7 @@ class Engine:
 
     def publish(self, channel: ChannelId) -> bool:
         before = len(self.dispatcher.todo)
-        self.shelf.update(self.readers.whole, self.readers.polled)
+        self.shelf.update(self.readers.whole, self.readers.began)
         publisher = self.publishers[channel]
         published = self.run(publisher.publish())
         if published:

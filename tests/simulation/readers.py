@@ -23,7 +23,7 @@ class Reading:
     heard: list[Heard]
     counts: dict[UUID, "Counted"] = field(default_factory=dict)  # by the id of the event
     swept: list["Counted"] = field(default_factory=list)  # by a sweep that has not ended
-    began: Instant | None = None  # a poll
+    began: Instant | None = None  # a poll, or a sweep
 
     def tell(self, heard: Heard, count: "Counted") -> None:
         self.heard.append(heard)
@@ -52,7 +52,7 @@ class Readers:
         self.counts: list[Counted] = []
         self.created: list[Order] = []  # whose creation we have heard of, and whose items are to be counted
         self.whole: dict[str, Instant] = {}  # the cursors: by source, when it was last read whole
-        self.polled: dict[str, Instant] = {}  # likewise by channel: when the last poll of its orders began
+        self.began: dict[str, Instant] = {}  # likewise: when that reading, of a channel the poll of its orders, had begun
         self.start()
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class Readers:
         """Have everything counted by a bulk operation: some of it is, at once."""
         if "sweep" not in self.readings:
             self.trade.tick()
-            self.readings["sweep"] = Reading([], swept=[self._take(MUG, self.trade.now)])
+            self.readings["sweep"] = Reading([], swept=[self._take(MUG, self.trade.now)], began=self.trade.now)
 
     def end_sweep(self) -> None:
         """The rest is counted; when what was, nobody can tell."""
@@ -127,7 +127,7 @@ class Readers:
         if who in RULES or who == "sweep":
             self.whole[SHOP if who == "sweep" else who] = self.trade.now
         if reading.began is not None:
-            self.polled[who] = reading.began
+            self.began[SHOP if who == "sweep" else who] = reading.began
         if who == "hints":
             told = {order for heard in reading.heard for order in getattr(heard.fact.event, "settled", ())}
             self.created = [order for order in self.created if order.key not in told]

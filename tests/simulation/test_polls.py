@@ -1,4 +1,4 @@
-"""Which polls of the orders let a number rise: any that began after the count it rests on, whoever made it."""
+"""Which polls of the orders let a number rise: any that began after the count it rests on, whoever made it; but for an absence."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.simulation.engine import PACE, Engine
+from tests.simulation.readers import SHOP
 from tests.simulation.trade import ASOS, BOX, MUG, NEAR, Trade
 
 
@@ -41,8 +42,38 @@ def test_a_poll_of_which_nobody_told_the_publisher_is_enough(engine: Engine) -> 
 
 def test_a_poll_by_a_clock_that_was_ahead_waits_for_the_next(engine: Engine) -> None:
     poll(engine)
-    engine.readers.polled[ASOS] = engine.trade.now + timedelta(minutes=2)
+    engine.readers.began[ASOS] = engine.trade.now + timedelta(minutes=2)
     engine.crash()
     assert not publish(engine)
     poll(engine)
+    assert publish(engine)
+
+
+def sweep(engine: Engine) -> None:
+    engine.readers.sweep()
+    engine.arrive("sweep")
+
+
+def test_after_an_absence_the_orders_and_the_shop_are_read_anew(engine: Engine) -> None:
+    poll(engine)
+    engine.trade.tick(360)
+    engine.crash()
+    assert not publish(engine), "nobody has heard of what was sold meanwhile"
+    poll(engine)
+    assert not publish(engine), "nor of what was sold in the shop"
+    sweep(engine)
+    poll(engine)
+    assert publish(engine)
+
+
+def test_a_reading_that_was_begun_before_an_absence_is_not_enough_after_it(engine: Engine) -> None:
+    poll(engine)
+    begun = engine.trade.now
+    engine.trade.tick(360)
+    engine.crash()
+    sweep(engine)
+    engine.readers.began[SHOP] = begun  # taken over from whoever asked for it
+    poll(engine)
+    assert not publish(engine)
+    sweep(engine)
     assert publish(engine)

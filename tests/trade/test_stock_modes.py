@@ -9,6 +9,8 @@ import pytest
 
 from engine.ports import SystemClock
 from ops.sandbox.faults import Fault
+from ops.sandbox.plan import Plan, Warehouse
+from ops.sandbox.shopify.switches import Noise, Switches
 from projections.stock_rules import Rules, Window
 from schemas.events.inventory import StockModeSet
 from schemas.streams import offers_stream
@@ -105,3 +107,25 @@ async def test_a_channel_whose_rule_is_zero_shows_nothing_while_its_orders_canno
         built.sandbox.faults.clear()
         await built.until(lambda: all(shown(built, sku) == there(built, sku) for sku in skus), "all is on offer again")
         assert await modes(built) == [("zero", 0), ("normal", 0)]
+
+
+async def test_after_an_absence_nothing_rises_before_the_shop_was_read_anew(database: Database, tmp_path: Path) -> None:
+    """What the website sold meanwhile, nobody told us; and a number that has to rise rests on what was there before."""
+    plan = Plan(skus=6, warehouse=Warehouse(pick_seconds=60.0), shopify=Switches(webhooks=Noise(drop=1.0)))
+    async with house(database.engine_url, tmp_path, plan=plan) as built:
+        sku, *_ = await ready(built)
+        await built.until_answered()
+        built.engines[0].stop()
+        held = "SELECT count(*) FROM crossdock.leases WHERE tenant = $1 AND holder IS NOT NULL"
+        with anyio.fail_after(PATIENCE):
+            while await built.pool.fetchval(held, built.tenant):
+                await anyio.sleep(0.05)
+        count(built, sku, 4)
+        await built.clock.sleep(400.0)  # longer than a handing over takes, and no time for a sweep yet
+        built.sandbox.apply("mirakl.edit_offer", {"sku": sku, "quantity": 0})
+        before = len(built.sandbox.truth()["history"]["offers"][sku])
+        await built.engine()
+        await built.until(lambda: shown(built, sku) == there(built, sku) == 1, "what is left is on offer again")
+        since = [quantity for _, quantity, _ in built.sandbox.truth()["history"]["offers"][sku][before:]]
+        assert set(since) == {1}, "and no more than that ever was"
+        assert [mode for mode, _ in await modes(built)] == [], "by no mode"

@@ -34,6 +34,7 @@ from schemas.values import Instant, Sku
 AT_ONCE = 1_000  # items told in one poll, and known SKUs looked at: committed together with the place where that ended
 WAITS = (2.0, 60.0)  # seconds between two looks at an operation under way: at first, and at most. Shopify, bulk operations, 2026-10
 TRIES = 3  # to read a result, before another operation is begun
+AT_ONCE_UNLESS = timedelta(minutes=1)  # whoever takes over begins a reading at once, unless the last one began no longer ago than that
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where it has got to: the cursor, as JSON."""
 
     whole: Instant | None = None  # when the last one had been told to its end
+    since: Instant | None = None  # when that one had begun; None: before this was noted
     due: Instant | None = None  # when the next one begins; None: at once
     operation: str = ""  # the one that is under way
     began: Instant | None = None  # before it was asked for
@@ -61,6 +63,11 @@ def progress_of(cursor: str | None) -> Progress:
 def whole_at(cursor: str | None) -> Instant | None:
     """When every item had last been told; None: never yet."""
     return progress_of(cursor).whole
+
+
+def read_since(cursor: str | None) -> Instant | None:
+    """When the last reading of every item that was told to its end had begun; None: nobody knows."""
+    return progress_of(cursor).since
 
 
 @dataclass
@@ -161,6 +168,7 @@ class StockSweep:
         self._open: _Result | None = None
         self._looks = self._tries = 0
         self._given_up = ""  # an operation that came to nothing
+        self._begun = False  # one, by us
 
     async def poll(self, cursor: str | None) -> Sight:
         at, now = progress_of(cursor), self._client.clock.now()
@@ -184,13 +192,15 @@ class StockSweep:
             self._open = None
 
     async def _begin(self, at: Progress, now: Instant) -> Sight:
-        if at.due is not None and now < at.due:
+        fresh = self._begun or (at.since is not None and at.since > now - AT_ONCE_UNLESS)
+        if fresh and at.due is not None and now < at.due:
             return _sight(at, again=(at.due - now).total_seconds())
         self._looks = self._tries = 0
         operation = await bulk.begin(self._client, BULK_ITEMS, group=True)
         if operation is None:
             return _sight(at, again=WAITS[1])
-        return _sight(Progress(whole=at.whole, operation=operation, began=now), again=WAITS[0])
+        self._begun = True
+        return _sight(Progress(whole=at.whole, since=at.since, operation=operation, began=now), again=WAITS[0])
 
     async def _wait(self, at: Progress, now: Instant) -> Sight:
         found = await bulk.stands(self._client, at.operation)
@@ -236,7 +246,7 @@ class StockSweep:
             now = self._client.clock.now()
             await self.aclose()
             log.info("stock swept", items=result.total, seconds=round((now - (at.began or now)).total_seconds(), 1))
-            return _sight(Progress(whole=now, due=now + timedelta(seconds=self.every)), again=self.every)
+            return _sight(Progress(whole=now, since=at.began, due=now + timedelta(seconds=self.every)), again=self.every)
         missing = {item: None for sku, item in known.items() if sku not in result.seen and item not in result.seen.unread}
         heard: list[Heard] = []
         for batch in batches(list(missing)):

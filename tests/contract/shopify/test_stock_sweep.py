@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.shopify.inbound import sweep
-from adapters.shopify.inbound.sweep import AT_ONCE, Progress, StockSweep, progress_of, whole_at
+from adapters.shopify.inbound.sweep import AT_ONCE, Progress, StockSweep, progress_of, read_since, whole_at
 from engine.adapter import Sight
 from engine.errors import RejectedError, UnavailableError
 from schemas.events.exceptions import ExceptionOpened
@@ -115,6 +115,24 @@ async def test_what_is_told_is_bounded_and_a_crash_anywhere_costs_nothing(monkey
             anew = StockSweep(front.adapter.counts, front.adapter.client, sweep_of(front)._files, 900.0)
             more, _ = await run(front, sights[crash].cursor, anew)
             assert [(type(event), event.sku) for event in (*told, *more)] == plain, crash
+
+
+async def test_whoever_takes_over_reads_everything_at_once_unless_that_has_just_been_done():
+    async with shopfront() as front:
+        stock(front.shop, "A", 3)
+        began = front.clock.time
+        _, sights = await run(front)
+        done, first = sights[-1].cursor, sweep_of(front)
+        assert read_since(done) == began and first.every == sights[-1].again
+
+        async def begins(source: StockSweep) -> bool:
+            return bool(progress_of((await source.poll(done)).cursor).operation)
+
+        front.pass_time(30.0)
+        assert not await begins(StockSweep(front.adapter.counts, front.adapter.client, first._files, 900.0))
+        front.pass_time(60.0)
+        assert await begins(StockSweep(front.adapter.counts, front.adapter.client, first._files, 900.0))
+        assert not await begins(first), "whoever has begun one goes on as ever"
 
 
 async def test_what_was_told_and_not_committed_is_told_again(monkeypatch):
