@@ -103,7 +103,8 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
     if other.minor:
         one = _for_one_line(row, lines, refund, parts)
         if one is None:
-            return Share(code="X51", why=f"{refund.other} of it are on no line")
+            what = f"{other} of it are on no line" if other.minor > 0 else f"it pays {other * -1} less than its lines come to"
+            return Share(code="X51", why=what)
         parts[one.line_id] = one
     shipping = _shipping(row, lines, postage, parts)
     return Share(lines=tuple(part for part in shipping.values() if part.amount.minor or part.shipping_amount.minor or part.quantity))

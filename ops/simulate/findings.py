@@ -28,10 +28,11 @@ class Accidents(Struct, frozen=True):
 NONE = Accidents()
 
 # One side may not have followed the other in the end, which is for a person to settle: as long as such an exception of that order is open.
+# A parcel is told when all that is owed has left: it waits, too, for a refund of the rest that a person must lay on lines (X50, X51).
 TOLD_BY = {
     "O6": frozenset({"X42", "X44", "X47", "X48", "X84"}),
     "F1": frozenset({"X44"}),  # the parcel was taken back a moment before it was told of
-    "F3": frozenset({"X31", "X36", "X37", "X38", "X39", "X42", "X43", "X44", "X80", "X84", "X94", "X95"}),
+    "F3": frozenset({"X31", "X36", "X37", "X38", "X39", "X42", "X43", "X44", "X50", "X51", "X80", "X84", "X94", "X95"}),
     "R3": frozenset({"X53", "X54", "X84"}),
     "R4": frozenset({"X48", "X49", "X50", "X51", "X52", "X53", "X84"}),
 }

@@ -282,6 +282,13 @@ def test_money_for_no_line_of_an_order_with_two_is_for_a_person() -> None:
     assert told(life().given(two, *LEFT[1:]).when(shop_refund(0, other=Money(500, "GBP")))) == ["X51"]
 
 
+def test_what_is_on_no_line_is_said_as_people_would_say_it() -> None:
+    two = placed(line(1), line(2, sku="CAP"))
+    for units, other, words in ((0, 500, "5.00 of it are on no line"), (1, -500, "it pays 5.00 less than its lines come to")):
+        [note] = life().given(two, *LEFT[1:]).when(shop_refund(units, other=Money(other, "GBP"))).told
+        assert isinstance(note, ExceptionOpened) and note.summary.endswith(f": {words}"), note
+
+
 def test_taxes_on_top_are_recorded_with_the_rest() -> None:
     story = life().given(placed(TWO, taxes_included=False), *LEFT[1:])
     story.when(market_refund(taxes=(Tax(code="VAT", amount=Money(490, "GBP")),)))
