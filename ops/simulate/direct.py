@@ -119,6 +119,7 @@ class _Session:
     ) -> None:
         self._network, self._loop = network, network.loop
         self._total = TOTAL if timeout is None or timeout.total is None else timeout.total
+        self._silence = timeout.sock_read if timeout is not None and timeout.sock_read is not None else self._total
         self._headers, self._middlewares, self._traces = headers or {}, middlewares, trace_configs
         for trace in trace_configs:
             trace.freeze()
@@ -175,7 +176,7 @@ class _Session:
             for signal, context in zip(signals, contexts, strict=True):
                 await cast("Any", signal).send(self, context, None)
             near.end.tell(asked, len(asked.body), f"{asked.method} {asked.url.raw_path_qs}")
-            told = await near.hear(self._loop, until)
+            told = await self.hear(near, until)
         except BaseException:
             near.end.close()
             raise
@@ -207,9 +208,9 @@ class _Session:
         near.unused_since = self._loop.time()
         self._kept.setdefault(address, []).append(near)
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
+    async def hear(self, near: _Near, until: float) -> Told:
+        """What is told next, in time for the whole and after no longer silence than agreed. Raises as _Near does."""
+        return await near.hear(self._loop, min(until, self._loop.time() + self._silence))
 
 
 class _Call:
@@ -250,7 +251,7 @@ class _Answer:
             self._over, self._told = told.last, None
             if not told.last:
                 try:
-                    self._told = await self._near.hear(self._session.loop, self._until)
+                    self._told = await self._session.hear(self._near, self._until)
                 except aiohttp.ClientError as error:
                     raise aiohttp.ClientPayloadError("the answer is not complete") from error
 
