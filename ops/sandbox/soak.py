@@ -45,12 +45,12 @@ class Result(Struct):
     problems: list[str] = []
 
 
-def soak(seeds: Iterable[int]) -> Result:
-    """Every seed twice."""
+def soak(seeds: Iterable[int], *, twice: int = 1) -> Result:
+    """Every seed, and each `twice`-th once more, which must come out in the same way."""
     result = Result()
     for seed in seeds:
         world = lived(seed)
-        if world.digest() != lived(seed).digest():
+        if result.seeds % twice == 0 and world.digest() != lived(seed).digest():
             result.problems.append(f"seed {seed} came out in two ways")
         result.problems += [f"seed {seed}: {problem}" for problem in contradictions(world)]
         result.seeds += 1

@@ -4,10 +4,11 @@ import pytest
 
 from ops.sandbox import soak
 from ops.sandbox.faults import KINDS
+from tests.thorough import THOROUGH
 
 
 def test_every_class_of_faults_is_met_in_two_hundred_seeds() -> None:
-    result = soak.soak(range(1, 201))
+    result = soak.soak(range(1, 201), twice=1 if THOROUGH > 1 else 4)
     assert result.problems == []
     assert set(result.met) == set(KINDS) and result.seeds == 200 and result.calls > 20_000
     print("\n".join(f"{name:24} {result.met[name]}" for name in KINDS))  # noqa: T201 - the table, for whoever asks with -s
