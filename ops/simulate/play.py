@@ -26,6 +26,7 @@ import structlog
 from msgspec.structs import replace
 
 from engine.codec import encode
+from engine.errors import StartupError
 from engine.log import Log
 from engine.metrics import Metrics
 from engine.ports import DATABASE_AWAY, AcceleratedClock, Net, SeededRng
@@ -189,7 +190,7 @@ class Play:
             try:
                 await course(self)
             except (BrokenError, BaseExceptionGroup) as error:
-                await self._tell_story(next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None))
+                await self._tell_story(next((leaf for leaf in leaves(error) if isinstance(leaf, BrokenError)), None))
                 raise
             for watcher in self.watchers:
                 await watcher.settled(self)
@@ -282,8 +283,7 @@ class Play:
         try:
             await engine.service.run()
         except Exception as error:  # noqa: BLE001 - a bug that ends the engine is what we are looking for
-            leaves = list(_leaves(error))
-            if all(isinstance(leaf, (*DATABASE_AWAY, TimeoutError)) for leaf in leaves):
+            if all(isinstance(leaf, (*DATABASE_AWAY, TimeoutError)) for leaf in leaves(error)):
                 self.seen["engine ended without a database"] += 1  # and is started again, by whoever looks after it
             else:
                 self.fail(BrokenError("bug", engine.process.name, "".join(traceback.format_exception(error))[-3000:]))
@@ -319,10 +319,13 @@ class Play:
         raise BrokenError(rule, subject.rstrip(":"), f"{says}; and {len(wrong) - 1} more: {wrong[1:4]}" if len(wrong) > 1 else says)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong; where it kept an engine from starting, what is said of it stands for it."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            yield from _leaves(each)
+            yield from leaves(each)
+    elif isinstance(error, StartupError) and error.__context__ is not None:
+        yield error.__context__
     else:
         yield error
 
@@ -364,7 +367,7 @@ def play(
         try:
             it.loop.run_until_complete(together(it, directory, course))
         except (BrokenError, BaseExceptionGroup) as error:
-            broken = next((leaf for leaf in _leaves(error) if isinstance(leaf, BrokenError)), None)
+            broken = next((leaf for leaf in leaves(error) if isinstance(leaf, BrokenError)), None)
             if broken is None:
                 raise
         return Outcome(

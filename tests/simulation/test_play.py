@@ -7,10 +7,14 @@ import subprocess
 import sys
 import warnings
 
+import pytest
+
+from engine.errors import StartupError
+from engine.ports import DATABASE_AWAY, PostgresDb
 from ops.simulate.memory import MemoryStore
 from ops.simulate.net import Network
 from ops.simulate.options import plain
-from ops.simulate.play import play
+from ops.simulate.play import leaves, play
 from ops.simulate.store import PostgresStore
 
 AGAIN = """
@@ -50,3 +54,12 @@ def test_nothing_is_left_of_a_play_but_of_the_last() -> None:
 def _worlds() -> int:
     gc.collect()
     return sum(type(each) is Network for each in gc.get_objects())
+
+
+@pytest.mark.anyio
+async def test_a_start_for_want_of_a_database_is_told_from_a_bug() -> None:
+    for port, is_away in (("1", True), ("port", False)):
+        with pytest.raises(StartupError) as caught:
+            _ = await PostgresDb(f"postgresql://nobody@127.0.0.1:{port}/nothing").pool()
+        [why] = leaves(ExceptionGroup("an engine", [caught.value]))
+        assert isinstance(why, DATABASE_AWAY) is is_away, why
