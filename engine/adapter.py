@@ -78,6 +78,15 @@ class SlowSource(Source, Protocol):
     tell: Callable[[Sequence[Heard]], Awaitable[None]] | None  # set by whoever polls it
 
 
+@runtime_checkable
+class ResumedSource(Source, Protocol):
+    """A source that goes about it otherwise where others may have polled it before, or nobody."""
+
+    def resume(self) -> None:
+        """It is ours to poll from now on."""
+        ...
+
+
 class Reader(Protocol):
     """Something that reads a marketplace again because an event says so. Follows the log from its own cursor, in order."""
 

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import asyncpg
 from msgspec.structs import replace as struct
 
-from engine.adapter import Heard, Reader, SlowSource, Source
+from engine.adapter import Heard, Reader, ResumedSource, SlowSource, Source
 from engine.alarm import Alarm
 from engine.backoff import Breaker, full_jitter
 from engine.errors import AdapterError, AuthError, LeaseLostError, RejectedError, ThrottledError
@@ -124,6 +124,8 @@ class Poller:
         """Poll until cancelled. Raises LeaseLostError."""
         self._running = True
         self._place.alarm.forget()
+        if isinstance(self.source, ResumedSource):
+            self.source.resume()
         try:
             while True:
                 self._rung = anyio.Event()

@@ -186,6 +186,22 @@ async def test_facts_and_cursor_are_committed_and_the_next_poll_goes_on(engine: 
     assert engine.metrics.poll_last_success.labels(TENANT, source.name)._value.get() > 0
 
 
+async def test_a_source_hears_whenever_it_has_become_ours(engine: Machine) -> None:
+    @dataclass
+    class Resumed(Orders):
+        resumed: list[int] = field(default_factory=list)
+
+        def resume(self) -> None:
+            self.resumed.append(len(self.polls))
+
+    source = Resumed(every=0.01)
+    it = polling(engine, source)
+    for polls in (2, 4):
+        async with running(engine, it):
+            await engine.until(stands_at(engine, polls))
+    assert len(source.resumed) == 2 and source.resumed[0] == 0 and source.resumed[1] >= 2
+
+
 async def test_a_sight_may_say_when_there_is_more(engine: Machine) -> None:
     source = Orders(again=0.0)
     async with running(engine, polling(engine, source)):

@@ -168,7 +168,10 @@ class StockSweep:
         self._open: _Result | None = None
         self._looks = self._tries = 0
         self._given_up = ""  # an operation that came to nothing
-        self._begun = False  # one, by us
+        self._begun = False  # one, since it is ours to poll
+
+    def resume(self) -> None:
+        self._begun = False
 
     async def poll(self, cursor: str | None) -> Sight:
         at, now = progress_of(cursor), self._client.clock.now()

@@ -133,6 +133,8 @@ async def test_whoever_takes_over_reads_everything_at_once_unless_that_has_just_
         front.pass_time(60.0)
         assert await begins(StockSweep(front.adapter.counts, front.adapter.client, first._files, 900.0))
         assert not await begins(first), "whoever has begun one goes on as ever"
+        first.resume()
+        assert await begins(first), "unless others may have been there meanwhile, or nobody"
 
 
 async def test_what_was_told_and_not_committed_is_told_again(monkeypatch):
