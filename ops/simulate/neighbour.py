@@ -43,6 +43,20 @@ class Apart:
                 raise BrokenError("X3", told.stream, f"position {told.position} is tenant {told.tenant}'s")
 
 
+class Calm:
+    """Judges nothing: whoever comes after it looks at a database that no trouble of the other tenant befalls any more."""
+
+    def __init__(self, other: Play) -> None:
+        self._other = other
+
+    def stepped(self, play: Play) -> None:
+        """It is the end that is judged by what the database says."""
+
+    async def settled(self, play: Play) -> None:
+        while not self._other.healing:
+            await play.wait(1.0)
+
+
 def _named(found: Evidence, canary: str) -> str | None:
     """Where that text stands, in clear or sealed."""
     for told in found.log:
@@ -60,7 +74,9 @@ def in_company(judge: Callable[[Options], Watcher]) -> Callable[[Play, Path, Cou
 
     async def together(it: Play, directory: Path, course: Course) -> None:
         options = replace(it.options, plan=quiet(it.options), troubles=Troubles(), rare=(), engines=1)
-        other = Play(it.seed + NEXT, options, loop=it.loop, network=it.network, stored=it.stored, watchers=[judge(options), Apart(it)])
+        other = Play(
+            it.seed + NEXT, options, loop=it.loop, network=it.network, stored=it.stored, watchers=[Calm(it), judge(options), Apart(it)]
+        )
         other.base = BASE
         it.watchers = [*it.watchers, Apart(other)]
         structlog.configure(processors=[lambda *said: note_said(it, said) + note_said(other, said)])

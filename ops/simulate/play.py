@@ -347,6 +347,7 @@ async def plainly(play: Play) -> None:
     for _ in range(play.options.engines):
         play.start_engine()
     await play.until_settled(play.options.chaos_minutes + play.options.heal_minutes)
+    play.healing = True
 
 
 def play(
