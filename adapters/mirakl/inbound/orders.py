@@ -165,9 +165,10 @@ def heard_of(client: Client, orders: Iterable[bytes], now: Instant, code: str = 
 
 
 def not_before_its_time(heard: Sequence[Heard], asked_at: Instant) -> list[Heard]:
-    """What they say happened after they were asked, happened no later than that by our clock, as far as it is compared with what was heard.
+    """What they say happened after they were asked, happened earlier than that by our clock, as far as it is compared with what was heard.
 
     Else, where theirs ran ahead for once, whatever truly happened until ours has caught up would be older than what is known, and no news.
+    Earlier by as much as ours may be ahead of what theirs is as a rule; polls reach back so far, and hear again what was dropped for it.
     Dated so, it is a fact of its own: what was told wrongly at the same moment of theirs, and is put right later, is told once more. What
     begins a story keeps its id, by which the rest of it is known.
     """
@@ -175,9 +176,11 @@ def not_before_its_time(heard: Sequence[Heard], asked_at: Instant) -> list[Heard
     def late(each: Heard) -> bool:
         return each.same is not None and each.fact.occurred_at > asked_at
 
+    at = asked_at - LEAST
+
     def dated(fact: Fact) -> Fact:
         begins = fact.correlation_id in (None, fact.event_id)
-        return struct(fact, event_id=fact.event_id if begins else uuid5(fact.event_id, asked_at.isoformat()), occurred_at=asked_at)
+        return struct(fact, event_id=fact.event_id if begins else uuid5(fact.event_id, at.isoformat()), occurred_at=at)
 
     return [replace(each, fact=dated(each.fact)) if late(each) else each for each in heard]
 
