@@ -98,7 +98,7 @@ class Publisher:
     _polled_at: Instant | None = None  # the last of these
     _orders_at: Instant | None = None
     _normal_since: Instant | None = None  # no poll counts that began before
-    _shop_from: Instant | None = None  # nor any before Shopify's stock was read whole, from no earlier on; None: it was
+    _shop_from: Instant | None = None  # nor any before a whole reading of Shopify's stock that began later than this; None: it is told
     _wanted: anyio.Event = field(default_factory=anyio.Event)  # somebody waits for a poll
     _began: Instant | None = None
     _told: tuple[Mode, str] | None = None  # the mode that was recorded last, and why
@@ -122,6 +122,8 @@ class Publisher:
         self._polls, self._orders_at, self._normal_since, self._told = [], None, None, None
         self._polled_at = last if back_after is not None else None
         self._shop_from = back_after
+        if last is not None and back_after is not None:
+            log_.info("stock rises wait", channel=self.channel, away_seconds=round((self._began - last).total_seconds()))
 
     async def run(self, every: float) -> None:
         """Publish whenever there is a difference, at most once in `every` seconds."""
@@ -213,8 +215,10 @@ class Publisher:
             await self._recall_mode()
         read = {row["name"]: row for row in await self._read_at(self.shop_source, self.orders_source)}
         shop, orders = read.get(self.shop_source), read.get(self.orders_source)
-        if self._shop_from is not None and shop is not None and (read_since(shop["cursor"]) or self._shop_from) > self._shop_from:
-            self._shop_from, self._need = None, max(self._need, await self.log.head())
+        if self._shop_from is not None and shop is not None:
+            since = read_since(shop["cursor"])
+            if since is not None and since > self._shop_from:
+                self._shop_from, self._need = None, max(self._need, await self.log.head())
         if orders is not None:
             await self._hear_of_poll(polled_at(orders["cursor"]))
         await self._set_mode(

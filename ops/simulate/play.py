@@ -320,7 +320,7 @@ class Play:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """What went wrong; where it kept an engine from starting, what is said of it stands for it."""
+    """What went wrong; also where StartupError says it of a start."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from leaves(each)

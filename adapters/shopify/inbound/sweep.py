@@ -34,7 +34,7 @@ from schemas.values import Instant, Sku
 AT_ONCE = 1_000  # items told in one poll, and known SKUs looked at: committed together with the place where that ended
 WAITS = (2.0, 60.0)  # seconds between two looks at an operation under way: at first, and at most. Shopify, bulk operations, 2026-10
 TRIES = 3  # to read a result, before another operation is begun
-AT_ONCE_UNLESS = timedelta(minutes=1)  # whoever takes over begins a reading at once, unless the last one began no longer ago than that
+JUST_NOW = timedelta(minutes=1)  # whoever takes over reads everything at once, unless a reading began no longer ago and was told whole
 
 log = structlog.get_logger()
 
@@ -195,8 +195,8 @@ class StockSweep:
             self._open = None
 
     async def _begin(self, at: Progress, now: Instant) -> Sight:
-        fresh = self._begun or (at.since is not None and at.since > now - AT_ONCE_UNLESS)
-        if fresh and at.due is not None and now < at.due:
+        goes_on = self._begun or (at.since is not None and at.since > now - JUST_NOW)
+        if goes_on and at.due is not None and now < at.due:
             return _sight(at, again=(at.due - now).total_seconds())
         self._looks = self._tries = 0
         operation = await bulk.begin(self._client, BULK_ITEMS, group=True)
