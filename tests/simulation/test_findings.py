@@ -14,6 +14,13 @@ def test_an_open_exception_of_the_order_says_it() -> None:
     assert is_told(Finding(rule="O6", subject="7-A", says=""), [CANCELLED])
 
 
+@pytest.mark.parametrize("code", ["X50", "X51"])
+def test_a_parcel_may_wait_for_a_refund_that_a_person_must_lay_on_lines(code: str) -> None:
+    said = Finding(rule="F3", subject="7-A", says="all of it has left, and the marketplace does not know")
+    assert is_told(said, [replace(CANCELLED, key=f"{code}:order-asos:7-A:refund", code=code)])
+    assert not is_told(said, [CANCELLED])
+
+
 @pytest.mark.parametrize(
     ("finding", "trouble"),
     [
