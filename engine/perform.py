@@ -150,6 +150,7 @@ class Performing:
     async def _look(self, held: Held, performer: Performer[Any]) -> Outcome | None:
         """None: it is not done, and may be asked for now."""
         assert performer.look is not None  # the dispatcher refuses to begin without
+        looked_at = self._clock.now()  # what is found by then counts, however long the answer takes
         try:
             found = await performer.look(self._client, held.task)
             earlier = await self._earlier(held) if found is None and isinstance(held.command, LookFirst) else None
@@ -162,8 +163,8 @@ class Performing:
             return self._confirmed(held, found, found=True)
         calls = [when for when in (held.unknown_since, earlier) if when is not None]
         if isinstance(held.command, LookFirst) and calls:  # what one of them has done may not be found yet
-            now, unknown_since = self._clock.now(), max(calls)
-            elapsed = (now - unknown_since).total_seconds()
+            unknown_since = max(calls)
+            elapsed = (looked_at - unknown_since).total_seconds()
             if elapsed < performer.quiet:
                 return self._deferred(held, unknown_since + timedelta(seconds=next_look(elapsed, performer.quiet)))
         return None

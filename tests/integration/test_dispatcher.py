@@ -547,6 +547,27 @@ async def test_killed_between_call_and_record(engine: Machine, world: World, com
     assert await waiting(engine) == 0
 
 
+async def test_a_look_that_began_before_the_quiet_time_was_over_is_not_the_last(engine: Machine, world: World) -> None:
+    """It was answered after that, by an index that did not know yet as it was asked."""
+    world.script.append("lost")
+    world.hidden = True
+    slow = world.look
+
+    async def look(client: Any, task: Task[Any]) -> Done | None:
+        found = await slow(client, task)
+        if world.looks == 2:
+            world.hidden = False
+            engine.clock.jump(610)
+        return found
+
+    world.look = look  # type: ignore[assignment, method-assign]
+    await ask(engine, creation())
+    async with running(engine, world, SHOPIFY):
+        await engine.until(lambda: _looked(world, 0))
+        await engine.until(told(engine, CommandConfirmed), passing=60.0)
+    assert world.done == ["CreateShopOrder 1"]
+
+
 async def test_killed_with_a_lagging_index_waits_out_the_quiet_time(engine: Machine, world: World) -> None:
     world.script.append("hang")
     world.hidden = True
