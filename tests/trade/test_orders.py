@@ -13,7 +13,7 @@ from tests.house import House, house
 pytestmark = pytest.mark.anyio
 
 NUMBER, PARCELS = 500, 100
-BY_HAND = Warehouse(pick_seconds=1e8)  # the warehouse is played by the test
+BY_HAND = Warehouse(pick_seconds=3e10)  # the warehouse is played by the test: about so long, and of five hundred none comes much sooner
 FULL = Plan(skus=8, locations=1, least_stock=400, most_stock=500, offers_open="at_stock", warehouse=BY_HAND)
 COMPANY = "Pigeon & Sons"
 
