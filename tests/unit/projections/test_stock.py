@@ -165,6 +165,7 @@ def test_each_trouble_is_opened_and_closed_with_its_cause() -> None:
     assert opened_by(counted(5), *applied, seen("DELETED"), seen("ACTIVE")) == ["X07Opened", "X07Closed"]
     assert opened_by(counted(5), *applied, read(9), read(9), issued(), import_finished(5), read(5, 20)) == ["X19Opened", "X19Closed"]
     assert opened_by(counted(5), *applied, issued(4), import_finished(4), read(5)) == ["X12Opened"]
+    assert opened_by(counted(9), *applied, read(9), issued(9), import_finished(9)) == ["X19Opened", "X19Closed"], "nothing changes there"
     odd = [counted(5), *applied, read(9)]
     assert opened_by(*odd, read(9, 15), placed(line(1, SKU, 2)), read(7, 20)) == ["X19Opened", "X19Opened"], "it stays until told anew"
     assert opened_by(*odd, placed(line(1, SKU, 2)), read(3, 20)) == ["X19Opened", "X19Closed"]
