@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.checks import SHARES
+from ops import checks
+from ops.checks import SHARES, written_in_memory
 from ops.install import reason
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -78,3 +79,26 @@ def test_every_test_has_its_share() -> None:
     given = [what for share in SHARES for what in share if not what.startswith("--")]
     apart = {what.removeprefix("--ignore=") for share in SHARES for what in share if what.startswith("--")}
     assert sorted([*folders, *apart]) == sorted(given), "each once"
+
+
+@pytest.mark.skipif(not checks.MEMORY.exists(), reason="no files in memory here")
+@pytest.mark.parametrize(
+    ("room", "told", "there"),
+    [
+        pytest.param(1, None, True, id="roomy"),
+        pytest.param(1 << 60, None, False, id="too small"),
+        pytest.param(1, "elsewhere", False, id="told otherwise"),
+    ],
+)
+def test_tests_write_in_memory_where_it_has_room(monkeypatch: pytest.MonkeyPatch, room: int, told: str | None, *, there: bool):
+    monkeypatch.setattr(checks, "ROOM", room)
+    monkeypatch.setenv("TMPDIR", "elsewhere")  # so that it is put back
+    if told is None:
+        monkeypatch.delenv("TMPDIR")
+    with written_in_memory():
+        place = os.environ.get("TMPDIR", "")
+        assert (Path(place).parent == checks.MEMORY) is there
+        assert there or place == (told or "")
+        assert not there or Path(place).stat().st_mode & 0o777 == 0o777
+    assert os.environ.get("TMPDIR") == told
+    assert not there or not Path(place).exists()
