@@ -156,6 +156,16 @@ class Calls:
             found.setdefault((story.issued.stream, story.tag), []).append(story)
         return found
 
+    def done_by_others(self, story: Story) -> list[Effect]:
+        """By which other commands of this kind and order were confirmed: other parcels, say. Each by the last that there was by then."""
+        found = []
+        for other in self.by_place[story.issued.stream, story.tag]:
+            if other is not story and other.confirmed is not None and not other.found:
+                until = other.confirmed.recorded_at + timedelta(seconds=self.evidence.skew)
+                kind = (effect for effect in reversed(self.effects) if story.tag in ASKED_BY.get(effect.op, ()))
+                found += [effect for effect in kind if effect.stream == story.issued.stream and effect.at <= until][:1]
+        return found
+
     def asking(self, effect: Effect) -> list[Story]:
         """The commands that may have asked for it."""
         return [story for tag in ASKED_BY[effect.op] for story in self.by_place.get((effect.stream, tag), ())]
@@ -224,11 +234,12 @@ class Retries(Check):
             self.judged += 1
             ended = story.confirmed.recorded_at if story.confirmed is not None else evidence.now
             mine = [effect for effect in at[story.tag] if effect.stream == story.issued.stream and effect.at <= ended + evidence.leeway]
+            theirs = calls.done_by_others(story) if story.unknown else []
             since = story.issued.recorded_at
             for lost in story.unknown:
                 quiet_until = lost.occurred_at + timedelta(seconds=QUIET[story.tag]) - evidence.leeway
                 after = lost.occurred_at + timedelta(seconds=evidence.skew)
-                early = [effect for effect in mine if after < effect.at < quiet_until]
+                early = [effect for effect in mine if after < effect.at < quiet_until and effect not in theirs]
                 shown = any(since < effect.at <= after for effect in mine)
                 if early and not shown and early[0].at <= after + evidence.leeway:
                     del early[0]  # the lost one itself: it was on its way still when its connection broke
