@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
     "X60": Kind("incident opened", "CX", 2, "answer it on the marketplace; money is held until it is closed"),
     "X61": Kind("buyer waits for an answer", "CX", 3, "answer on the marketplace"),
     "X79": Kind("payload cannot be read", "ENG", 2, "see the field; what was sent is kept sealed"),
-    "X80": Kind("state unknown to us", "ENG", 2, "tell us what it means; everything about the order is held"),
+    "X80": Kind("state unknown to us", "ENG", 2, "tell us what it means; nothing that rests on it is done until then"),
     "X84": Kind("given up after many attempts", "ENG", 1, "see the last answer, then: crossdock exceptions retry"),
     "X90": Kind("somebody asks about their personal data", "CX", 2, "do what the summary says before the deadline, which is the law's"),
     "X86": Kind("the log is not as it was", "ENG", 1, "keep a copy of the database; compare with an older backup: crossdock verify"),

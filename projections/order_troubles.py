@@ -24,6 +24,7 @@ from projections.order_steps import (
 from projections.orders import GONE, Order
 from projections.rules import Channel, hours
 from schemas.events.exceptions import ExceptionOpened
+from schemas.events.orders import FULFILMENT_STATUSES
 from schemas.values import Money
 
 _BY_RULE = {  # which exception it is when a rule of acceptance holds a line
@@ -199,6 +200,9 @@ def _of_the_parcel(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
         if not order.dead:
             yield opened("X43", order.stream, f"{order.shop_name} has parcels with more than is owed: {lines}")
     for fulfilment, parcel in order.parcels.items():
+        if parcel.status not in FULFILMENT_STATUSES:
+            summary = f"a parcel of {order.shop_name} is in a state nobody has told us about, {parcel.status}"
+            yield opened("X80", order.stream, summary, part=fulfilment, field="status", deadline=ship_by, at_stake=order.total)
         if parcel.told and parcel.status == "CANCELLED":
             yield opened(
                 "X44",

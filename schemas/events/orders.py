@@ -237,13 +237,16 @@ class ShopOrderSeen(Event, tag="shop_order_seen"):
     address_moved: bool = False  # the shipping address is not the one that we gave
 
 
+FULFILMENT_STATUSES = frozenset({"CANCELLED", "ERROR", "FAILURE", "OPEN", "PENDING", "SUCCESS"})  # Admin API, FulfillmentStatus, 2026-10
+
+
 class FulfilmentSeen(Event, tag="fulfilment_seen"):
     """One parcel group of an order, as read from Shopify. Source  Shopify order(id).fulfillments, after a webhook or a sweep."""
 
     channel: ChannelId
     order_id: OrderId
     fulfilment: ShopId
-    status: str  # SUCCESS, CANCELLED, ERROR, FAILURE …; an open list
+    status: str  # one of FULFILMENT_STATUSES, or what Shopify has added to them since
     updated_at: Instant  # Shopify's clock
     units: dict[LineId, int]  # marketplace line -> units in this parcel group
     carrier: str = ""  # as written in Shopify

@@ -29,7 +29,8 @@ class AgainReader:
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         ours = f"{CODE}:{self._stream}"
-        keys = (hint.event.key for hint in hints if isinstance(hint.event, ExceptionRetried))
+        retried = (hint.event for hint in hints if isinstance(hint.event, ExceptionRetried))
+        keys = (event.key for event in retried if event.key.endswith(event.subject))  # of a parcel it says more, and Shopify is asked
         orders = iter(dict.fromkeys(key.removeprefix(ours) for key in keys if key.startswith(ours)))
         heard: list[Heard] = []
         while some := list(islice(orders, ASKED_TOGETHER)):

@@ -13,22 +13,33 @@ from engine.adapter import Heard, Sight
 from schemas.commands import Lane
 from schemas.envelope import Envelope
 from schemas.events import Event
+from schemas.events.exceptions import ExceptionRetried
 from schemas.events.shop import ShopNotified
 
 OVERLAP = timedelta(minutes=10)  # outlasts the search index's lag and the two clocks' difference
 PARTS = ("Fulfillment", "FulfillmentOrder", "Refund", "Return", "ReverseFulfillmentOrder")  # of an order, and able to name it
 NAMELESS = "returns/process"  # its body names no return
+UNKNOWN = "X80"  # a status unknown to us; the exception's key ends with the parcel that has it
 
 
 def kind(gid: str) -> str:
     return gid.removeprefix("gid://shopify/").partition("/")[0]
 
 
+def _about(hint: Event) -> Sequence[str]:
+    match hint:
+        case ShopNotified(about=about):
+            return about
+        case ExceptionRetried(key=key, subject=subject) if key.startswith(f"{UNKNOWN}:{subject}:"):
+            return (key.removeprefix(f"{UNKNOWN}:{subject}:"),)
+    return ()
+
+
 class ShopOrderReader:
-    """Follows hints about orders and their parts."""
+    """Follows hints about orders and their parts; and reads a parcel whose status nobody knew again, once a person says that it works."""
 
     name, target = "shopify:orders:hints", TARGET
-    types: frozenset[type[Event]] = frozenset({ShopNotified})
+    types: frozenset[type[Event]] = frozenset({ShopNotified, ExceptionRetried})
 
     def __init__(self, orders: Orders, client: Client) -> None:
         self._orders, self._client = orders, client
@@ -38,7 +49,7 @@ class ShopOrderReader:
         parts: dict[str, None] = {}
         nameless = False
         for hint in hints:
-            about = hint.event.about if isinstance(hint.event, ShopNotified) else ()
+            about = _about(hint.event)
             named = [gid for gid in about if kind(gid) == "Order"]
             wanted.update(dict.fromkeys(named))
             if not named:

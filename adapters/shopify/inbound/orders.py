@@ -31,13 +31,13 @@ from engine.adapter import Heard
 from engine.errors import UnavailableError
 from schemas.commands import Lane
 from schemas.events.aftercare import ShopReturnSeen
+from schemas.events.orders import FULFILMENT_STATUSES
 from schemas.values import Instant, TenantId
 
 N = TypeVar("N")
 
 REFUNDS_AT_FIRST = 3  # as OrderAftercare asks
 MOST_REFUNDS = 250  # of one order: a list without a cursor. Admin API, Order.refunds, 2026-10
-FULFILMENT_STATUSES = frozenset({"CANCELLED", "ERROR", "FAILURE", "OPEN", "PENDING", "SUCCESS"})  # Admin API, FulfillmentStatus, 2026-10
 
 
 class Orders:

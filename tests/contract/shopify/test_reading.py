@@ -15,7 +15,7 @@ from engine.errors import RejectedError, StartupError, UnavailableError
 from ops.sandbox.shopify.sales import Order
 from schemas.commands import CreateShopOrder
 from schemas.envelope import Envelope
-from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionRetried
 from schemas.events.inventory import StockCounted, VariantSeen
 from schemas.events.orders import FulfilmentSeen, ShopOrderCreated, ShopOrderSeen
 from schemas.events.shop import ShopNotified, ShopOrderOrphaned
@@ -128,6 +128,14 @@ async def test_a_status_that_nobody_knows_is_asked_for_once_more(monkeypatch: py
         heard = said(await front.adapter.readers[0].read([about(created.shop_order)]))
         [parcel] = [event for event in heard if isinstance(event, FulfilmentSeen)]
         assert parcel.status == ("SUCCESS" if for_once else "ON_A_BOAT")
+        monkeypatch.undo()
+        subject = f"order-{created.channel}:{created.order_id}"
+        again = ExceptionRetried(key=f"X80:{subject}:{parcel.fulfilment}", subject=subject, reason="it is known now")
+        heard = said(await front.adapter.readers[0].read([envelope(again)]))
+        assert [event.status for event in heard if isinstance(event, FulfilmentSeen)] == ["SUCCESS"]
+        asked = len(front.asked)
+        assert await front.adapter.readers[0].read([envelope(replace(again, key=f"X80:{subject}"))]) == []
+        assert len(front.asked) == asked, "the order's own state is the marketplace's to tell"
 
 
 async def test_hint_and_sweep_say_the_same_fact():

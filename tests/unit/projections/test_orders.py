@@ -211,6 +211,8 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("never received", [*PACKED, stuck("SHIPPED")], reminded(NOON + timedelta(days=21)), [], ["X45"]),
     ("a state nobody told us about", STANDS, state("FROZEN"), [], ["X80"]),
     ("a state that we know, after it", [*STANDS, state("FROZEN")], state("SHIPPING"), [], ["-X80"]),
+    ("a parcel in a state nobody told us about", STANDS, fulfilled(status="ON_A_BOAT"), [], ["X80"]),
+    ("a parcel's state that we know, after it", [*STANDS, fulfilled(status="ON_A_BOAT")], fulfilled(), ["ship_order"], ["-X80"]),
     ("two parcels with one line each: more than was sold", PACKED, fulfilled(fulfilment="gid://shopify/Fulfillment/2"), [], ["X43"]),
 ]  # fmt: skip
 
