@@ -1,12 +1,13 @@
 """`crossdock test`: everything that must hold of a change, in the order in which it is quickest to learn of."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,7 @@ SHARES = (
 PATIENT = SHARES[4:]  # those whose time is their own: they take what the others leave of the machine
 LAST = 19  # how nice a process can be
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+FOLDER = "crossdock-tests-"  # and some letters; the lock in it is held by whoever made it, and let go of by the kernel
 ROOM = 4 << 30  # bytes; under 1 GiB of it was in use at a time
 CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong to somebody else
 
@@ -82,13 +84,23 @@ def written_in_memory() -> Iterator[None]:
     if not roomy or "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="crossdock-tests-", dir=MEMORY) as directory:
+    _clear_up()
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=MEMORY) as directory, Path(directory, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         Path(directory).chmod(0o1777)  # as any place for temporary files: root's servers run as somebody else
         os.environ["TMPDIR"] = directory
         try:
             yield
         finally:
             del os.environ["TMPDIR"]
+
+
+def _clear_up() -> None:
+    """What killed runs left behind takes memory."""
+    for left in MEMORY.glob(f"{FOLDER}*/lock"):
+        with suppress(OSError), left.open() as lock:  # BlockingIOError: somebody is at work there
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def pytest(argv: list[str]) -> list[str]:

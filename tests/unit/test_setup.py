@@ -102,3 +102,20 @@ def test_tests_write_in_memory_where_it_has_room(monkeypatch: pytest.MonkeyPatch
         assert not there or Path(place).stat().st_mode & 0o777 == 0o777
     assert os.environ.get("TMPDIR") == told
     assert not there or not Path(place).exists()
+
+
+def test_what_a_killed_run_left_in_memory_is_removed_and_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "MEMORY", tmp_path)
+    monkeypatch.setattr(checks, "ROOM", 1)
+    monkeypatch.setenv("TMPDIR", "elsewhere")  # so that it is put back
+    monkeypatch.delenv("TMPDIR")
+    killed = tmp_path / "crossdock-tests-killed"
+    killed.mkdir()
+    (killed / "lock").touch()
+    (tmp_path / "something").mkdir()
+    with written_in_memory():
+        first = Path(os.environ.pop("TMPDIR"))
+        with written_in_memory():
+            assert first.exists() and not killed.exists()
+        os.environ["TMPDIR"] = str(first)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "something"]
