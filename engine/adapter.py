@@ -92,7 +92,10 @@ class Reader(Protocol):
 
     name: str  # of its cursor: shopify:orders
     target: str
-    types: frozenset[type[Event]]  # the hints it follows
+
+    def follows(self, event: Event) -> bool:
+        """Whether that is a hint for it."""
+        ...
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         """What the hinted things look like now; several hints of one thing are read once. Raises AdapterError."""

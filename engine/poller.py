@@ -220,7 +220,6 @@ class Following:
         self._clear = False  # nobody is told of any trouble of ours, for all we know
         self._place = _Place(pool, log, reader, clock, metrics)
         self._at = self._saved = 0  # looked through up to here; the cursor in the database
-        self._types = tuple(reader.types)
         self._aside: dict[int, _Aside] = {}  # by position
         self._outage = Breaker(PATIENCE, base=5.0, cap=60.0)
         self._probe_at = 0.0  # monotonic
@@ -304,7 +303,7 @@ class Following:
         return [each for each in hints if each is not None], taken[-1] if len(taken) < len(found) else page.last
 
     def _is_for_us(self, event: Event) -> bool:
-        return isinstance(event, self._types) or self._is_wanted_again(event)
+        return self.reader.follows(event) or self._is_wanted_again(event)
 
     def _is_wanted_again(self, event: Event) -> bool:
         """Whether a person wants that to be read which was passed over."""
@@ -315,7 +314,7 @@ class Following:
         if not self._is_wanted_again(envelope.event):
             return envelope
         earlier = [each for each in await self._log.read_stream(envelope.stream) if each.position < envelope.position]
-        hints = [each for each in earlier if self._is_for_us(each.event) and not self._is_wanted_again(each.event)]
+        hints = [each for each in earlier if self.reader.follows(each.event)]
         return struct(hints[-1], position=envelope.position) if hints else None
 
     async def _alone(self, fence: Fence, hint: Envelope) -> None:

@@ -67,10 +67,12 @@ class Resources:
 
     name: str = "shopify:orders:hints"
     target: str = TARGET
-    types: frozenset[type[Event]] = frozenset({ShopNotified})
     bad: dict[str, Exception] = field(default_factory=dict)
     down: Exception | None = None
     reads: list[list[str]] = field(default_factory=list)
+
+    def follows(self, event: Event) -> bool:
+        return isinstance(event, ShopNotified)
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         about = [hint.event.about[0] for hint in hints if isinstance(hint.event, ShopNotified)]

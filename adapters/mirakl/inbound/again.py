@@ -20,18 +20,18 @@ CODE = "X80"  # a state unknown to us
 class AgainReader:
     """OR11, by id. It is a call by that ceiling, for which the next poll waits; people ask seldom, and for many at once."""
 
-    types: frozenset[type[Event]] = frozenset({ExceptionRetried})
-
     def __init__(self, client: Client, clock: Clock) -> None:
         self.name, self.target = f"mirakl:{client.place.channel}:again", f"mirakl:{client.place.channel}"
         self._client, self._clock = client, clock
         self._stream = order_stream(client.place.channel, OrderId(""))  # what those of our orders begin with
 
+    def follows(self, event: Event) -> bool:
+        """Of an order's own state: of a parcel's the key says more, and Shopify is asked."""
+        return isinstance(event, ExceptionRetried) and event.key == f"{CODE}:{event.subject}" and event.subject.startswith(self._stream)
+
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
-        ours = f"{CODE}:{self._stream}"
         retried = (hint.event for hint in hints if isinstance(hint.event, ExceptionRetried))
-        keys = (event.key for event in retried if event.key.endswith(event.subject))  # of a parcel it says more, and Shopify is asked
-        orders = iter(dict.fromkeys(key.removeprefix(ours) for key in keys if key.startswith(ours)))
+        orders = iter(dict.fromkeys(event.subject.removeprefix(self._stream) for event in retried))
         heard: list[Heard] = []
         while some := list(islice(orders, ASKED_TOGETHER)):
             heard += await self._read(some)

@@ -38,7 +38,7 @@ class LinesReader:
     """
 
     name, target = "shopify:lines", TARGET
-    types: frozenset[type[Event]] = frozenset({OrderPlaced, OrderTermsChanged, Redriven, ReminderDue})
+    hints = (OrderPlaced, OrderTermsChanged, Redriven, ReminderDue)
 
     def __init__(
         self, client: Client, tenant: TenantId, maps: Maps, currency: Callable[[], Awaitable[str]], counts: Mapping[ChannelId, Counted]
@@ -47,6 +47,9 @@ class LinesReader:
         self.waiting: Waiting | None = None  # set once there is somebody to ask
         self.spoken_for: SpokenFor | None = None  # likewise
         self.recipes: Recipes | None = None  # likewise
+
+    def follows(self, event: Event) -> bool:
+        return isinstance(event, self.hints)
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         orders: dict[tuple[ChannelId, OrderId], Sequence[OrderLine]] = {}

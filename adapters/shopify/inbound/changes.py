@@ -39,10 +39,12 @@ class ShopOrderReader:
     """Follows hints about orders and their parts; and reads a parcel whose status nobody knew again, once a person says that it works."""
 
     name, target = "shopify:orders:hints", TARGET
-    types: frozenset[type[Event]] = frozenset({ShopNotified, ExceptionRetried})
 
     def __init__(self, orders: Orders, client: Client) -> None:
         self._orders, self._client = orders, client
+
+    def follows(self, event: Event) -> bool:
+        return isinstance(event, ShopNotified) or bool(_about(event))
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         wanted: dict[str, None] = {}

@@ -140,10 +140,12 @@ class StockReader:
     """Follows hints about items, and orders of ours that have come to be: their units are now in Shopify's numbers."""
 
     name, target = "shopify:stock:hints", TARGET
-    types: frozenset[type[Event]] = frozenset({ShopNotified, ShopOrderCreated})
 
     def __init__(self, counts: Counts, client: Client) -> None:
         self._counts, self._client = counts, client
+
+    def follows(self, event: Event) -> bool:
+        return isinstance(event, (ShopNotified, ShopOrderCreated))
 
     async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
         items: dict[str, None] = {}
