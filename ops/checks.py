@@ -76,12 +76,7 @@ def all_pass() -> bool:
 @contextmanager
 def written_in_memory() -> Iterator[None]:
     """Where there is room for it, unless TMPDIR says otherwise: hundreds of databases are made, of four hundred files each."""
-    try:
-        status = os.statvfs(MEMORY)
-    except OSError:
-        status = None
-    roomy = status is not None and status.f_bavail * status.f_frsize >= ROOM and not status.f_flag & os.ST_NOEXEC
-    if not roomy or "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+    if "TMPDIR" in os.environ or not _has_room():
         yield
         return
     _clear_up()
@@ -93,6 +88,13 @@ def written_in_memory() -> Iterator[None]:
             yield
         finally:
             del os.environ["TMPDIR"]
+
+
+def _has_room() -> bool:
+    if not os.access(MEMORY, os.W_OK):
+        return False
+    status = os.statvfs(MEMORY)
+    return status.f_bavail * status.f_frsize >= ROOM and not status.f_flag & os.ST_NOEXEC
 
 
 def _clear_up() -> None:

@@ -283,16 +283,17 @@ def _finished(stock: Stock, event: StockImportFinished) -> Stock:
         before=stock.before | {channel: last} if last is not None else stock.before,
         refused=without(stock.refused, channel),
         why=without(stock.why, channel),
-        seen=stock.seen | {channel: seen} if (seen := _agreed(stock.seen.get(channel), units)) is not None else stock.seen,
+        seen=_agreed(stock.seen, channel, units),
     )
     return replace(taken, shown=stock.shown | {channel: units}) if untouched else taken
 
 
-def _agreed(seen: Shown | None, told: int) -> Shown | None:
-    """What was found odd is so no more once just that is told: nothing changes there, so nothing need be read. None: no matter."""
-    if seen is None or seen.odd is None or seen.quantity != told:
-        return None
-    return replace(seen, odd=None, price=None, ours=False)
+def _agreed(seen: dict[ChannelId, Shown], channel: ChannelId, told: int) -> dict[ChannelId, Shown]:
+    """What was found odd is so no more once just that is told: nothing changes there, so nothing need be read."""
+    last = seen.get(channel)
+    if last is None or last.odd is None or last.quantity != told:
+        return seen
+    return seen | {channel: replace(last, odd=None, price=None, ours=False)}
 
 
 def _lost(stock: Stock, event: StockFileLost) -> Stock:

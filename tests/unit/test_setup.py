@@ -81,7 +81,6 @@ def test_every_test_has_its_share() -> None:
     assert sorted([*folders, *apart]) == sorted(given), "each once"
 
 
-@pytest.mark.skipif(not checks.MEMORY.exists(), reason="no files in memory here")
 @pytest.mark.parametrize(
     ("room", "told", "there"),
     [
@@ -90,14 +89,17 @@ def test_every_test_has_its_share() -> None:
         pytest.param(1, "elsewhere", False, id="told otherwise"),
     ],
 )
-def test_tests_write_in_memory_where_it_has_room(monkeypatch: pytest.MonkeyPatch, room: int, told: str | None, *, there: bool):
+def test_tests_write_in_memory_where_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, told: str | None, *, there: bool
+):
+    monkeypatch.setattr(checks, "MEMORY", tmp_path)
     monkeypatch.setattr(checks, "ROOM", room)
     monkeypatch.setenv("TMPDIR", "elsewhere")  # so that it is put back
     if told is None:
         monkeypatch.delenv("TMPDIR")
     with written_in_memory():
         place = os.environ.get("TMPDIR", "")
-        assert (Path(place).parent == checks.MEMORY) is there
+        assert (Path(place).parent == tmp_path) is there
         assert there or place == (told or "")
         assert not there or Path(place).stat().st_mode & 0o777 == 0o777
     assert os.environ.get("TMPDIR") == told

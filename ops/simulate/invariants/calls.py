@@ -156,14 +156,17 @@ class Calls:
             found.setdefault((story.issued.stream, story.tag), []).append(story)
         return found
 
+    def asked_for(self, story: Story) -> list[Effect]:
+        """What this command may have done, or another of its kind in the same stream."""
+        return [effect for effect in self.effects if effect.stream == story.issued.stream and story.tag in ASKED_BY.get(effect.op, ())]
+
     def done_by_others(self, story: Story) -> list[Effect]:
-        """By which other commands of this kind and order were confirmed: other parcels, say. Each by the last that there was by then."""
-        found = []
+        """By which other commands of its kind in the same stream were confirmed, other parcels, say: each by the last one till then."""
+        found: list[Effect] = []
         for other in self.by_place[story.issued.stream, story.tag]:
             if other is not story and other.confirmed is not None and not other.found:
                 until = other.confirmed.recorded_at + timedelta(seconds=self.evidence.skew)
-                kind = (effect for effect in reversed(self.effects) if story.tag in ASKED_BY.get(effect.op, ()))
-                found += [effect for effect in kind if effect.stream == story.issued.stream and effect.at <= until][:1]
+                found += [effect for effect in self.asked_for(story) if effect.at <= until][-1:]
         return found
 
     def asking(self, effect: Effect) -> list[Story]:
@@ -227,14 +230,15 @@ class Retries(Check):
 
     def look(self, evidence: Evidence) -> Iterator[Breach]:
         calls = calls_of(evidence)
-        at = {tag: [effect for effect in calls.effects if tag in ASKED_BY.get(effect.op, ())] for tag in QUIET}
         for story in calls.stories.values():
             if story.tag not in QUIET:
                 continue
             self.judged += 1
+            if not story.unknown:
+                continue
             ended = story.confirmed.recorded_at if story.confirmed is not None else evidence.now
-            mine = [effect for effect in at[story.tag] if effect.stream == story.issued.stream and effect.at <= ended + evidence.leeway]
-            theirs = calls.done_by_others(story) if story.unknown else []
+            mine = [effect for effect in calls.asked_for(story) if effect.at <= ended + evidence.leeway]
+            theirs = calls.done_by_others(story)
             since = story.issued.recorded_at
             for lost in story.unknown:
                 quiet_until = lost.occurred_at + timedelta(seconds=QUIET[story.tag]) - evidence.leeway
