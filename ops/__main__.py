@@ -16,7 +16,16 @@ from ops.postgres import EmbeddedError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Commands(click.Group):
+class Whole(click.Group):
+    """Lists its commands with what each does, whole: click cuts it off at the end of the line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=200)) for name, each in commands.items() if each and not each.hidden])
+
+
+class Commands(Whole):
     """Says what went wrong in one line: 1 when something does not hold, 2 when the command was wrong, 3 when it could not be done."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -47,7 +56,7 @@ def _told(error: Exception) -> str | None:
     return None
 
 
-class Listed(click.Group):
+class Listed(Whole):
     """Lists, where nothing else is said."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -331,7 +340,7 @@ def exceptions_assign(key: str, to: str, reason: str, actor: str, config: Path |
     desk(config, data, database, actor, work)
 
 
-@main.group("map")
+@main.group("map", cls=Whole)
 def map_() -> None:
     """Whose word is whose: what a SKU, carrier, shipping method or refund reason is called on the other side."""
 
