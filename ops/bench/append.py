@@ -13,7 +13,7 @@ from engine.log import Append
 from engine.ports import PostgresDb
 from ops.bench.life import EVENTS_AN_ORDER, NOON, append_of, singles
 from ops.bench.place import Place, clock, place, scratch, server_of, settled, timed
-from ops.bench.raw import RAW_TABLE, raw_inserts
+from ops.bench.raw import RAW_TABLE, fsync_seconds, raw_inserts
 from ops.bench.row import Row, ratio
 from ops.bench.size import Size
 from ops.postgres import EmbeddedPostgres
@@ -36,7 +36,7 @@ async def rows(where: Place, size: Size, told: Callable[[str], None]) -> list[Ro
         for writers, must, aim in ((1, 0.45, 0.60), (8, 0.80, 1.1), (32, 1.3, 1.8))
     ]
     if where.embedded:
-        found.append(await _slow_disk(size))
+        found += [await _slow_disk(size), await _sleepy_disk()]
     return [*found, await _batches(where, size)]
 
 
@@ -100,6 +100,18 @@ async def _slow_disk(size: Size) -> Row:
                 if await raw_inserts(where, 1, 1) > 1 / 0.001:
                     return row  # it was not listened to
                 return await _appends(where, size, 32, what=row.what, must=row.must, aim=row.aim)
+
+
+SLEEPY = 3  # times as slow
+ASLEEP = "it sleeps between writes: bare inserts side by side keep it awake, and each group of appends pays for waking it"
+
+
+async def _sleepy_disk() -> Row:
+    """Whether an fsync takes longer where nothing was written just before: as a small machine in a cloud may have it."""
+    with scratch() as directory:
+        at_once, later = [await fsync_seconds(directory, pause) * 1e6 for pause in (0.0, 0.001)]
+    what, note = "fsync after a millisecond's pause, over one at once", ASLEEP if later > SLEEPY * at_once else ""
+    return Row(what=what, ours=later, unit="us", raw=at_once, ratio=later / at_once, note=note, less_is_better=True)
 
 
 async def _batches(where: Place, size: Size) -> Row:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import tempfile
+from pathlib import Path
 
 from ops.bench.place import Place, clock
 from ops.postgres import program
@@ -27,6 +29,19 @@ async def raw_inserts(where: Place, clients: int, seconds: float) -> float:
         how = ("-n", "-M", "prepared", "-f", script.name, "-c", str(clients), "-T", str(max(1, int(seconds))))
         told = await _run_tool("pgbench", where.owner_url, *how)
     return float(next(line.split("=")[1].split()[0] for line in told.splitlines() if line.startswith("tps")))
+
+
+async def fsync_seconds(directory: Path, pause: float) -> float:
+    """What it takes in the mean to write a page of 8 kB and see it on the disk, after a pause of so many seconds."""
+    waits = []
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+        for place in range(300):
+            await clock.sleep(pause)
+            began = clock.monotonic()
+            os.pwrite(file.fileno(), bytes(8192), 8192 * (place % 100))
+            os.fdatasync(file.fileno())
+            waits.append(clock.monotonic() - began)
+    return statistics.mean(waits[100:])  # the first ones make the file longer
 
 
 async def raw_out(where: Place, events: int) -> float:
