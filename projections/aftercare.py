@@ -127,6 +127,11 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
         return {line.line_id: line for line in self.terms.lines} if self.terms else {}
 
     @property
+    def taxes_on_top(self) -> bool:
+        """Amounts are without their taxes; the buyer pays these as well."""
+        return self.terms is not None and not self.terms.taxes_included
+
+    @property
     def packed(self) -> dict[LineId, int]:
         units: dict[LineId, int] = {}
         for parcel in self.parcels.values():

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from projections.aftercare import Aftercare, Gone, ShopRefund
-from projections.allocation import by_line, everything, parted, share, too_much
+from projections.allocation import by_line, comes_to, everything, parted, share, too_much, with_taxes
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
 from projections.rules import Channel, hours
@@ -148,7 +148,7 @@ def _record(row: Aftercare, name: str, gone: Gone) -> RecordShopRefund:
         lines=units,
         restock=restock,
         amount=worth(row, gone),
-        shipping=_with_taxes(row, gone.shipping, gone.shipping_taxes),
+        shipping=with_taxes(row, gone.shipping, gone.shipping_taxes),
     )
 
 
@@ -165,14 +165,7 @@ def _goods(row: Aftercare, name: str, gone: Gone) -> tuple[dict[LineId, int], st
 
 def worth(row: Aftercare, gone: Gone) -> Money:
     """What the buyer gets back of it in all."""
-    return _with_taxes(row, gone.amount, gone.taxes) + _with_taxes(row, gone.shipping, gone.shipping_taxes)
-
-
-def _with_taxes(row: Aftercare, amount: Money, taxes: Any) -> Money:
-    if row.terms is not None and not row.terms.taxes_included:
-        for tax in taxes:
-            amount = amount + tax.amount
-    return amount
+    return with_taxes(row, gone.amount, gone.taxes) + with_taxes(row, gone.shipping, gone.shipping_taxes)
 
 
 # ---------------------------------------------------------------- both at once
@@ -228,14 +221,7 @@ def overlaps(row: Aftercare) -> dict[ShopId, tuple[str, ...]]:
 def _same(row: Aftercare, seen: ShopRefundSeen, gone: Gone) -> bool:
     if seen.lines and {unit.line_id for unit in seen.lines} != {gone.line}:
         return False
-    total = seen.shipping + seen.other
-    for unit in seen.lines:
-        total = total + unit.amount
-    if row.terms is not None and not row.terms.taxes_included:
-        total = total + seen.shipping_tax
-        for unit in seen.lines:
-            total = total + unit.tax
-    return total == worth(row, gone)
+    return comes_to(row, seen) == worth(row, gone)
 
 
 def notes(was: Aftercare, now: Aftercare) -> Iterator[RefundsMatched]:

@@ -57,8 +57,37 @@ def too_much(row: Aftercare, refund: ShopRefundSeen) -> dict[LineId, int]:
     return {line_id: more for line_id, more in over.items() if more > 0}
 
 
+def _beyond(row: Aftercare, refund: ShopRefundSeen, over: Mapping[LineId, int]) -> int:
+    """What that comes to in all, with the taxes on top. Minor units."""
+    minor = sum(over.values())
+    if row.taxes_on_top:
+        minor += sum(unit.tax.minor for unit in refund.lines if unit.line_id in over)
+        minor += refund.shipping_tax.minor if SHIPPING in over else 0
+        for rest in (left(line, row.taken) for line in _living(row).values()):
+            taxes = (*(rest.taxes if rest.line_id in over else ()), *(rest.shipping_taxes if SHIPPING in over else ()))
+            minor -= sum(tax.amount.minor for tax in taxes)
+    return minor
+
+
 def _postage_left(row: Aftercare) -> int:
     return sum(left(line, row.taken).shipping_amount.minor for line in _living(row).values())
+
+
+def comes_to(row: Aftercare, refund: ShopRefundSeen) -> Money:
+    """What a Shopify refund gives the buyer in all."""
+    total = refund.shipping + refund.other
+    for unit in refund.lines:
+        total += unit.amount
+    for tax in (refund.shipping_tax, *(unit.tax for unit in refund.lines)) if row.taxes_on_top else ():
+        total += tax
+    return total
+
+
+def with_taxes(row: Aftercare, amount: Money, taxes: Iterable[Tax]) -> Money:
+    """What the buyer pays for, or gets back of, an amount in the order's own tax mode."""
+    for tax in taxes if row.taxes_on_top else ():
+        amount += tax.amount
+    return amount
 
 
 def by_line(gone: Iterable[Gone]) -> dict[LineId, int]:
@@ -78,14 +107,15 @@ def share(row: Aftercare, refund: ShopRefundSeen, within: Collection[str] = ()) 
     is left of them. So they do where Shopify paid less than it gave back goods for, as these had been refunded in part; what it paid beyond
     is shipping.
     """
-    if sum(unit.amount.minor for unit in refund.lines) + refund.shipping.minor + refund.other.minor == 0:
+    if comes_to(row, refund).minor == 0:
         return Share()
     lines, other = _living(row), refund.other
     if dead := [unit.line_id for unit in refund.lines if unit.line_id not in lines]:
         return Share(code="X50", why=f"line {dead[0]} is not alive on the marketplace any more")
     over = too_much(row, refund)
     postage = refund.shipping.minor - over.get(SHIPPING, 0)
-    if over and other.minor < 0 and 0 <= (more := other.minor + sum(over.values())) <= _postage_left(row) - postage:
+    room = 0 if row.taxes_on_top else _postage_left(row) - postage  # with taxes on top it would have to be parted: for a person
+    if over and other.minor < 0 and 0 <= (more := other.minor + _beyond(row, refund, over)) <= room:
         other, postage = other * 0, postage + more
     else:
         theirs = ((name, gone) for name, gone in (*row.cancelations.items(), *row.refunds.items()) if not gone.ours)
@@ -176,10 +206,14 @@ def _for_one_line(
         return None
     [line] = named
     rest, before = left(line, row.taken), parts.get(line.line_id, _nothing(line))
-    if before.amount.minor + refund.other.minor > rest.amount.minor:
+    given = with_taxes(row, before.amount, before.taxes) + refund.other
+    whole = with_taxes(row, rest.amount, rest.taxes)
+    if given.minor > whole.minor:
         return None
-    amount = before.amount + refund.other
-    return replace(_part(rest, before.quantity, amount), shipping_amount=before.shipping_amount, shipping_taxes=before.shipping_taxes)
+    if not row.taxes_on_top:
+        return _part(rest, before.quantity, given)
+    amount = Money(_half_up(rest.amount.minor, given.minor, whole.minor), given.currency)
+    return replace(_part(rest, before.quantity, amount), taxes=_spread(rest.taxes, (given - amount).minor))
 
 
 def _shipping(
@@ -206,7 +240,22 @@ def _of(taxes: tuple[Tax, ...], part: int, whole: int) -> tuple[Tax, ...]:
     """Each tax in proportion, rounded half up; the whole of it with the whole."""
     if part == whole or not whole:
         return taxes if part else ()
-    return tuple(replace(tax, amount=Money((2 * tax.amount.minor * part + whole) // (2 * whole), tax.amount.currency)) for tax in taxes)
+    return tuple(replace(tax, amount=Money(_half_up(tax.amount.minor, part, whole), tax.amount.currency)) for tax in taxes)
+
+
+def _half_up(minor: int, part: int, whole: int) -> int:
+    return (2 * minor * part + whole) // (2 * whole)
+
+
+def _spread(taxes: tuple[Tax, ...], minor: int) -> tuple[Tax, ...]:
+    """So much of these taxes in all, to the penny, of each in proportion."""
+    whole, passed, spread = sum(tax.amount.minor for tax in taxes), 0, []
+    for tax in taxes if whole else ():
+        until = passed + tax.amount.minor
+        some = _half_up(minor, until, whole) - _half_up(minor, passed, whole)
+        spread.append(replace(tax, amount=Money(some, tax.amount.currency)))
+        passed = until
+    return tuple(spread)
 
 
 def _less(taxes: tuple[Tax, ...], gone: tuple[Tax, ...]) -> tuple[Tax, ...]:

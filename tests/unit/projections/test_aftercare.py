@@ -81,6 +81,12 @@ def market_refund(amount: int = 2450, refund: str = "R1", **more: Any) -> Refund
     return RefundSeen(line_id=LINE, sku=Sku("TEE-RED-M"), refund=refund, **OF | fields | more)
 
 
+def taxed_back(other: int = 0) -> ShopRefundSeen:
+    """A whole line of 24.50 and 4.90 on top."""
+    lines = (RefundedUnits(line_id=LINE, quantity=1, amount=Money(2450, "GBP"), tax=Money(490, "GBP"), restock="RETURN"),)
+    return shop_refund(lines=lines, other=Money(other, "GBP"))
+
+
 def market_cancelation(quantity: int = 1, amount: int = 2450) -> UnitsCanceled:
     return UnitsCanceled(
         line_id=LINE, sku=Sku("TEE-RED-M"), cancelation="C1", quantity=quantity, amount=Money(amount, "GBP"), shipping_amount=ZERO, **OF
@@ -113,6 +119,9 @@ STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
 LESS = Money(-1000, "GBP")
 NOTED = [market_refund(1000), shop_refund(0, refund="gid://shopify/Refund/9", mirrors="R1")]
+TAX = (Tax(code="VAT", amount=Money(490, "GBP"), rate="20"),)
+NET = [placed(line(taxes=TAX), taxes_included=False), *LEFT[1:-2], fulfilled(), state("SHIPPED")]
+NOTED_NET = [market_refund(1000, quantity=0, taxes=(Tax(code="VAT", amount=Money(200, "GBP")),)), NOTED[1]]
 TOLD = issued(RefundLines(refund=SHOP_REFUND, reason="refund", taxes_included=True, lines=(), known=(), **OF))
 RACED = [*LEFT, shop_refund(2, 4900), TOLD]
 OVERTAKEN = refused("refund_lines", "somebody else was there first", "known", SHOP_REFUND)
@@ -160,6 +169,11 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("paid less than that: finance", [*LEFT, *NOTED], shop_refund(2, 4900, other=Money(-1100, "GBP")), [], ["X51"]),
     ("paid whole although a part was refunded: the rest", [*LEFT, *NOTED], shop_refund(2, 4900), ["refund_lines"], []),
     ("paid more than was ever due: finance", [*LEFT, *NOTED], shop_refund(2, 5000), [], ["X50"]),
+    ("taxes on top: all of it back, on no line", NET, shop_refund(0, other=Money(2940, "GBP")), ["refund_lines"], []),
+    ("taxes on top: more than all of it", NET, shop_refund(0, other=Money(2941, "GBP")), [], ["X51"]),
+    ("taxes on top: goods back, and no money", NET, taxed_back(-2940), [], []),
+    ("taxes on top: paid less by what was refunded before", [*NET, *NOTED_NET], taxed_back(-1200), ["refund_lines"], []),
+    ("taxes on top: paid less by more than that", [*NET, *NOTED_NET], taxed_back(-1100), [], ["X51"]),
     ("a refund on its way for long", [*LEFT, market_refund(state="WAITING_REFUND", at=NOON)], reminded(NOON + 72 * HOUR), [], ["X56"]),
     ("a return is asked for: CX answers", LEFT, market_return("WAITING_ACCEPTANCE"), [], ["X57"]),
     ("a return is on its way: recorded", LEFT, market_return("IN_PROGRESS"), ["record_shop_return"], []),
@@ -269,6 +283,21 @@ def test_parts_add_up_to_the_whole_to_the_penny() -> None:
     known = [*history, shop_refund(1, 1000), RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF), taken]
     last = pushed(*known, shop_refund(2, 2000, "gid://shopify/Refund/2"))
     assert [tax.amount.minor for tax in last.lines[0].taxes] == [333]
+
+
+@given(st.integers(1, 2940), st.integers(0, 490))
+def test_with_taxes_on_top_an_amount_is_parted_to_the_penny(minor: int, first: int) -> None:
+    taxes = tuple(Tax(code=code, amount=Money(tax, "GBP")) for code, tax in (("STATE", first), ("CITY", 490 - first)))
+    [part] = pushed(placed(line(taxes=taxes), taxes_included=False), *NET[1:], shop_refund(0, other=Money(minor, "GBP"))).lines
+    assert part.amount.minor + sum(tax.amount.minor for tax in part.taxes) == minor
+    assert abs(part.amount.minor * 1.2 - minor) <= 1
+    assert all(0 <= some.amount.minor <= tax.amount.minor for some, tax in zip(part.taxes, taxes, strict=True))
+
+
+def test_with_taxes_on_top_money_beside_a_line_is_parted_too() -> None:
+    half = replace(taxed_back().lines[0], amount=Money(1225, "GBP"), tax=Money(245, "GBP"))
+    [part] = pushed(*NET, shop_refund(lines=(half,), other=Money(600, "GBP"))).lines
+    assert (part.quantity, part.amount.minor, [tax.amount.minor for tax in part.taxes]) == (1, 1725, [345])
 
 
 def test_shipping_goes_back_on_the_line_that_paid_for_it() -> None:
