@@ -49,6 +49,7 @@ from schemas.values import ChannelId, Instant, LineId, Money, OrderId, OrderLine
 
 TAGS = frozenset(map(tag_of, (CancelOrder, CancelUnits, RefundLines, AnswerReturn, RecordShopRefund, RecordShopReturn)))
 MONEY_BACK = (CancelOrder, CancelUnits, RefundLines)
+CANCEL = "cancel"  # what begins a refund of everything: the Shopify order was cancelled
 
 
 class Gone(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -107,6 +108,7 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     shop_cancelled_at: Instant | None = None
     cancelled_by_us: bool = False
     market_cancelled: bool = False  # at our word
+    all_refunded: bool = False  # at our word, since the Shopify order was cancelled
     parcels: dict[ShopId, dict[LineId, int]] = {}  # confirmed by Shopify
     cancelations: dict[str, Gone] = {}
     refunds: dict[str, Gone] = {}
@@ -210,6 +212,7 @@ def _pushed(row: Aftercare, event: RefundPushed | UnitsGivenUp) -> Aftercare:
     if isinstance(event, RefundPushed):
         staying = row.staying | {line: row.staying.get(line, 0) + units for line, units in event.not_to_ship.items()}
         refunds = _ours(row.refunds, event.refunds, nowhere)
+        row = replace(row, all_refunded=row.all_refunded or event.refund == CANCEL)
         return _known_by_now(replace(row, shop_refunds=shop_refunds, refunds=refunds, staying=staying))
     return _known_by_now(replace(row, shop_refunds=shop_refunds, cancelations=_ours(row.cancelations, event.cancelations, nowhere)))
 

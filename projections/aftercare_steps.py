@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from projections.aftercare import Aftercare, Gone, ShopRefund
+from projections.aftercare import CANCEL, Aftercare, Gone, ShopRefund
 from projections.allocation import by_line, comes_to, everything, parted, share, too_much, with_taxes
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
@@ -14,7 +14,6 @@ from schemas.events.aftercare import RefundsMatched, ShopRefundSeen
 from schemas.values import Instant, LineId, Money, ShopId
 
 OF_THE_CANCELATION = timedelta(minutes=1)
-CANCEL = "cancel"  # what begins a refund of everything: the Shopify order was cancelled
 WAITING = "WAITING_REFUND"  # how the states begin in which money is on its way
 COMING_BACK = frozenset({"IN_PROGRESS", "ACCEPTED"})
 OVER = frozenset({"CLOSED", "CANCELED", "REFUSED", "DECLINED", "NO_RECEPTION"})
@@ -51,8 +50,13 @@ def to_push(row: Aftercare) -> list[ShopRefund]:
 
 
 def _is_of_the_cancelation(row: Aftercare, seen: ShopRefundSeen) -> bool:
-    """Whoever cancels an order in Shopify makes a refund by that, a moment before the order is cancelled."""
-    return row.shop_cancelled_at is not None and seen.created_at >= row.shop_cancelled_at - OF_THE_CANCELATION
+    """Whoever cancels an order in Shopify makes a refund by that, at about that moment. A later one says the same again, unless the order
+    had left and the cancelation itself gives nothing back.
+    """
+    if row.shop_cancelled_at is None or seen.created_at < row.shop_cancelled_at - OF_THE_CANCELATION:
+        return False
+    told = row.cancelled_by_us or row.market_cancelled or row.all_refunded or f"refund_lines:{CANCEL}" in row.under_way
+    return told or row.state not in GONE or seen.created_at <= row.shop_cancelled_at + OF_THE_CANCELATION
 
 
 def paid(row: Aftercare) -> bool:

@@ -44,7 +44,7 @@ STREAM = f"order-{CHANNEL}:{ORDER}"
 SHOP_REFUND = ShopId("gid://shopify/Refund/1")
 SHOP_RETURN = ShopId("gid://shopify/Return/1")
 ZERO = Money(0, "GBP")
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 OF: dict[str, Any] = {"channel": CHANNEL, "order_id": ORDER}
 
 
@@ -81,6 +81,11 @@ def market_refund(amount: int = 2450, refund: str = "R1", **more: Any) -> Refund
     return RefundSeen(line_id=LINE, sku=Sku("TEE-RED-M"), refund=refund, **OF | fields | more)
 
 
+def later_refund() -> ShopRefundSeen:
+    """After the order was cancelled in Shopify."""
+    return shop_refund(2, 4900, created_at=NOON + 5 * HOUR)
+
+
 def taxed_back(other: int = 0) -> ShopRefundSeen:
     """A whole line of 24.50 and 4.90 on top."""
     lines = (RefundedUnits(line_id=LINE, quantity=1, amount=Money(2450, "GBP"), tax=Money(490, "GBP"), restock="RETURN"),)
@@ -114,6 +119,7 @@ UNPAID = [placed(TWO, payment_workflow="PAY_ON_SHIPMENT"), state("SHIPPING"), cr
 LEFT = [*PAID, fulfilled({LINE: 2}), state("SHIPPED")]
 CANCELLED = shop_seen(cancelled_at=NOON, updated_at=NOON + HOUR, units={})
 ALL_BACK = market_refund(4900, quantity=2)
+WHOLE = RefundPushed(refund="cancel", refunds=("R1",), **OF)
 OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
@@ -155,6 +161,10 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("cancelled by us because the marketplace did: nothing", [*PAID, STOPPED], CANCELLED, [], []),
     ("cancelled in Shopify, all of it is refunded there by now", [*PAID, CANCELLED, ALL_BACK], state("CLOSED"), [], []),
     ("the cancelation's own refund in Shopify is not a second one", [*PAID, CANCELLED], shop_refund(2, 4900, restock="CANCEL"), [], []),
+    ("nor is a later one", [*PAID, CANCELLED], later_refund(), [], []),
+    ("not even once all is refunded and the order closed", [*PAID, CANCELLED, WHOLE, state("CLOSED")], later_refund(), [], []),
+    ("cancelled after it left: its own refund is for CX", [*LEFT, CANCELLED], shop_refund(2, 4900, created_at=NOON + MINUTE), [], []),
+    ("refunded in Shopify instead: the marketplace gives it back", [*LEFT, CANCELLED], later_refund(), ["refund_lines"], []),
     ("units taken off before the payment, where sellers may not", UNPAID, shop_refund(restock="CANCEL"), [], ["X48"]),
     ("and then it is paid: refunded", [*UNPAID, shop_refund(restock="CANCEL")], OrderDebited(at=NOON, **OF), ["refund_lines"], ["-X48"]),
     ("all units taken off before the payment: cancelled", UNPAID, shop_refund(2, 4900, restock="CANCEL"), ["cancel_order"], []),
