@@ -105,6 +105,7 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     lines: dict[LineId, str] = {}  # line -> the marketplace's state of it
     debited: bool = False
     shop_order: ShopId | None = None
+    shop_lines: frozenset[LineId] = frozenset()  # that the Shopify order was made with; none: not known
     shop_cancelled_at: Instant | None = None
     cancelled_by_us: bool = False
     market_cancelled: bool = False  # at our word
@@ -156,6 +157,10 @@ def _state_changed(row: Aftercare, event: OrderStateChanged) -> Aftercare:
 
 def _line_moved(row: Aftercare, event: LineStateChanged) -> Aftercare:
     return replace(row, lines=row.lines | {event.line_id: event.state})
+
+
+def _created(row: Aftercare, event: ShopOrderCreated) -> Aftercare:
+    return replace(row, shop_order=event.shop_order, shop_lines=frozenset(line.line_id for line in event.lines))
 
 
 def _shop_seen(row: Aftercare, event: ShopOrderSeen) -> Aftercare:
@@ -332,7 +337,7 @@ _FOLDS: Mapping[type[Event], Callable[[Aftercare, Any], Aftercare]] = {
     OrderStateChanged: _state_changed,
     LineStateChanged: _line_moved,
     OrderDebited: lambda row, _: replace(row, debited=True),
-    ShopOrderCreated: lambda row, event: replace(row, shop_order=event.shop_order),
+    ShopOrderCreated: _created,
     ShopOrderSeen: _shop_seen,
     ShopOrderCancelled: lambda row, _: replace(row, cancelled_by_us=True),
     MarketOrderCanceled: lambda row, _: replace(row, market_cancelled=True),

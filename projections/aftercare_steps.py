@@ -131,14 +131,21 @@ def _money_back(row: Aftercare, began: str, reason: str, lines: tuple[LineRefund
 
 
 def to_record(row: Aftercare) -> dict[str, Gone]:
-    """What the marketplace took back or off by itself, and Shopify does not know. A cancelled Shopify order needs no such record."""
+    """What the marketplace took back or off by itself, and Shopify does not know. A cancelled Shopify order needs no such record, nor a
+    line that was canceled before it came into Shopify.
+    """
     if row.shop_cancelled_at is not None or row.cancelled_by_us:
         return {}
     return {
         name: gone
         for name, gone in sorted({**row.cancelations, **row.refunds}.items())
         if not gone.ours and not gone.recorded and not (name in row.cancelations and row.market_cancelled)
+        if not _was_never_there(row, gone.line)
     }
+
+
+def _was_never_there(row: Aftercare, line: LineId) -> bool:
+    return row.lines.get(line) in DEAD and bool(row.shop_lines) and line not in row.shop_lines
 
 
 def _record(row: Aftercare, name: str, gone: Gone) -> RecordShopRefund:

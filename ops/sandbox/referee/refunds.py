@@ -51,8 +51,15 @@ def once_and_never_back(case: Case) -> Iterator[Finding]:
                 yield Finding(rule="R4", subject=name, says=told, level="broken" if sure else "open", call=last)
             elif ours + off + dead + same < staff and any(_on_no_line(refund) for refund in copy["refunds"]):
                 yield Finding(rule="R4", subject=name, says=f"{told}, some of it on no line", level="open")
-            if app + max(staff - ours - off, NOTHING) < theirs and not copy["cancelled_at"]:
+            if app + max(staff - ours - off, NOTHING) < theirs - _never_here(order, copy) and not copy["cancelled_at"]:
                 yield Finding(rule="R3", subject=name, says=f"{theirs} paid back there, {app} noted in Shopify", level="open")
+
+
+def _never_here(order: Row, copy: Row) -> Decimal:
+    """What was taken off lines that were over before the order came into Shopify."""
+    skus = {line["sku"] for line in copy["lines"]}
+    gone = [line for line in order["lines"] if line["state"] in NEVER and line["sku"] not in skus]
+    return sum((amount(part["total"]) for line in gone for part in line["cancelations"] if part["origin"] != "seller"), NOTHING)
 
 
 def _twice(order: Row, copy: Row) -> tuple[Decimal, Decimal]:

@@ -36,7 +36,22 @@ from schemas.events.commands import CommandIssued
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
 from schemas.events.orders import OrderDebited, ShopOrderCancelled
 from schemas.values import LineId, Money, OrderLine, ShopId, Sku, Tax
-from tests.examples import CHANNEL, KEY, NOON, ORDER, confirmed, created, fulfilled, line, placed, refused, reminded, shop_seen, state
+from tests.examples import (
+    CHANNEL,
+    KEY,
+    NOON,
+    ORDER,
+    confirmed,
+    created,
+    fulfilled,
+    line,
+    line_state,
+    placed,
+    refused,
+    reminded,
+    shop_seen,
+    state,
+)
 from tests.spec import Spec, spec
 
 LINE = LineId(f"{ORDER}-1")
@@ -78,7 +93,7 @@ def shop_refund(units: int = 1, amount: int = 2450, refund: str = SHOP_REFUND, *
 
 def market_refund(amount: int = 2450, refund: str = "R1", **more: Any) -> RefundSeen:
     fields: dict[str, Any] = {"amount": Money(amount, "GBP"), "shipping_amount": ZERO, "quantity": 1, "state": "REFUNDED"}
-    return RefundSeen(line_id=LINE, sku=Sku("TEE-RED-M"), refund=refund, **OF | fields | more)
+    return RefundSeen(sku=Sku("TEE-RED-M"), refund=refund, **OF | {"line_id": LINE} | fields | more)
 
 
 def later_refund() -> ShopRefundSeen:
@@ -92,10 +107,9 @@ def taxed_back(other: int = 0) -> ShopRefundSeen:
     return shop_refund(lines=lines, other=Money(other, "GBP"))
 
 
-def market_cancelation(quantity: int = 1, amount: int = 2450) -> UnitsCanceled:
-    return UnitsCanceled(
-        line_id=LINE, sku=Sku("TEE-RED-M"), cancelation="C1", quantity=quantity, amount=Money(amount, "GBP"), shipping_amount=ZERO, **OF
-    )
+def market_cancelation(quantity: int = 1, amount: int = 2450, line: int = 1) -> UnitsCanceled:
+    fields: dict[str, Any] = {"quantity": quantity, "amount": Money(amount, "GBP"), "shipping_amount": ZERO}
+    return UnitsCanceled(line_id=LineId(f"{ORDER}-{line}"), sku=Sku("TEE-RED-M"), cancelation="C1", **OF | fields)
 
 
 def market_return(state_: str, **more: Any) -> ReturnSeen:
@@ -116,6 +130,7 @@ def issued(command: Command) -> CommandIssued:
 TWO = line(quantity=2)
 PAID = [placed(TWO), state("SHIPPING"), OrderDebited(at=NOON, **OF), created(), shop_seen(units={LINE: 2})]
 UNPAID = [placed(TWO, payment_workflow="PAY_ON_SHIPMENT"), state("SHIPPING"), created(), shop_seen(units={LINE: 2})]
+SHORT = [placed(line(1), line(2)), state("SHIPPING"), OrderDebited(at=NOON, **OF), line_state("CANCELED", 2)]
 LEFT = [*PAID, fulfilled({LINE: 2}), state("SHIPPED")]
 CANCELLED = shop_seen(cancelled_at=NOON, updated_at=NOON + HOUR, units={})
 ALL_BACK = market_refund(4900, quantity=2)
@@ -153,6 +168,10 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("ours: nothing is recorded back", [*LEFT, shop_refund(), OURS], market_refund(), [], []),
     ("Shopify will not record it", [*LEFT, market_refund()], refused("record_shop_refund", "no", "", "R1"), [], ["X54"]),
     ("units cancelled on the marketplace: recorded", PAID, market_cancelation(), ["record_shop_refund"], []),
+    ("a line cancelled before it came into Shopify: nothing to record", [*SHORT, market_cancelation(line=2)], created(), [], []),
+    ("nor if Shopify was quicker", [*SHORT, created()], market_cancelation(line=2), [], []),
+    ("nor of what is paid back for it", [*SHORT, created()], market_refund(line_id=LineId(f"{ORDER}-2")), [], []),
+    ("the line beside it: recorded", [*SHORT, created()], market_refund(), ["record_shop_refund"], []),
     ("cancelled there at our word: nothing to record", [*PAID, STOPPED], market_cancelation(), [], []),
     ("cancelled in Shopify after the payment: refunded whole", PAID, CANCELLED, ["refund_lines"], []),
     ("cancelled in Shopify before the payment: cancelled", UNPAID, CANCELLED, ["cancel_order"], []),

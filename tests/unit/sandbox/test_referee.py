@@ -473,6 +473,26 @@ def test_what_is_taken_off_before_it_was_paid_is_a_refund_in_shopify() -> None:
     assert cancelled("seller", "app") == [("R3", "broken")]  # an echo of our own
 
 
+def test_what_is_taken_off_before_it_came_into_shopify_is_not_noted_there() -> None:
+    desk, order = paid_round()
+
+    def with_a_line(sku: str | None) -> Callable[[State], None]:
+        def change(state: State) -> None:
+            [line] = state["mirakl"]["orders"][0]["lines"]
+            off = {
+                "state": "CANCELED",
+                "price": "0.00",
+                "shipping_price": "0.00",
+                "cancelations": [{"origin": "operator", "total": "9.00"}],
+            }
+            state["mirakl"]["orders"][0]["lines"].append(line | off | {"order_line_id": f"{order}-9", "sku": sku or line["sku"]})
+
+        return change
+
+    assert rules(found(desk, with_a_line("ANOTHER"))) == set()
+    assert rules(found(desk, with_a_line(None))) == {"R3"}
+
+
 def test_o6_what_was_paid_back_whole_is_settled_whatever_it_is_called() -> None:
     desk, order = paid_round()
 
