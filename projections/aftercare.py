@@ -111,6 +111,7 @@ class Aftercare(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     market_cancelled: bool = False  # at our word
     all_refunded: bool = False  # at our word, since the Shopify order was cancelled
     parcels: dict[ShopId, dict[LineId, int]] = {}  # confirmed by Shopify
+    parcels_read: dict[ShopId, Instant] = {}  # as of when, whatever became of them
     cancelations: dict[str, Gone] = {}
     refunds: dict[str, Gone] = {}
     staying: dict[LineId, int] = {}  # units that were paid back and will not follow
@@ -168,8 +169,12 @@ def _shop_seen(row: Aftercare, event: ShopOrderSeen) -> Aftercare:
 
 
 def _fulfilled(row: Aftercare, event: FulfilmentSeen) -> Aftercare:
+    read = row.parcels_read.get(event.fulfilment)
+    if read is not None and read > event.updated_at:
+        return row
     others = {fulfilment: units for fulfilment, units in row.parcels.items() if fulfilment != event.fulfilment}
-    return replace(row, parcels=others | {event.fulfilment: event.units} if event.status == "SUCCESS" else others)
+    parcels = others | {event.fulfilment: event.units} if event.status == "SUCCESS" else others
+    return replace(row, parcels=parcels, parcels_read=row.parcels_read | {event.fulfilment: event.updated_at})
 
 
 def _canceled(row: Aftercare, event: UnitsCanceled) -> Aftercare:

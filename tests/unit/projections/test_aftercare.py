@@ -137,6 +137,7 @@ ALL_BACK = market_refund(4900, quantity=2)
 WHOLE = RefundPushed(refund="cancel", refunds=("R1",), **OF)
 OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
+TAKEN_BACK = [*PAID, fulfilled({LINE: 2}, status="CANCELLED", updated_at=NOON + HOUR), fulfilled({LINE: 2})]
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
 LESS = Money(-1000, "GBP")
 NOTED = [market_refund(1000), shop_refund(0, refund="gid://shopify/Refund/9", mirrors="R1")]
@@ -172,6 +173,7 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("nor if Shopify was quicker", [*SHORT, created()], market_cancelation(line=2), [], []),
     ("nor of what is paid back for it", [*SHORT, created()], market_refund(line_id=LineId(f"{ORDER}-2")), [], []),
     ("the line beside it: recorded", [*SHORT, created()], market_refund(), ["record_shop_refund"], []),
+    ("a parcel that was taken back, and then an older reading of it: not left", TAKEN_BACK, market_return("IN_PROGRESS"), [], []),
     ("cancelled there at our word: nothing to record", [*PAID, STOPPED], market_cancelation(), [], []),
     ("cancelled in Shopify after the payment: refunded whole", PAID, CANCELLED, ["refund_lines"], []),
     ("cancelled in Shopify before the payment: cancelled", UNPAID, CANCELLED, ["cancel_order"], []),
