@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from projections.aftercare import CANCEL, Aftercare, Gone, ShopRefund
+from projections.aftercare import CANCEL, Aftercare, Gone, Return, ShopRefund
 from projections.allocation import by_line, comes_to, everything, parted, share, too_much, with_taxes
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
@@ -252,15 +252,12 @@ def _returns(row: Aftercare, channel: Channel) -> Iterator[Command]:
     assert row.shop_order is not None
     for name, back in sorted(row.returns.items()):
         if back.recorded is None and back.state in COMING_BACK and row.packed and back.lines:
-            units: dict[LineId, int] = {}
-            for line in back.lines:
-                units[line.line_id] = units.get(line.line_id, 0) + line.quantity
             yield RecordShopReturn(
                 channel=row.channel,
                 order_id=row.order_id,
                 shop_order=row.shop_order,
                 mirrors=name,
-                lines=units,
+                lines=_coming(back),
                 reason=next((line.reason for line in back.lines if line.reason), ""),
             )
         if back.recorded is not None and back.state in COMING_BACK and "received" not in back.answered and _is_back(row, name):
@@ -273,7 +270,15 @@ def _is_back(row: Aftercare, name: str) -> bool:
     """Every unit of it was put away, or at least looked at."""
     back = row.returns[name]
     record = row.shop_returns.get(back.recorded) if back.recorded else None
-    return record is not None and all(record.received.get(line.line_id, 0) >= line.quantity for line in back.lines)
+    return record is not None and all(record.received.get(line, 0) >= units for line, units in _coming(back).items())
+
+
+def _coming(back: Return) -> dict[LineId, int]:
+    """Units of each line; one may be listed twice, each time with a reason of its own."""
+    units: dict[LineId, int] = {}
+    for line in back.lines:
+        units[line.line_id] = units.get(line.line_id, 0) + line.quantity
+    return units
 
 
 # ---------------------------------------------------------------- when to look again

@@ -113,7 +113,7 @@ def market_cancelation(quantity: int = 1, amount: int = 2450, line: int = 1) -> 
 
 
 def market_return(state_: str, **more: Any) -> ReturnSeen:
-    return ReturnSeen(return_id="T1", state=state_, lines=(ReturnedUnits(line_id=LINE, quantity=1),), **OF | more)
+    return ReturnSeen(return_id="T1", state=state_, **OF | {"lines": (ReturnedUnits(line_id=LINE, quantity=1),)} | more)
 
 
 def shop_return(received: int = 0) -> ShopReturnSeen:
@@ -139,6 +139,7 @@ OURS = RefundPushed(refund=SHOP_REFUND, refunds=("R1",), **OF)
 STOPPED = ShopOrderCancelled(shop_order=ShopId("o"), **OF)
 TAKEN_BACK = [*PAID, fulfilled({LINE: 2}, status="CANCELLED", updated_at=NOON + HOUR), fulfilled({LINE: 2})]
 BACK = [*LEFT, market_return("IN_PROGRESS"), shop_return()]
+TWICE = [*LEFT, market_return("IN_PROGRESS", lines=(ReturnedUnits(line_id=LINE, quantity=1),) * 2), shop_return()]
 LESS = Money(-1000, "GBP")
 NOTED = [market_refund(1000), shop_refund(0, refund="gid://shopify/Refund/9", mirrors="R1")]
 TAX = (Tax(code="VAT", amount=Money(490, "GBP"), rate="20"),)
@@ -209,6 +210,8 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("a return is asked for: CX answers", LEFT, market_return("WAITING_ACCEPTANCE"), [], ["X57"]),
     ("a return is on its way: recorded", LEFT, market_return("IN_PROGRESS"), ["record_shop_return"], []),
     ("its goods are back: the marketplace learns it", BACK, shop_return(1), ["answer_return"], []),
+    ("half of a line that is listed twice is back: not yet", TWICE, shop_return(1), [], []),
+    ("and the other half", [*TWICE, shop_return(1)], shop_return(2), ["answer_return"], []),
     ("received: said to be sound", [*BACK, shop_return(1)], ReturnAnswered(return_id="T1", answer="received", **OF), ["answer_return"], []),
     ("received there and nothing refunded", LEFT, market_return("RECEIVED"), [], ["X57"]),
     ("the goods do not come back", [*LEFT, market_return("IN_PROGRESS", at=NOON)], reminded(NOON + timedelta(days=30)), [], ["X58"]),
