@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from projections.aftercare import CANCEL, Aftercare, Gone, Return, ShopRefund
-from projections.allocation import by_line, comes_to, everything, parted, share, too_much, with_taxes
+from projections.allocation import by_line, comes_to, everything, left, parted, share, too_much, with_taxes
 from projections.levels import step_of
 from projections.orders import DEAD, GONE
 from projections.rules import Channel, hours
 from schemas.commands import AnswerReturn, CancelOrder, CancelUnits, Command, LineRefund, RecordShopRefund, RecordShopReturn, RefundLines
 from schemas.events.aftercare import RefundsMatched, ShopRefundSeen
-from schemas.values import Instant, LineId, Money, ShopId
+from schemas.values import Instant, LineId, Money, OrderLine, ShopId
 
 OF_THE_CANCELATION = timedelta(minutes=1)
 WAITING = "WAITING_REFUND"  # how the states begin in which money is on its way
@@ -169,9 +169,33 @@ def _goods(row: Aftercare, name: str, gone: Gone) -> tuple[dict[LineId, int], st
     """
     sold = row.sold.get(gone.line)
     unpacked = (sold.quantity if sold else 0) - row.packed.get(gone.line, 0)
-    if gone.quantity <= 0 or (name in row.refunds and row.lines.get(gone.line) == "SHIPPING"):
+    units = _paid_for(row, sold, name) if name in row.refunds and sold else gone.quantity
+    if units <= 0 or (name in row.refunds and row.lines.get(gone.line) == "SHIPPING"):
         return {}, "NO_RESTOCK"
-    return {gone.line: gone.quantity}, "CANCEL" if unpacked >= gone.quantity else "NO_RESTOCK"
+    return {gone.line: units}, "CANCEL" if unpacked >= units else "NO_RESTOCK"
+
+
+def _paid_for(row: Aftercare, line: OrderLine, name: str) -> int:
+    """Units whose price a refund comes to, alone or as the last of its line. What it shows itself is informative: a gesture of goodwill may
+    name a unit, and a refund of all that had not left may name none.
+    """
+    refunds = sorted(
+        ((one, gone) for one, gone in row.refunds.items() if gone.line == line.line_id),
+        key=lambda each: (not (each[1].ours or each[1].recorded), len(each[0]), each[0]),
+    )
+    taken = [gone for gone in row.cancelations.values() if gone.line == line.line_id]
+    there = line.quantity - sum(gone.quantity for gone in taken)
+    for one, gone in refunds:
+        taken.append(gone)
+        last = gone.amount.minor > 0 and left(line, taken).amount.minor <= 0
+        units = gone.quantity if last or gone.ours or gone.amount.minor * line.quantity >= line.price.minor * gone.quantity else 0
+        if last and row.lines.get(line.line_id) == "REFUNDED":  # before it left: of what is not packed, nothing will follow
+            units = max(units, line.quantity - row.packed.get(line.line_id, 0))
+        units = min(units, there)
+        if one == name:
+            return units
+        there -= units
+    return 0
 
 
 def worth(row: Aftercare, gone: Gone) -> Money:

@@ -359,6 +359,35 @@ def test_taxes_on_top_are_recorded_with_the_rest() -> None:
     assert (command.amount.minor, command.restock, command.lines) == (2940, "NO_RESTOCK", {LINE: 1})
 
 
+PART, REST = market_refund(500), market_refund(4400, "R2", quantity=2)
+OVER = [*PAID, line_state("REFUNDED")]
+NOTED_PART = ShopRefundRecorded(mirrors="R1", refund=SHOP_REFUND, **OF)
+
+
+@pytest.mark.parametrize(
+    ("history", "event", "units", "restock"),
+    [
+        (LEFT, market_refund(), 1, "NO_RESTOCK"),
+        (LEFT, PART, 0, "NO_RESTOCK"),  # a gesture that names a unit
+        ([*LEFT, PART, NOTED_PART], REST, 2, "NO_RESTOCK"),
+        (LEFT, market_refund(4900, quantity=0), 0, "NO_RESTOCK"),  # its goods may still come back
+        (OVER, market_refund(4900, quantity=0), 2, "CANCEL"),
+        (OVER, market_refund(4900, quantity=2), 2, "CANCEL"),
+        (OVER, market_refund(500, quantity=0), 0, "NO_RESTOCK"),
+        ([*OVER, PART, NOTED_PART], market_refund(4400, "R2", quantity=0), 2, "CANCEL"),
+        ([*OVER, market_refund(), NOTED_PART], market_refund(2450, "R2", quantity=0), 1, "CANCEL"),
+        ([*OVER, market_cancelation(), market_refund(500, "R8")], market_refund(1950, "R12", quantity=0), 1, "CANCEL"),
+        ([*OVER, market_refund(4900)], market_refund(0, "R2", shipping_amount=Money(350, "GBP")), 0, "NO_RESTOCK"),
+        (PAID, market_refund(4900, quantity=2), 2, "CANCEL"),
+        ([*PAID, line_state("SHIPPING")], market_refund(4900, quantity=2), 0, "NO_RESTOCK"),
+    ],
+)
+def test_units_follow_the_money(history: list[Event], event: RefundSeen, units: int, restock: str) -> None:
+    """What the marketplace says of units is informative: amounts tell."""
+    [command] = [each for each in life().given(*history).when(event).asked if isinstance(each, RecordShopRefund)]
+    assert (sum(command.lines.values()), command.restock) == (units, restock)
+
+
 def test_units_still_in_the_house_are_put_back() -> None:
     story = life().given(*PAID).when(market_cancelation())
     [command] = [each for each in story.asked if isinstance(each, RecordShopRefund)]
