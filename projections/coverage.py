@@ -35,10 +35,16 @@ class Day(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def missing(self) -> Mapping[str, tuple[int, int]]:
-        """The beginning of each span of which the log has fewer orders: what was said, and what there is."""
+        """The beginning of each span of which the log has fewer orders: what was said, and what there is.
+
+        A span that goes on into the next day, as older versions counted, says nothing: those hours are in another row.
+        """
         found = {}
         for since, count in self.counted.items():
-            here = sum(self.heard.get(hour, 0) for hour in _hours(Instant.fromisoformat(since), count.until))
+            begins = Instant.fromisoformat(since)
+            if (count.until - HOUR).date() > begins.date():
+                continue
+            here = sum(self.heard.get(hour, 0) for hour in _hours(begins, count.until))
             if here < count.number:
                 found[since] = (count.number, here)
         return found

@@ -24,7 +24,7 @@ class Cursor(Struct, frozen=True):
 
 class CountSource:
     """OR11 with max=1, for its total_count alone. It shares the poll's ceiling, so it is asked just after a poll, when the next one is far;
-    where polls leave no room, a day is counted at once.
+    where polls leave no room, and after an absence, a day is counted at once. Days are UTC's.
     """
 
     def __init__(self, client: Client, clock: Clock, polls: OrdersSource, *, overlap: float) -> None:
@@ -42,14 +42,14 @@ class CountSource:
             return Sight((), _cursor(_floor(now, HOUR if self._hourly else DAY)))
         since = msgspec.json.decode(cursor, type=Cursor).until
         span = HOUR if self._hourly and now - since < DAY + HOUR else DAY
-        rest = (since + span + self._settled - now).total_seconds()
+        until = min(since + span, _floor(since, DAY) + DAY)  # whoever sees what was missed knows the hours of one day
+        rest = (until + self._settled - now).total_seconds()
         if rest > 0:
             self.every = min(rest, 3600.0)
             return Sight((), cursor)
         self.every = self._pause
         if not self._is_free():
             return Sight((), cursor)
-        until = since + span
         window = (("start_date", _written(since)), ("end_date", _written(until - timedelta(milliseconds=1))))
         page, _ = await self._client.orders((*window, ("max", "1")))
         if page.total_count is None:

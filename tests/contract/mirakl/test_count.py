@@ -1,5 +1,6 @@
 """The hourly count of orders, and that it never takes a poll's turn."""
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -60,12 +61,15 @@ async def test_a_poll_is_never_kept_waiting():
         assert (await counted(it, cursor("2026-08-13T09:00:00Z")))[0] is not None
 
 
-async def test_after_a_long_time_days_are_counted():
+async def test_after_a_long_time_days_are_counted_each_to_its_own_midnight():
+    spans = ["2026-08-13T09:00:00Z", "2026-08-14T00:00:00Z", "2026-08-15T00:00:00Z", "2026-08-15T01:00:00Z"]
     async with account() as it:
-        it.clock.time += timedelta(days=3)
-        await polled(it)
-        told, then = await counted(it, cursor("2026-08-13T09:00:00Z"))
-        assert told is not None and told.until - told.since == timedelta(days=1) and then == cursor("2026-08-14T09:00:00Z")
+        it.clock.time += timedelta(days=2, hours=15)
+        for since, until in itertools.pairwise(spans):
+            await polled(it)
+            told, then = await counted(it, cursor(since))
+            assert told is not None and then == cursor(until)
+            assert it.marketplace.asked[-1].query["start_date"] == since.replace("Z", ".000Z")
 
 
 @pytest.mark.parametrize("settings", [{"orders_every": 60.0}, {"orders_every": 900.0, "orders_ceiling": 900.0}])

@@ -36,3 +36,9 @@ def test_fewer_than_were_counted_wait_until_they_are_heard() -> None:
 def test_a_longer_span_counts_its_hours_together() -> None:
     spec(coverage, decide).given(placed(), placed(placed_at=NOON + 3 * HOUR)).when(counted(2, hours=4)).then_told()
     assert spec(coverage, decide).given(placed(), placed(placed_at=NOON + 4 * HOUR)).when(counted(2, hours=4)).told
+
+
+def test_a_span_into_the_next_day_says_nothing() -> None:
+    """Twelve hours of it are in the row of another day: neither a gap nor that there is none can be told."""
+    spec(coverage, decide).given(placed()).when(counted(2, hours=24)).then_told()
+    assert spec(coverage, decide).given(placed()).when(counted(2, hours=12)).told
