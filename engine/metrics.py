@@ -40,7 +40,9 @@ class Metrics:
         self.poll_items = counter("poll_items_total", "Facts heard by polls and readers.", "tenant", "source")
         self.poll_last_success = gauge("poll_last_success_timestamp_seconds", "When a source was last read whole.", "tenant", "source")
         self.cursor_age_seconds = gauge("cursor_age_seconds", "How long ago a source's cursor was last committed.", "tenant", "source")
-        self.schema_unknown_fields = counter("schema_unknown_fields_total", "Fields in payloads that we do not know.", "source", "type")
+        self.schema_unknown_fields = counter(
+            "schema_unknown_fields_total", "Fields in payloads, or forms of them, that we do not know.", "source", "type"
+        )
         self.schema_unknown_enum = counter("schema_unknown_enum_total", "Enum values in payloads that we do not know.", "source", "type")
         self.stock_sweep_items = gauge("stock_sweep_items", "Items that the sweep under way, or the last one, has told.", "tenant")
         self.stock_sweep_total = gauge("stock_sweep_total_items", "Items that it has to tell.", "tenant")

@@ -33,7 +33,15 @@ def _notes(was: Order, now: Order, channel: Channel) -> Iterator[Note]:
         yield decided
     numbers = {tracking.of(parcel.tracking_number) for parcel in now.parcels.values() if parcel.status == "SUCCESS"}
     for key in sorted(was.told & now.told):
-        if key.startswith("X79:") and now.terms is not was.terms:
+        if key.startswith("X79:") and _is_read(key, was, now):
             yield ExceptionClosed(key=key, reason="read since", subject=now.stream)
         if key.startswith(f"{tracking.TWICE}:") and key.rpartition(":")[2] not in numbers:
             yield ExceptionClosed(key=key, reason="another number since", subject=now.stream)
+
+
+def _is_read(key: str, was: Order, now: Order) -> bool:
+    """What could not be: one of its refunds, or the order itself."""
+    _, of_refund, refund = key.partition(f":{now.stream}:refund:")
+    if of_refund:
+        return refund in now.paid_back and now.paid_back is not was.paid_back
+    return now.terms is not was.terms

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import NewType
 
 from msgspec import Struct
@@ -64,17 +65,28 @@ def money(text: str | bytes, currency: str) -> Money:
     and decimals that the currency does not have, unless they are zeros: "43.000" is £43.00, "43.005" is an error.
     """
     digits = minor_digits(currency)
+    match = _literal(text)
+    sign, whole, fraction = match[1], match[2], match[3] or ""
+    if fraction[digits:].strip("0"):
+        raise ValueError(f"{match[0][:24]!r} has more decimals than {currency} ({digits})")
+    minor = int(whole + fraction[:digits].ljust(digits, "0"))
+    return Money(-minor if sign else minor, currency)
+
+
+def minor_units(text: str | bytes, currency: str) -> Decimal:
+    """Read, as `money` does, what may be finer than the currency, as prices of one unit are: "8.3333" of GBP is 833.33 pence."""
+    digits = minor_digits(currency)
+    return Decimal(_literal(text)[0]).scaleb(digits)
+
+
+def _literal(text: str | bytes) -> re.Match[str]:
     literal = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     if len(literal) >= 2 and literal[0] == literal[-1] == '"':
         literal = literal[1:-1]
     match = _AMOUNT.fullmatch(literal)
     if match is None:
         raise ValueError(f"not a decimal amount: {literal[:24]!r}")
-    sign, whole, fraction = match[1], match[2], match[3] or ""
-    if fraction[digits:].strip("0"):
-        raise ValueError(f"{literal[:24]!r} has more decimals than {currency} ({digits})")
-    minor = int(whole + fraction[:digits].ljust(digits, "0"))
-    return Money(-minor if sign else minor, currency)
+    return match
 
 
 class Tax(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -107,8 +119,8 @@ class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     line_id: LineId
     sku: Sku
     quantity: int  # units
-    unit_price: Money
-    price: Money  # for the line: unit_price x quantity, without shipping
+    unit_price: Money  # rounded, where the marketplace's is finer than the currency
+    price: Money  # for the line, exactly, without shipping
     shipping_price: Money
     taxes: tuple[Tax, ...] = ()
     shipping_taxes: tuple[Tax, ...] = ()

@@ -595,9 +595,9 @@ def name_the_buyer(patch: Patch) -> None:
     """An event says who bought."""
     real = market_orders._placed
 
-    def placed(order: Any, place: Any, order_id: Any) -> Any:
+    def placed(order: Any, story: Any) -> Any:
         who = order.customer.lastname if order.customer is not None else ""
-        return replace(real(order, place, order_id), shipping_label=str(who))
+        return replace(real(order, story), shipping_label=str(who))
 
     patch.setattr(market_orders, "_placed", placed)
 

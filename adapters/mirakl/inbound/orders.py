@@ -155,9 +155,10 @@ def heard_of(client: Client, orders: Iterable[bytes], now: Instant, code: str = 
     heard: list[Heard] = []
     metrics, labels = client.metrics, ("mirakl", code)
     for raw in orders:
-        facts = hear(raw, client.place, now)
+        odd: list[str] = []
+        facts = hear(raw, client.place, now, odd)
         fields, values = strangers(raw)
-        metrics.schema_unknown_fields.labels(*labels).inc(fields)
+        metrics.schema_unknown_fields.labels(*labels).inc(fields + len(odd))
         metrics.schema_unknown_enum.labels(*labels).inc(values)
         metrics.quarantined.labels(*labels).inc(int(any(_is_unreadable(each) for each in facts)))
         heard += facts

@@ -1,49 +1,55 @@
 """A line as first sold: what is shown, plus what was canceled since."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
 from msgspec import Raw
 from msgspec.structs import replace
 
 from adapters.mirakl import wire
-from adapters.mirakl.translate.values import UnreadableError, amount, name, rate, text, units
+from adapters.mirakl.translate.values import UnreadableError, amount, fine, name, rate, rounded, text, units
 from schemas.values import Discount, Fee, LineId, Money, OrderLine, Sku, Tax
 
 
-def line_of(line: wire.OrderLine, at: str, currency: str) -> OrderLine:
-    """Raises UnreadableError."""
+def line_of(line: wire.OrderLine, at: str, currency: str, odd: list[str]) -> OrderLine:
+    """Raises UnreadableError. What cannot be read and is not needed joins `odd`."""
     gone = line.cancelations or []
-    unit_price = amount(line.price_unit, f"{at}.price_unit", currency)
+    unit_price = fine(line.price_unit, f"{at}.price_unit", currency)
     price = _restored(line.price, f"{at}.price", currency, [each.amount for each in gone])
     shipping = _restored(line.shipping_price, f"{at}.shipping_price", currency, [each.shipping_amount for each in gone])
     taxes = [*(line.taxes or ()), *(tax for each in gone for tax in each.taxes or ())]
     shipping_taxes = [*(line.shipping_taxes or ()), *(tax for each in gone for tax in each.shipping_taxes or ())]
-    quantity = _quantity(line, at, currency, price.minor, unit_price.minor)
+    quantity = _quantity(line, at, currency, price.minor, unit_price)
+    discounts: tuple[Discount, ...] = ()  # they only tell how the price came about
+    try:
+        discounts = tuple(_discounts(line, at, currency, unit_price, quantity))
+    except UnreadableError as error:
+        odd.append(error.field)
     return OrderLine(
         line_id=LineId(name(line.order_line_id, f"{at}.order_line_id")),
         sku=Sku(name(line.offer_sku, f"{at}.offer_sku")),
         quantity=quantity,
-        unit_price=unit_price,
+        unit_price=rounded(unit_price, currency),
         price=price,
         shipping_price=shipping,
         taxes=taxes_of(taxes, f"{at}.taxes", currency),
         shipping_taxes=taxes_of(shipping_taxes, f"{at}.shipping_taxes", currency),
         title=text(line.product_title),
         fees=fees_of([*(line.fees or ()), *(fee for each in gone for fee in each.fees or ())], f"{at}.fees", currency),
-        discounts=tuple(_discounts(line, at, currency, unit_price * quantity)),
+        discounts=discounts,
     )
 
 
-def _quantity(line: wire.OrderLine, at: str, currency: str, price: int, unit_price: int) -> int:
+def _quantity(line: wire.OrderLine, at: str, currency: str, price: int, unit_price: Decimal) -> int:
     """Units first sold. The quantity of a cancelation is informative only: where it is missing, the amounts must tell."""
     quantity = units(line.quantity, f"{at}.quantity")
     for number, each in enumerate(line.cancelations or ()):
         where = f"{at}.cancelations[{number}]"
         canceled = units(each.quantity, f"{where}.quantity", missing=0)
         if canceled == 0 and amount(each.amount, f"{where}.amount", currency, missing=0).minor:
-            if unit_price == 0 or price % unit_price:
+            quantity = round(price / unit_price) if unit_price else 0
+            if not quantity or abs(unit_price * quantity - price) >= 1:  # the line's price is rounded, where the unit's is finer
                 raise UnreadableError(f"{where}.quantity", "is missing")
-            quantity = price // unit_price
             break
         quantity += canceled
     if quantity < 1:
@@ -78,7 +84,7 @@ def fees_of(fees: Iterable[wire.Fee], field: str, currency: str) -> tuple[Fee, .
     return tuple(Fee(code=code, amount=charged) for code, charged in found.items())
 
 
-def _discounts(line: wire.OrderLine, at: str, currency: str, paid: Money) -> Iterator[Discount]:
+def _discounts(line: wire.OrderLine, at: str, currency: str, unit: Decimal, quantity: int) -> Iterator[Discount]:
     """What was taken off the price before we saw it. Who bears a campaign of the operator's, only the parts of the price may tell.
 
     A discount campaign is known by its name alone: what it took off is what is missing from the original price and is no promotion's.
@@ -95,8 +101,7 @@ def _discounts(line: wire.OrderLine, at: str, currency: str, paid: Money) -> Ite
         deduced = deduced + off
         if off.minor:
             yield Discount(code=text(named) or text(promotion.id), amount=off, funded_by=campaign if named else "seller")
-    if line.discount_campaign and line.discount_campaign.identifier:
-        quantity = paid.minor // unit.minor if (unit := amount(line.price_unit, f"{at}.price_unit", currency)).minor else 0
-        original = amount(line.origin_unit_price, f"{at}.origin_unit_price", currency, missing=0) * quantity
-        if (off := original - paid - deduced).minor > 0:
+    if unit and line.discount_campaign and line.discount_campaign.identifier:
+        original = fine(line.origin_unit_price, f"{at}.origin_unit_price", currency, missing=0)
+        if (off := rounded((original - unit) * quantity, currency) - deduced).minor > 0:
             yield Discount(code=text(line.discount_campaign.identifier), amount=off, funded_by=campaign)

@@ -11,7 +11,17 @@ from adapters.mirakl.translate.aftercare import cancelations, refunds
 from adapters.mirakl.translate.buyers import flags
 from adapters.mirakl.translate.lines import line_of
 from adapters.mirakl.translate.story import Place, Story, fingerprint, unreadable
-from adapters.mirakl.translate.values import LARGEST, UnreadableError, amount, currency, instant, maybe_instant, name, text
+from adapters.mirakl.translate.values import (
+    LARGEST,
+    UnreadableError,
+    amount,
+    currency,
+    instant,
+    maybe_instant,
+    name,
+    optional_instant,
+    text,
+)
 from engine.adapter import Heard
 from schemas.events.orders import (
     LineStateChanged,
@@ -22,22 +32,25 @@ from schemas.events.orders import (
     OrderTermsChanged,
     TrackingShown,
 )
-from schemas.values import Instant, Money, OrderId, OrderLine
+from schemas.values import Instant, Money, OrderLine
 
 
-def hear(raw: bytes | Raw, place: Place, seen_at: Instant) -> list[Heard]:
-    """What an order says. One that cannot be read is an exception, with the payload sealed beside it."""
+def hear(raw: bytes | Raw, place: Place, seen_at: Instant, odd: list[str] | None = None) -> list[Heard]:
+    """What an order says. One that cannot be read is an exception, with the payload sealed beside it.
+
+    Fields that cannot be read and are not needed are passed over, and join `odd`.
+    """
     try:
-        return list(_facts(wire.read(raw, wire.Order), place))
+        return list(_facts(wire.read(raw, wire.Order), place, [] if odd is None else odd))
     except msgspec.DecodeError as error:
         return [unreadable(raw, place, seen_at, UnreadableError(wire.where(error) or "order", "is of an unexpected type"))]
     except UnreadableError as error:
         return [unreadable(raw, place, seen_at, error)]
 
 
-def _facts(order: wire.Order, place: Place) -> Iterator[Heard]:
-    story = Story(place, name(order.order_id, "order_id"))
-    placed = _placed(order, place, story.order_id)
+def _facts(order: wire.Order, place: Place, odd: list[str]) -> Iterator[Heard]:
+    story = Story(place, name(order.order_id, "order_id"), odd)
+    placed = _placed(order, story)
     at = instant(order.last_updated_date, "last_updated_date", missing=placed.placed_at)
     yield from _terms(placed, story, at)
     yield from flags(order, story, placed.placed_at)
@@ -107,9 +120,9 @@ def _marks(order: wire.Order, story: Story, at: Instant) -> Iterator[Heard]:
 # ---------------------------------------------------------------- what was sold
 
 
-def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
-    code = currency(order.currency_iso_code)
-    lines = tuple(line_of(line, f"order_lines[{number}]", code) for number, line in enumerate(order.order_lines or ()))
+def _placed(order: wire.Order, story: Story) -> OrderPlaced:
+    place, code = story.place, currency(order.currency_iso_code)
+    lines = tuple(line_of(line, f"order_lines[{number}]", code, story.odd) for number, line in enumerate(order.order_lines or ()))
     if not lines:
         raise UnreadableError("order_lines", "is empty")
     ids = [line.line_id for line in lines]
@@ -123,7 +136,7 @@ def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
         raise UnreadableError("order_lines", "add up to more than any order")
     return OrderPlaced(
         channel=place.channel,
-        order_id=order_id,
+        order_id=story.order_id,
         commercial_id=name(order.commercial_id, "commercial_id"),
         placed_at=instant(order.created_date, "created_date"),
         currency=code,
@@ -134,7 +147,7 @@ def _placed(order: wire.Order, place: Place, order_id: OrderId) -> OrderPlaced:
         shipping_label=text(order.shipping_type_label),
         test=_is_test(order, place.test_field),
         ship_by=maybe_instant(order.shipping_deadline, "shipping_deadline"),
-        deliver_by=maybe_instant(order.delivery_date.latest, "delivery_date.latest") if order.delivery_date else None,
+        deliver_by=optional_instant(order.delivery_date.latest, "delivery_date.latest", story.odd) if order.delivery_date else None,
         stated_total=_stated_total(order, code, beside=0 if included else sum(taxes)),
         storefront=text(order.channel.code) if order.channel else "",
         fulfilled_by=text(order.fulfillment.center.code) if order.fulfillment and order.fulfillment.center else "",

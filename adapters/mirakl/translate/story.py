@@ -39,8 +39,9 @@ class Place(Struct, frozen=True):
 class Story:
     """Where the facts of one order go, and how they are told apart."""
 
-    def __init__(self, place: Place, order_id: str) -> None:
+    def __init__(self, place: Place, order_id: str, odd: list[str]) -> None:
         self.place, self.channel, self.order_id = place, place.channel, OrderId(order_id)
+        self.odd = odd  # fields that could not be read and are not needed: passed over
         self.stream = order_stream(place.channel, OrderId(order_id))
 
     def fact(self, event: Event, occurred_at: Instant, *parts: str, personal: Personal | None = None) -> Fact:
@@ -74,6 +75,12 @@ class Story:
         timed = replace(event, at=at)
         return self.heard(timed, at, fingerprint(timed), at.isoformat(), same=same)
 
+    def passed_over(self, thing: str, identity: str, body: bytes, error: UnreadableError, at: Instant) -> Heard:
+        """A part of the order that cannot be read and hides none of the rest: the same fact as long as it is shown alike."""
+        key, what = f"X79:{self.stream}:{thing}:{identity}", f"{thing} {identity} of order {self.order_id}"
+        opened = _opened(key, self.stream, f"{what} of {self.channel}", error)
+        return Heard(self.stream, self.fact(opened, at, thing, identity, error.field, digest(body), personal=_sealed(body)))
+
     def _id(self, kind: str, *parts: str) -> UUID:
         return event_id(self.place.tenant, self.place.source, SEPARATOR.join((self.order_id, *parts)), kind)
 
@@ -99,22 +106,25 @@ def unreadable(raw: bytes | Raw, place: Place, seen_at: Instant, error: Unreadab
         stream, what = order_stream(place.channel, OrderId(order_id)), f"order {order_id}"
     except UnreadableError:
         stream, what = channel_stream(place.channel), "an order without a usable order_id"
-    opened = ExceptionOpened(
-        key=f"X79:{stream}" if thing == "order" else f"X79:{stream}:{thing}",
-        code="X79",
-        subject=stream,
-        summary=f"{what if thing == 'order' else f'a {thing} of {what}'} of {place.channel} cannot be read: {error.field} {error.why}",
-        field=error.field,
-        owner="ENG",
-    )
+    key = f"X79:{stream}" if thing == "order" else f"X79:{stream}:{thing}"
+    opened = _opened(key, stream, f"{what if thing == 'order' else f'a {thing} of {what}'} of {place.channel}", error)
     external_id = SEPARATOR.join(("unreadable", error.field, digest(body)))
     identity = event_id(place.tenant, place.source, external_id, tag_of(opened))
     fact = Fact(
         event=opened,
         event_id=identity,
         occurred_at=seen_at,
-        personal=RawPayload(body=body.decode(errors="replace").replace("\0", "")),
+        personal=_sealed(body),
         subject=stream if stream != channel_stream(place.channel) else f"payload-{identity}",  # whoever it is has it to himself
         actor=place.source,
     )
     return Heard(stream, fact)
+
+
+def _opened(key: str, stream: str, what: str, error: UnreadableError) -> ExceptionOpened:
+    summary = f"{what} cannot be read: {error.field} {error.why}"
+    return ExceptionOpened(key=key, code="X79", subject=stream, summary=summary, field=error.field, owner="ENG")
+
+
+def _sealed(body: bytes) -> RawPayload:
+    return RawPayload(body=body.decode(errors="replace").replace("\0", ""))

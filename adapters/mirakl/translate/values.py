@@ -4,11 +4,12 @@ import contextlib
 import hashlib
 import re
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 
 from msgspec import Raw
 
 from adapters.mirakl import wire
-from schemas.values import Instant, Money, minor_digits, money
+from schemas.values import Instant, Money, minor_digits, minor_units, money
 
 LARGEST = 2**53  # minor units; beyond it, other programs begin to round
 # Deadlines are reckoned from what we hear, and must not leave the calendar: that would stop everybody's orders, not this one.
@@ -63,11 +64,31 @@ def amount(raw: Raw, field: str, code: str, *, missing: int | None = None) -> Mo
         read = money(bytes(raw), code)
     except ValueError:
         raise UnreadableError(field, f"is no amount in {code}") from None
-    if read.minor < 0:
-        raise UnreadableError(field, "is below zero")
-    if read.minor > LARGEST:
-        raise UnreadableError(field, "is more than any order")
+    _within_reason(read.minor, field)
     return read
+
+
+def fine(raw: Raw, field: str, code: str, *, missing: int | None = None) -> Decimal:
+    """As `amount`, in minor units, for what may be finer than the currency: the price of one unit."""
+    if is_absent(raw):
+        return Decimal(amount(raw, field, code, missing=missing).minor)
+    try:
+        read = minor_units(bytes(raw), code)
+    except ValueError:
+        raise UnreadableError(field, f"is no amount in {code}") from None
+    _within_reason(read, field)
+    return read
+
+
+def rounded(minor: Decimal, code: str) -> Money:
+    return Money(int(minor.to_integral_value(ROUND_HALF_UP)), code)
+
+
+def _within_reason(minor: int | Decimal, field: str) -> None:
+    if minor < 0:
+        raise UnreadableError(field, "is below zero")
+    if minor > LARGEST:
+        raise UnreadableError(field, "is more than any order")
 
 
 def units(raw: Raw, field: str, *, missing: int | None = None) -> int:
@@ -107,6 +128,15 @@ def instant(said: str | None, field: str, *, missing: Instant | None = None) -> 
 
 def maybe_instant(said: str | None, field: str) -> Instant | None:
     return instant(said, field) if said else None
+
+
+def optional_instant(said: str | None, field: str, odd: list[str]) -> Instant | None:
+    """Where nothing is lost without it: None as well where it cannot be read, and then its field joins `odd`."""
+    try:
+        return maybe_instant(said, field)
+    except UnreadableError as error:
+        odd.append(error.field)
+        return None
 
 
 def digest(body: bytes) -> str:

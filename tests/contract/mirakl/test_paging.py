@@ -189,10 +189,11 @@ async def test_an_order_that_cannot_be_read_holds_up_no_other():
 
 async def test_what_is_new_is_counted():
     async with account() as it:
-        it.marketplace.says("OR11", {"orders": [numbered(1, hologram=1, order_state="TELEPORTING")], "total_count": 1})
+        new = numbered(1, hologram=1, order_state="TELEPORTING", delivery_date={"latest": "2026-08-18"})
+        it.marketplace.says("OR11", {"orders": [new], "total_count": 1})
         assert (await polled(it))[0] == [1]
-        for name in ("crossdock_schema_unknown_fields_total", "crossdock_schema_unknown_enum_total"):
-            assert it.metrics.registry.get_sample_value(name, {"source": "mirakl", "type": "OR11"}) == 1
+        for name, count in (("crossdock_schema_unknown_fields_total", 2), ("crossdock_schema_unknown_enum_total", 1)):
+            assert it.metrics.registry.get_sample_value(name, {"source": "mirakl", "type": "OR11"}) == count
 
 
 # ---------------------------------------------------------------- the cursor

@@ -38,7 +38,7 @@ def heard(body: bytes, place: Place = PLACE) -> list[Heard]:
 
 
 def holds(facts: list[Heard]) -> str | None:
-    """What must hold of anything heard; the field that was refused, if the order was."""
+    """What must hold of anything heard; the field that was refused, if the order was, and not only a refund of it."""
     assert facts
     for each in facts:
         for fact in (each.fact, each.otherwise):
@@ -53,8 +53,10 @@ def holds(facts: list[Heard]) -> str | None:
                 sealed = msgspec.json.encode(fact.personal)
                 assert msgspec.json.decode(sealed, type=PERSONAL[tag_of(fact.personal)]) == fact.personal
     refused = [fact.event for fact in (each.fact for each in facts) if isinstance(fact.event, ExceptionOpened) and fact.event.code == "X79"]
-    if not refused:
-        assert isinstance(facts[0].fact.event, OrderPlaced)
+    for opened in refused:
+        assert opened.field and opened.field in opened.summary and opened.subject == facts[0].stream
+    if isinstance(facts[0].fact.event, OrderPlaced):
+        assert all(":refund:" in opened.key for opened in refused)
         assert len({each.fact.event_id for each in facts}) == len(facts)
         assert isinstance(facts[1].fact.event, OrderTermsChanged) and facts[1].fact.event.terms == facts[0].fact.event
         assert isinstance(facts[-1].fact.event, OrderStateChanged)
@@ -62,7 +64,6 @@ def holds(facts: list[Heard]) -> str | None:
         return None
     [opened] = refused
     assert len(facts) == 1 and isinstance(facts[0].fact.personal, RawPayload)
-    assert opened.field and opened.field in opened.summary and opened.subject == facts[0].stream
     return opened.field
 
 

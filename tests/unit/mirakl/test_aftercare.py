@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 
 from adapters.mirakl.translate.aftercare import hear_return
 from engine.adapter import Heard
 from schemas.events.aftercare import RefundSeen, ReturnedUnits, ReturnSeen, UnitsCanceled
 from schemas.events.exceptions import ExceptionOpened, RawPayload
+from schemas.events.orders import OrderPlaced, OrderStateChanged
 from schemas.values import ChannelId, Fee, LineId, Money, OrderId, Sku, Tax
 from tests.contract.mirakl.payloads import CANCELED, REFUND, RETURN, Payload, line, order
 from tests.loopback import NOW
@@ -98,7 +100,25 @@ def test_the_same_number_on_two_lines_is_two_refunds():
 def test_what_has_no_number_is_refused_by_field():
     assert refused(refunded(id=None)) == "order_lines[0].refunds[0].id"
     assert refused(canceled(id="")) == "order_lines[0].cancelations[0].id"
-    assert refused(refunded(amount=-1)) == "order_lines[0].refunds[0].amount"
+
+
+def test_a_refund_that_cannot_be_read_hides_nothing_else():
+    [unread] = of(ExceptionOpened, refunded(amount=1.005))
+    [readable] = of(RefundSeen, order(line(refunds=[REFUND | {"amount": -1}, {"id": "7"}])))
+    opened, sealed = unread.fact.event, unread.fact.personal
+    assert isinstance(opened, ExceptionOpened) and isinstance(sealed, RawPayload)
+    assert (opened.key, opened.field) == ("X79:order-asos:00012345-A:refund:1120", "order_lines[0].refunds[0].amount")
+    assert opened.summary == "refund 1120 of order 00012345-A of asos cannot be read: order_lines[0].refunds[0].amount is no amount in GBP"
+    assert '"amount":1.005' in sealed.body and "Robin" not in sealed.body
+    assert readable.fact.event.refund == "7"  # type: ignore[attr-defined]
+    assert {OrderPlaced, OrderStateChanged} < {type(each.fact.event) for each in told(refunded(amount=1.005))}
+    [later] = of(ExceptionOpened, refunded(amount=1.005) | {"last_updated_date": "2026-08-15T00:00:00Z"})
+    assert later.fact.event_id == unread.fact.event_id, "told once, however often the order changes"
+
+
+@pytest.mark.parametrize("said", ["2026-08-13", "13 Aug 2026"])
+def test_when_it_was_canceled_or_refunded_is_not_needed(said: str):
+    assert of(UnitsCanceled, canceled(created_date=said)) and of(RefundSeen, refunded(created_date=said))
 
 
 # ---------------------------------------------------------------- goods that come back

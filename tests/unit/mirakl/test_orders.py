@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from adapters.mirakl.translate.buyers import buyer_mark
+from adapters.mirakl.translate.orders import hear
 from adapters.mirakl.translate.story import Place
 from schemas.envelope import event_id
+from schemas.events.aftercare import UnitsCanceled
 from schemas.events.orders import (
     BuyerFlagged,
     DeliveryAddressGiven,
@@ -22,6 +24,7 @@ from schemas.events.orders import (
 )
 from schemas.values import ChannelId, Discount, Fee, LineId, Money, OrderId, OrderLine, Sku, Tax, TenantId
 from tests.contract.mirakl.payloads import CANCELED, having, line, order, without
+from tests.loopback import NOW
 from tests.unit.mirakl.telling import PLACE, placed, refused, the_line, told
 
 # ---------------------------------------------------------------- facts
@@ -147,8 +150,21 @@ def test_the_total_is_what_the_buyer_pays():
 def test_amounts_keep_the_scale_of_their_currency():
     yen = line(price=4900, price_unit=2450, shipping_price=500, taxes=[], shipping_taxes=[])
     assert placed(order(yen, currency_iso_code="JPY", total_price=5400)).total == Money(5400, "JPY")
-    dinar = line(price=4.125, price_unit=2.0625, shipping_price=0, taxes=[], shipping_taxes=[])
-    assert refused(order(dinar, currency_iso_code="KWD")) == "order_lines[0].price_unit"
+    dinar = line(price=4.1255, price_unit=2.0625, shipping_price=0, taxes=[], shipping_taxes=[])
+    assert refused(order(dinar, currency_iso_code="KWD")) == "order_lines[0].price"
+
+
+@pytest.mark.parametrize(
+    ("unit", "quantity", "price", "rounded"), [(8.3333, 3, 25, 833), (16.6667, 3, 50, 1667), (24.505, 2, 49.01, 2451), (0.014, 5, 0.07, 1)]
+)
+def test_the_price_of_a_unit_may_be_finer_than_the_currency(unit: float, quantity: int, price: float, rounded: int):
+    """Else the whole order would be unseen; what is charged is the line's price, to the penny."""
+    sold = the_line(price_unit=unit, quantity=quantity, price=price)
+    assert (sold.unit_price, sold.quantity, str(sold.price)) == (Money(rounded, "GBP"), quantity, f"{price:.2f}")
+    gone = CANCELED | {"quantity": None, "amount": price}
+    facts = [each.fact.event for each in told(order(line(price_unit=unit, quantity=0, price=0, cancelations=[gone])))]
+    assert isinstance(facts[0], OrderPlaced) and facts[0].lines[0].quantity == quantity, "the amounts tell"
+    assert [event.quantity for event in facts if isinstance(event, UnitsCanceled)] == [quantity]
 
 
 def test_the_tax_mode_is_what_the_answer_says_or_else_what_was_asked_for():
@@ -263,6 +279,22 @@ def test_a_discount_campaign_took_off_what_is_missing_from_the_original_price():
     both = the_line(**campaign, promotions=[{"id": "OWN", "deduced_amount": 1}]).discounts
     assert both[1] == Discount(code="SALE", amount=Money(1000, "GBP"))
     assert the_line(**campaign | {"origin_unit_price": 24.5}).discounts == ()
+    fine = campaign | {"origin_unit_price": 10.4167, "price_unit": 8.3333, "quantity": 3, "price": 25}
+    assert the_line(**fine).discounts == (Discount(code="SALE", amount=Money(625, "GBP")),)
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"discount_campaign": {"identifier": "SALE"}, "origin_unit_price": "30,00"}, "origin_unit_price"),
+        ({"promotions": [{"id": "OWN", "deduced_amount": -1}]}, "promotions[0].deduced_amount"),
+        ({"promotions": [{"id": "OWN", "deduced_amount": 5}, {"id": "TWO", "deduced_amount": 1.005}]}, "promotions[1].deduced_amount"),
+    ],
+)
+def test_a_discount_that_cannot_be_read_hides_no_order(more: dict[str, Any], field: str):
+    odd: list[str] = []
+    sold = hear(msgspec.json.encode(order(line(**more))), PLACE, NOW, odd)[0].fact.event
+    assert isinstance(sold, OrderPlaced) and sold.lines[0].discounts == () and odd == [f"order_lines[0].{field}"]
 
 
 def test_where_from_by_when_and_how_it_is_paid():

@@ -10,13 +10,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from projections.order_policy import policy
 from projections.orders import RANKS, Order, initial, orders
 from projections.rules import Channel, OrderRules, Platform
 from schemas.commands import AcceptOrder, CorrectTracking, CreateShopOrder, Remind, ShipOrder, ShipParcel
 from schemas.events import Event
-from schemas.events.aftercare import RefundPushed
+from schemas.events.aftercare import RefundPushed, RefundSeen
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
     AcceptanceDecided,
@@ -26,13 +27,14 @@ from schemas.events.orders import (
     OrderShipped,
     OrderSignalled,
     OrderStateChanged,
+    OrderTermsChanged,
     ShipmentMade,
     ShopOrderHeld,
     TrackingCorrected,
     TrackingShown,
 )
 from schemas.events.people import OrderHeld, OrderRefusalAsked, OrderReleased, Redriven
-from schemas.values import LineId, Money, ShopId, Tax
+from schemas.values import LineId, Money, ShopId, Sku, Tax
 from tests.examples import (
     CHANNEL,
     KEY,
@@ -502,3 +504,20 @@ def test_what_could_not_be_read_is_over_once_it_is() -> None:
     story = life().given(unread).when(placed())
     assert told(story) == ["-X79"]
     assert told(story.given(*story.told).when(placed())) == []  # once it is in the log that it is over
+
+
+def test_a_refund_that_could_not_be_read_is_over_once_it_is() -> None:
+    unread = ExceptionOpened(key=f"X79:{STREAM}:refund:1120", code="X79", subject=STREAM, summary="x")
+    story = life().given(placed(), unread)
+    seen = RefundSeen(
+        channel=CHANNEL,
+        order_id=ORDER,
+        line_id=LINE,
+        sku=Sku("TEE-RED-M"),
+        refund="1120",
+        amount=Money(100, "GBP"),
+        shipping_amount=Money(0, "GBP"),
+    )
+    assert told(story.when(OrderTermsChanged(channel=CHANNEL, order_id=ORDER, terms=placed(deliver_by=NOON)))) == []
+    assert told(story.when(replace(seen, refund="1119"))) == []
+    assert told(story.when(seen)) == ["-X79"]
