@@ -272,7 +272,7 @@ class _Touched(Struct):
 
 
 def identity(raw: bytes | Raw, field: str = "order_id") -> str | None:
-    """The order_id of an order that may be unreadable otherwise; None where even that is missing."""
+    """The order_id, or another text, of an order that may be unreadable otherwise; None where even that is missing."""
     try:
         value = msgspec.json.decode(raw, type=dict[str, Raw]).get(field, NONE)
         found = msgspec.json.decode(value, type=str | int) if bytes(value) else ""

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from adapters.mirakl import wire
-from adapters.mirakl.translate.values import UnreadableError, digest, name
+from adapters.mirakl.translate.values import UnreadableError, digest, name, optional_instant
 from engine.adapter import Heard
 from schemas.envelope import Fact, event_id
 from schemas.events import Event, Personal, tag_of
@@ -18,6 +18,7 @@ from schemas.events.orders import OrderPlaced, OrderSignalled, OrderStateChanged
 from schemas.streams import channel_stream, order_stream
 from schemas.values import ChannelId, Instant, OrderId, TenantId
 
+LEFT = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED", "REFUSED", "CANCELED"})  # orders that nobody has to dispatch any more
 SEPARATOR = "\x1f"  # between the parts of an external id; never in one: ids are printable
 
 
@@ -108,7 +109,9 @@ def unreadable(raw: bytes | Raw, place: Place, seen_at: Instant, error: Unreadab
         stream, what = channel_stream(place.channel), "an order without a usable order_id"
     key = f"X79:{stream}" if thing == "order" else f"X79:{stream}:{thing}"
     opened = _opened(key, stream, f"{what if thing == 'order' else f'a {thing} of {what}'} of {place.channel}", error)
-    external_id = SEPARATOR.join(("unreadable", error.field, digest(body)))
+    opened = replace(opened, deadline=_dispatch_by(body))
+    dated = (opened.deadline.isoformat(),) if opened.deadline else ()  # with it, another fact than older versions told
+    external_id = SEPARATOR.join(("unreadable", error.field, digest(body), *dated))
     identity = event_id(place.tenant, place.source, external_id, tag_of(opened))
     fact = Fact(
         event=opened,
@@ -119,6 +122,13 @@ def unreadable(raw: bytes | Raw, place: Place, seen_at: Instant, error: Unreadab
         actor=place.source,
     )
     return Heard(stream, fact)
+
+
+def _dispatch_by(body: bytes) -> Instant | None:
+    """When what cannot be read has to leave at the latest, as far as that much can be read."""
+    if wire.identity(body, "order_state") in LEFT:
+        return None
+    return optional_instant(wire.identity(body, "shipping_deadline"), "shipping_deadline", [])
 
 
 def _opened(key: str, stream: str, what: str, error: UnreadableError) -> ExceptionOpened:

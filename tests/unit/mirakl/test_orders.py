@@ -11,6 +11,7 @@ from adapters.mirakl.translate.orders import hear
 from adapters.mirakl.translate.story import Place
 from schemas.envelope import event_id
 from schemas.events.aftercare import UnitsCanceled
+from schemas.events.exceptions import ExceptionOpened
 from schemas.events.orders import (
     BuyerFlagged,
     DeliveryAddressGiven,
@@ -197,6 +198,24 @@ def test_what_the_operator_pays_to_the_state_is_marked():
 )
 def test_a_rate_reads_the_same_however_it_is_written(said: object, rate: str | None):
     assert the_line(taxes=[{"amount": 1, "code": "VAT", "rate": said}]).taxes[0].rate == rate
+
+
+@pytest.mark.parametrize(
+    ("more", "deadline"),
+    [
+        ({}, datetime(2026, 8, 15, 22, 59, 59, 999000, tzinfo=UTC)),
+        ({"order_lines": 7}, datetime(2026, 8, 15, 22, 59, 59, 999000, tzinfo=UTC)),
+        ({"order_state": None}, datetime(2026, 8, 15, 22, 59, 59, 999000, tzinfo=UTC)),
+        ({"shipping_deadline": "2026-08-15"}, None),
+        ({"shipping_deadline": ["2026-08-15T22:59:59.999Z"]}, None),
+        ({"shipping_deadline": None}, None),
+        ({"order_state": "SHIPPED"}, None),
+    ],
+)
+def test_what_cannot_be_read_has_the_deadline_of_its_dispatch(more: dict[str, Any], deadline: datetime | None):
+    """(R96)"""
+    opened = told(order(currency_iso_code=None, **more))[0].fact.event
+    assert isinstance(opened, ExceptionOpened) and (opened.deadline, opened.severity) == (deadline, 2)
 
 
 # ---------------------------------------------------------------- as first sold
