@@ -39,7 +39,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 ALL = """
 SELECT document, position FROM projections.exceptions
-WHERE tenant = $1 AND ($2 OR document->>'open' = 'true') ORDER BY (document->>'severity')::int, key
+WHERE tenant = $1 AND ($2 OR document->>'open' = 'true') ORDER BY key
 """
 ONE = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND key = $2"
 SINCE = "SELECT recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2) ORDER BY position"
@@ -73,7 +73,7 @@ class Desk:
 
     async def troubles(self, *, closed: bool) -> list[Trouble]:
         rows = await self._pool.fetch(ALL, self._log.tenant, closed)
-        return [_trouble.decode(row["document"]) for row in rows]
+        return sorted((_trouble.decode(row["document"]) for row in rows), key=lambda trouble: trouble.urgency)
 
     async def trouble(self, key: str) -> Trouble:
         """By its key, or by as much of it as fits only one that is open."""

@@ -136,7 +136,7 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
     table = Table(title=f"{len(troubles)} wait for somebody", title_justify="left", header_style="bold")
     for heading in ("code", "owner", "severity", "subject", "what"):
         table.add_column(heading)
-    for trouble in sorted(troubles, key=lambda trouble: (trouble.severity, trouble.code, trouble.key)):
+    for trouble in sorted(troubles, key=lambda trouble: trouble.urgency):
         table.add_row(trouble.code, trouble.owner, str(trouble.severity), trouble.subject, trouble.summary)
     console.print(table)
 

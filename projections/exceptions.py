@@ -1,6 +1,7 @@
 """What waits for somebody: one row a trouble, open or closed, with all that its owner needs to know."""
 
 from collections.abc import Iterable
+from datetime import UTC
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,6 +10,8 @@ from engine.projection import Projection
 from schemas.events import Event
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.values import Instant, Money
+
+NEVER = Instant.max.replace(tzinfo=UTC)
 
 
 class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -29,6 +32,11 @@ class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     assigned_to: str = ""
     retried: int = 0  # times that a person let it try again since it was opened
     closed_because: str = ""
+
+    @property
+    def urgency(self) -> tuple[int, Instant, str]:
+        """What is to be looked at first sorts first."""
+        return self.severity, self.deadline or NEVER, self.key
 
 
 def keys(event: Event) -> Iterable[str]:

@@ -1,14 +1,18 @@
 """What others write is printed as they wrote it, and what is to be copied stays in one piece, however narrow the terminal."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from rich.console import Console
 
-from ops.desk import print_troubles
+from ops.desk import Desk, print_troubles
 from ops.report import paper, queued
 from ops.trace import Step, print_story
 from projections.exceptions import Trouble
+from tests.examples import NOON
 
 TEXT = "Shopify refuses [bold] sizes [/x] of [TEE]"
 
@@ -35,3 +39,25 @@ def test_reminders_are_no_commands_that_wait() -> None:
     row = {"target": "clock", "class": "A", "state": "waiting", "depth": 34}
     assert queued(row) == "34 reminders set for later"
     assert queued(row | {"target": "shopify", "class": "D", "depth": 1}) == "1 command (class D) for shopify: waiting"
+
+
+@pytest.mark.anyio
+async def test_what_is_urgent_is_listed_first() -> None:
+    """The severity that most have is not stored, which is not to be none."""
+
+    class Stored:
+        tenant = "t"
+
+        async def fetch(self, *_: Any) -> list[dict[str, bytes]]:
+            found = (
+                Trouble(key="a", open=True, severity=4),
+                Trouble(key="b", open=True),
+                Trouble(key="c", open=True, deadline=NOON + timedelta(hours=1)),
+                Trouble(key="d", open=True, deadline=NOON),
+                Trouble(key="e", open=True, severity=1),
+            )
+            return [{"document": msgspec.json.encode(each)} for each in found]
+
+    stored: Any = Stored()
+    desk = Desk(stored, stored, stored, NOON, "ines")
+    assert [trouble.key for trouble in await desk.troubles(closed=False)] == ["e", "d", "c", "b", "a"]

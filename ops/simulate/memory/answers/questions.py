@@ -18,21 +18,12 @@ from ops.simulate.memory.registry import answers
 from ops.simulate.memory.rows import Row
 from ops.simulate.memory.transaction import Transaction
 
-_INT4_LAST = 2**31
-
-
 # ---------------------------------------------------------------- the desk
 
 
 @answers(desk, "ALL", "document position")
 def all_(tx: Transaction, tenant: str, closed: bool) -> list[tuple[str, int]]:
-    found = [(key, row) for key, row in ordered(tx, "exceptions", tenant) if closed or row.field("open") == "true"]
-
-    def severity(pair: tuple[str, Any]) -> int:
-        told = pair[1].field("severity")
-        return _INT4_LAST if told is None else int(told)  # nulls last
-
-    return [(row.text, row.position) for _, row in sorted(found, key=severity)]
+    return [(row.text, row.position) for _, row in ordered(tx, "exceptions", tenant) if closed or row.field("open") == "true"]
 
 
 @answers(desk, "ONE", "document")
