@@ -75,7 +75,8 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     raised_at: Instant | None = None  # of the last one that found more at some location than the one before
     variant: Variant | None = None  # None: never seen
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
-    reserved: dict[str, dict[str, int]] = {}  # order -> line -> units sold on a channel that Shopify does not show as claimed yet
+    # order -> line -> units sold on a channel that Shopify does not show as claimed yet; 0: that line's are owed no more
+    reserved: dict[str, dict[str, int]] = {}
     claimed: tuple[str, ...] = ()  # those of these orders that stand in Shopify, as we were told
     contained: dict[str, tuple[Sku, ...]] = {}  # order -> those of its recipe whose count contains it, while others do not
     sold: dict[ChannelId, dict[str, int]] = {}  # hour (as in 2026-11-27T18) -> units; the latest hours
@@ -170,9 +171,9 @@ def evolve(stock: Stock, event: Event) -> Stock:
         case LineStateChanged(line_id=line, state=state) if state in RELEASED:
             order = f"{event.channel}:{event.order_id}"
             lines = stock.reserved.get(order)
-            if lines is None or line not in lines or (state in LEFT and order in stock.claimed):
+            if lines is None or not lines.get(line) or (state in LEFT and order in stock.claimed):
                 return stock
-            return _owing(stock, order, {key: units for key, units in lines.items() if key != line})
+            return _owing(stock, order, lines | {line: 0})
         case MappingSet(channel=channel):
             recipe = read_recipe(event.kind, event.value)
             return replace(stock, recipes=stock.recipes | {channel: recipe} if recipe else without(stock.recipes, channel))
@@ -227,8 +228,8 @@ def _counted(stock: Stock, event: StockCounted) -> Stock:
 
 
 def _owing(stock: Stock, order: str, lines: dict[str, int]) -> Stock:
-    """With so much reserved for an order."""
-    if lines:
+    """With so much reserved for an order; nothing of any line: it is over."""
+    if any(lines.values()):
         return replace(stock, reserved=stock.reserved | {order: lines})
     return replace(
         stock,
@@ -243,11 +244,14 @@ def order_of(order: OrderPlaced) -> str:
 
 
 def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
-    """Set, not added: hearing it twice holds it once.
+    """Set, not added: hearing it twice holds it once. What is owed no more stays so, whatever else its terms say now.
 
     Whether and when a marketplace lowers an offer for its own sale is not published: after one, what it shows is unknown until told anew.
     """
-    lines: dict[str, int] = {line.line_id: line.quantity for line in order.lines if line.sku == stock.sku}
+    known = stock.reserved.get(order_of(order), {})
+    lines: dict[str, int] = {
+        line.line_id: 0 if known.get(line.line_id) == 0 else line.quantity for line in order.lines if line.sku == stock.sku
+    }
     return replace(
         _owing(stock, order_of(order), lines),
         sent=without(stock.sent, order.channel),

@@ -16,6 +16,7 @@ from schemas.events.orders import (
     LineStateChanged,
     OrderPlaced,
     OrderStateChanged,
+    OrderTermsChanged,
     ShopLine,
     ShopOrderCreated,
     ShopOrderSeen,
@@ -77,6 +78,10 @@ def placed(*lines: OrderLine, **more: Any) -> OrderPlaced:
         "total": Money(total, "GBP"),
     }
     return OrderPlaced(**fields | more)
+
+
+def relabelled(*lines: OrderLine, **more: Any) -> OrderTermsChanged:
+    return OrderTermsChanged(channel=CHANNEL, order_id=ORDER, terms=placed(*lines, **{"shipping_label": "Express"} | more))
 
 
 def state(name: str) -> OrderStateChanged:

@@ -17,7 +17,7 @@ from schemas.events.exceptions import ExceptionRetried
 from schemas.events.inventory import OffersRead, VariantSeen
 from schemas.events.people import MappingSet
 from schemas.values import ShopId, Sku
-from tests.examples import CHANNEL, KEY, NOON, counted, created, import_finished, line, line_state, placed
+from tests.examples import CHANNEL, KEY, NOON, counted, created, import_finished, line, line_state, placed, relabelled
 from tests.spec import Spec, spec
 
 SKU = Sku("TEE-RED-M")
@@ -56,6 +56,8 @@ def mapped(name: str, value: str, kind: str = "sku") -> MappingSet:
 # ---------------------------------------------------------------- reservations: no unit twice, none not at all
 
 CLAIMED = [counted(10), placed(line(quantity=3)), created()]
+TWO = (line(1, quantity=2), line(2))
+TWO_LINES = [counted(10), placed(*TWO)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,9 @@ CLAIMED = [counted(10), placed(line(quantity=3)), created()]
         pytest.param([counted(10), placed(line(quantity=3)), later(1, 7)], 4, id="claimed in Shopify, perhaps: never too much"),
         pytest.param([counted(10), placed(line(quantity=3)), later(1, 7, settled=(KEY,))], 7, id="freed by the count that contains it"),
         pytest.param([counted(10), placed(), placed()], 9, id="heard twice, reserved once"),
-        pytest.param([counted(10), placed(line(1, quantity=2), line(2))], 7, id="two lines of one SKU are both owed"),
+        pytest.param([*TWO_LINES], 7, id="two lines of one SKU are both owed"),
+        pytest.param([*TWO_LINES, line_state("REFUSED", 2), relabelled(*TWO)], 8, id="new terms bring back nothing that was refused"),
+        pytest.param([*TWO_LINES, line_state("REFUSED", 2), line_state("CANCELED")], 10, id="given back line by line"),
         pytest.param(
             [later(2, 9), later(1, 10, settled=("asos:1",)), later(1.5, 10)], 10, id="after one that was overtaken, the last word counts"
         ),
