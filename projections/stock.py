@@ -14,6 +14,7 @@ from projections.kinds import opened
 from projections.recipes import Recipe, read_recipe
 from schemas.commands import PublishStock
 from schemas.events import Event, Note
+from schemas.events.aftercare import UnitsCanceled
 from schemas.events.commands import CommandIssued
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionRetried
 from schemas.events.inventory import OffersRead, PaceMeasured, StockCounted, StockFileLost, StockImportFinished, VariantSeen
@@ -77,6 +78,7 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
     # order -> line -> units sold on a channel that Shopify does not show as claimed yet; 0: that line's are owed no more
     reserved: dict[str, dict[str, int]] = {}
+    canceled: dict[str, dict[str, dict[str, int]]] = {}  # of these, order -> line -> the marketplace's cancelation -> units it took off
     claimed: tuple[str, ...] = ()  # those of these orders that stand in Shopify, as we were told
     contained: dict[str, tuple[Sku, ...]] = {}  # order -> those of its recipe whose count contains it, while others do not
     sold: dict[ChannelId, dict[str, int]] = {}  # hour (as in 2026-11-27T18) -> units; the latest hours
@@ -119,7 +121,7 @@ def keys(event: Event) -> Iterable[str]:
     match event:
         case StockCounted(sku=sku, sold_as=sold_as):
             return dict.fromkeys((sku, *sold_as))
-        case LineStateChanged(sku=sku) | VariantSeen(sku=sku):
+        case LineStateChanged(sku=sku) | UnitsCanceled(sku=sku) | VariantSeen(sku=sku):
             return (sku,)
         case OrderPlaced(lines=lines):
             return dict.fromkeys(line.sku for line in lines)
@@ -174,6 +176,8 @@ def evolve(stock: Stock, event: Event) -> Stock:
             if lines is None or not lines.get(line) or (state in LEFT and order in stock.claimed):
                 return stock
             return _owing(stock, order, lines | {line: 0})
+        case UnitsCanceled():
+            return _canceled(stock, event)
         case MappingSet(channel=channel):
             recipe = read_recipe(event.kind, event.value)
             return replace(stock, recipes=stock.recipes | {channel: recipe} if recipe else without(stock.recipes, channel))
@@ -234,6 +238,7 @@ def _owing(stock: Stock, order: str, lines: dict[str, int]) -> Stock:
     return replace(
         stock,
         reserved=without(stock.reserved, order),
+        canceled=without(stock.canceled, order),
         claimed=tuple(each for each in stock.claimed if each != order),
         contained=without(stock.contained, order),
     )
@@ -248,15 +253,29 @@ def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
 
     Whether and when a marketplace lowers an offer for its own sale is not published: after one, what it shows is unknown until told anew.
     """
-    known = stock.reserved.get(order_of(order), {})
-    lines: dict[str, int] = {
-        line.line_id: 0 if known.get(line.line_id) == 0 else line.quantity for line in order.lines if line.sku == stock.sku
-    }
+    known, canceled = stock.reserved.get(order_of(order), {}), stock.canceled.get(order_of(order), {})
+    lines: dict[str, int] = {}
+    for line in order.lines:
+        if line.sku == stock.sku:
+            left = line.quantity - sum(canceled.get(line.line_id, {}).values())
+            lines[line.line_id] = 0 if known.get(line.line_id) == 0 else max(0, left)
     return replace(
         _owing(stock, order_of(order), lines),
         sent=without(stock.sent, order.channel),
         shown=without(stock.shown, order.channel),
     )
+
+
+def _canceled(stock: Stock, event: UnitsCanceled) -> Stock:
+    """Each cancelation takes off what it said last, however often it was heard. Of a line that is owed no more there is nothing to take."""
+    order, line = f"{event.channel}:{event.order_id}", event.line_id
+    lines, known = stock.reserved.get(order, {}), stock.canceled.get(order, {})
+    taken = known.get(line, {})
+    more = event.quantity - taken.get(event.cancelation, 0)
+    if not lines.get(line) or not more:
+        return stock
+    told = replace(stock, canceled=stock.canceled | {order: known | {line: taken | {event.cancelation: event.quantity}}})
+    return _owing(told, order, lines | {line: max(0, lines[line] - more)})
 
 
 def _sold(stock: Stock, order: OrderPlaced) -> Stock:

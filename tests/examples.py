@@ -6,6 +6,7 @@ from uuid import UUID
 
 from schemas.envelope import Envelope
 from schemas.events import Event
+from schemas.events.aftercare import UnitsCanceled
 from schemas.events.commands import CommandConfirmed, CommandRefused
 from schemas.events.inventory import StockCounted, StockImportFinished
 from schemas.events.orders import (
@@ -90,6 +91,19 @@ def state(name: str) -> OrderStateChanged:
 
 def line_state(name: str, number: int = 1, sku: str = "TEE-RED-M") -> LineStateChanged:
     return LineStateChanged(channel=CHANNEL, order_id=ORDER, line_id=LineId(f"{ORDER}-{number}"), sku=Sku(sku), state=name)
+
+
+def market_cancelation(quantity: int = 1, amount: int = 2450, cancelation: str = "C1", number: int = 1) -> UnitsCanceled:
+    return UnitsCanceled(
+        channel=CHANNEL,
+        order_id=ORDER,
+        line_id=LineId(f"{ORDER}-{number}"),
+        sku=Sku("TEE-RED-M"),
+        cancelation=cancelation,
+        quantity=quantity,
+        amount=Money(amount, "GBP"),
+        shipping_amount=Money(0, "GBP"),
+    )
 
 
 def address() -> DeliveryAddressGiven:

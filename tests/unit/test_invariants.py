@@ -253,14 +253,14 @@ def test_i1_what_a_count_contains_is_not_owed_twice() -> None:
 
 
 def test_i1_what_is_cancelled_is_free_again_and_what_left_is_not() -> None:
-    for state, units in (("CANCELED", 7), ("SHIPPED", 5)):
+    for event, units in ((ex.line_state("CANCELED"), 7), (ex.line_state("SHIPPED"), 5), (ex.market_cancelation(1), 6)):
         history = counted_and_sold()
         history.tell(ex.created())
-        history.tell(ex.line_state(state))
+        history.tell(event)
         history.issue(file(units, 4), history.log[0])
         assert seen(stock.Quantities, history.log) == []
         history.issue(file(units + 1, 4), history.log[1])
-        assert len(seen(stock.Quantities, history.log)) == 1, state
+        assert len(seen(stock.Quantities, history.log)) == 1, event
 
 
 def test_i3_one_file_at_a_time_and_none_older_than_the_one_before() -> None:

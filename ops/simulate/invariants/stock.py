@@ -12,6 +12,7 @@ from projections.stock import LEFT, RELEASED, Stock
 from projections.stock_rules import Rules
 from schemas.commands import PublishStock
 from schemas.envelope import Envelope
+from schemas.events.aftercare import UnitsCanceled
 from schemas.events.commands import CommandIssued
 from schemas.events.inventory import OffersRead, StockCounted, StockFileLost, StockImportFinished, StockModeSet, VariantSeen
 from schemas.events.orders import LineStateChanged, OrderPlaced, OrderTermsChanged, ShopOrderCreated
@@ -29,6 +30,7 @@ class Ledger:
         self.overtaken: set[Sku] = set()  # whose last count in the log is older than the newest: the one after it is the last word
         self.sold: dict[Sku, dict[tuple[str, str], list[tuple[int, int]]]] = {}  # SKU -> order, line -> position, units
         self.freed: dict[tuple[str, str], list[tuple[int, str]]] = {}  # order, line -> position, state
+        self.canceled: dict[tuple[str, str], list[tuple[int, str, int]]] = {}  # order, line -> position, cancelation, units
         self.created: dict[str, int] = {}  # order -> position
         self.inside: dict[tuple[str, Sku], int] = {}  # order, SKU -> position of the first count that contains it
         self.odd: set[Sku] = set()  # mapped, made of others, or sold beyond zero: other rules than subtraction
@@ -52,6 +54,9 @@ class Ledger:
                 self._order(terms, position)
             case LineStateChanged(line_id=line, state=state) if state in RELEASED:
                 self.freed.setdefault((f"{event.channel}:{event.order_id}", line), []).append((position, state))
+            case UnitsCanceled(line_id=line):
+                told_of = self.canceled.setdefault((f"{event.channel}:{event.order_id}", line), [])
+                told_of.append((position, event.cancelation, event.quantity))
             case ShopOrderCreated(channel=channel, order_id=order_id):
                 self.created.setdefault(f"{channel}:{order_id}", position)
             case MappingSet(kind="sku" | "bundle", name=name):
@@ -78,7 +83,8 @@ class Ledger:
         for (order, line), told in self.sold.get(sku, {}).items():
             units = [number for position, number in told if position <= upto]
             if units and self.inside.get((order, sku), upto + 1) > upto and not self._is_free(order, line, upto):
-                owed += units[-1]
+                canceled = {name: number for position, name, number in self.canceled.get((order, line), ()) if position <= upto}
+                owed += max(0, units[-1] - sum(canceled.values()))
         return owed
 
     def _is_free(self, order: str, line: str, upto: int) -> bool:

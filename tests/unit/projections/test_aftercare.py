@@ -30,7 +30,6 @@ from schemas.events.aftercare import (
     ShopRefundRecorded,
     ShopRefundSeen,
     ShopReturnSeen,
-    UnitsCanceled,
 )
 from schemas.events.commands import CommandIssued
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
@@ -46,6 +45,7 @@ from tests.examples import (
     fulfilled,
     line,
     line_state,
+    market_cancelation,
     placed,
     refused,
     reminded,
@@ -107,11 +107,6 @@ def taxed_back(other: int = 0) -> ShopRefundSeen:
     return shop_refund(lines=lines, other=Money(other, "GBP"))
 
 
-def market_cancelation(quantity: int = 1, amount: int = 2450, line: int = 1) -> UnitsCanceled:
-    fields: dict[str, Any] = {"quantity": quantity, "amount": Money(amount, "GBP"), "shipping_amount": ZERO}
-    return UnitsCanceled(line_id=LineId(f"{ORDER}-{line}"), sku=Sku("TEE-RED-M"), cancelation="C1", **OF | fields)
-
-
 def market_return(state_: str, **more: Any) -> ReturnSeen:
     return ReturnSeen(return_id="T1", state=state_, **OF | {"lines": (ReturnedUnits(line_id=LINE, quantity=1),)} | more)
 
@@ -170,8 +165,8 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("ours: nothing is recorded back", [*LEFT, shop_refund(), OURS], market_refund(), [], []),
     ("Shopify will not record it", [*LEFT, market_refund()], refused("record_shop_refund", "no", "", "R1"), [], ["X54"]),
     ("units cancelled on the marketplace: recorded", PAID, market_cancelation(), ["record_shop_refund"], []),
-    ("a line cancelled before it came into Shopify: nothing to record", [*SHORT, market_cancelation(line=2)], created(), [], []),
-    ("nor if Shopify was quicker", [*SHORT, created()], market_cancelation(line=2), [], []),
+    ("a line cancelled before it came into Shopify: nothing to record", [*SHORT, market_cancelation(number=2)], created(), [], []),
+    ("nor if Shopify was quicker", [*SHORT, created()], market_cancelation(number=2), [], []),
     ("nor of what is paid back for it", [*SHORT, created()], market_refund(line_id=LineId(f"{ORDER}-2")), [], []),
     ("the line beside it: recorded", [*SHORT, created()], market_refund(), ["record_shop_refund"], []),
     ("a parcel that was taken back, and then an older reading of it: not left", TAKEN_BACK, market_return("IN_PROGRESS"), [], []),

@@ -17,7 +17,7 @@ from schemas.events.exceptions import ExceptionRetried
 from schemas.events.inventory import OffersRead, VariantSeen
 from schemas.events.people import MappingSet
 from schemas.values import ShopId, Sku
-from tests.examples import CHANNEL, KEY, NOON, counted, created, import_finished, line, line_state, placed, relabelled
+from tests.examples import CHANNEL, KEY, NOON, counted, created, import_finished, line, line_state, market_cancelation, placed, relabelled
 from tests.spec import Spec, spec
 
 SKU = Sku("TEE-RED-M")
@@ -56,6 +56,7 @@ def mapped(name: str, value: str, kind: str = "sku") -> MappingSet:
 # ---------------------------------------------------------------- reservations: no unit twice, none not at all
 
 CLAIMED = [counted(10), placed(line(quantity=3)), created()]
+FIVE = [counted(10), placed(line(quantity=5))]
 TWO = (line(1, quantity=2), line(2))
 TWO_LINES = [counted(10), placed(*TWO)]
 
@@ -75,6 +76,13 @@ TWO_LINES = [counted(10), placed(*TWO)]
             [later(2, 9), later(1, 10, settled=("asos:1",)), later(1.5, 10)], 10, id="after one that was overtaken, the last word counts"
         ),
         pytest.param([counted(10), placed(line(quantity=3)), line_state("REFUSED")], 10, id="refused: given back"),
+        pytest.param([*FIVE, market_cancelation(4)], 9, id="cancelled on the marketplace unit by unit"),
+        pytest.param([*FIVE, market_cancelation(4), market_cancelation(4)], 9, id="heard twice, taken off once"),
+        pytest.param([*FIVE, market_cancelation(1, cancelation="C2"), market_cancelation(2)], 8, id="each cancelation for itself"),
+        pytest.param([*FIVE, market_cancelation(4), market_cancelation(2)], 7, id="as it was told last"),
+        pytest.param([*FIVE, market_cancelation(4), relabelled(line(quantity=5))], 9, id="terms are as first sold: less what is cancelled"),
+        pytest.param([*FIVE, market_cancelation(7), relabelled(line(quantity=5))], 10, id="never below nothing"),
+        pytest.param([*TWO_LINES, line_state("REFUSED"), market_cancelation(2)], 9, id="of a refused line there is nothing to take off"),
         pytest.param(
             [counted(10), placed(line(quantity=3)), later(2, 7, settled=(KEY,)), later(1, 10)], 7, id="a stale count moves nothing"
         ),
@@ -88,6 +96,14 @@ TWO_LINES = [counted(10), placed(*TWO)]
 )
 def test_units_are_reserved_until_shopify_shows_them_committed(events: list[Event], left: int) -> None:
     assert units(*events) == left
+
+
+@pytest.mark.parametrize(
+    "end", [(line_state("REFUSED"),), (market_cancelation(4, cancelation="C2"),), (later(1, 9, settled=(KEY,)), market_cancelation(1))]
+)
+def test_of_an_order_that_is_owed_nothing_more_nothing_is_kept(end: tuple[Event, ...]) -> None:
+    before, after = story(counted(10)).rows[SKU], story(*FIVE, market_cancelation(1), created(), *end).rows[SKU]
+    assert (after.reserved, after.canceled, after.claimed) == (before.reserved, before.canceled, before.claimed) == ({}, {}, ())
 
 
 OLD = Sku("OLD")
