@@ -201,8 +201,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def ours_to_ship(self) -> bool:
-        """False: the operator's own fulfilment centre does it."""
-        return self.terms is not None and self.terms.fulfilled_by in ("", "DEFAULT")
+        return self.terms is not None and self.terms.ours_to_ship
 
     @property
     def waits_for_acceptance(self) -> bool:

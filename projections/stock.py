@@ -78,6 +78,7 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     recipes: dict[ChannelId, Recipe] = {}  # what an offer of that name is made of, where it is not just this SKU
     # order -> line -> units sold on a channel that Shopify does not show as claimed yet; 0: that line's are owed no more
     reserved: dict[str, dict[str, int]] = {}
+    elsewhere: dict[str, dict[str, int]] = {}  # likewise, of orders that are not ours to ship: they take nothing off this shelf
     canceled: dict[str, dict[str, dict[str, int]]] = {}  # of these, order -> line -> the marketplace's cancelation -> units it took off
     claimed: tuple[str, ...] = ()  # those of these orders that stand in Shopify, as we were told
     contained: dict[str, tuple[Sku, ...]] = {}  # order -> those of its recipe whose count contains it, while others do not
@@ -100,6 +101,10 @@ class Stock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def recipe(self, channel: ChannelId) -> Mapping[Sku, int]:
         """Units of Shopify's SKUs in one unit of the offer."""
         return self.recipes.get(channel) or {self.sku: 1}
+
+    def held(self, order: str) -> dict[str, int] | None:
+        """What is to come of each line of an order, whoever ships it; None: it is over, or was never heard of."""
+        return self.reserved.get(order) or self.elsewhere.get(order)
 
     def most(self, channel: ChannelId) -> int | None:
         """Units that the channel may show at most; None: nobody knows."""
@@ -164,18 +169,18 @@ def evolve(stock: Stock, event: Event) -> Stock:
                 ),
             )
         case OrderPlaced():
-            return _sold(_reserve(stock, event), event) if order_of(event) not in stock.reserved else _reserve(stock, event)
+            return _sold(_reserve(stock, event), event) if stock.held(order_of(event)) is None else _reserve(stock, event)
         case OrderTermsChanged(terms=terms):
-            return _reserve(stock, terms) if order_of(terms) in stock.reserved else stock
+            return _reserve(stock, terms) if stock.held(order_of(terms)) is not None else stock
         case ShopOrderCreated(channel=channel, order_id=order_id):
             order = f"{channel}:{order_id}"
-            return replace(stock, claimed=tuple(sorted({*stock.claimed, order}))) if order in stock.reserved else stock
+            return replace(stock, claimed=tuple(sorted({*stock.claimed, order}))) if stock.held(order) is not None else stock
         case LineStateChanged(line_id=line, state=state) if state in RELEASED:
             order = f"{event.channel}:{event.order_id}"
-            lines = stock.reserved.get(order)
-            if lines is None or not lines.get(line) or (state in LEFT and order in stock.claimed):
+            lines = stock.held(order) or {}
+            if not lines.get(line) or (state in LEFT and order in stock.claimed):
                 return stock
-            return _owing(stock, order, lines | {line: 0})
+            return _owing(stock, order, lines | {line: 0}, ours=order in stock.reserved)
         case UnitsCanceled():
             return _canceled(stock, event)
         case MappingSet(channel=channel):
@@ -221,23 +226,26 @@ def _counted(stock: Stock, event: StockCounted) -> Stock:
             overtaken=False,
         )
     for order in event.settled:
-        if order in now.reserved:
+        if now.held(order) is not None:
             recipe = now.recipe(channel_of(order))
             contained = {*now.contained.get(order, ()), event.sku} & recipe.keys()
             if contained == recipe.keys():
-                now = _owing(now, order, {})
+                now = _owing(now, order, {}, ours=False)
             elif contained:
                 now = replace(now, contained=now.contained | {order: tuple(sorted(contained))})
     return now
 
 
-def _owing(stock: Stock, order: str, lines: dict[str, int]) -> Stock:
-    """With so much reserved for an order; nothing of any line: it is over."""
+def _owing(stock: Stock, order: str, lines: dict[str, int], *, ours: bool) -> Stock:
+    """With so much to come of an order, which is ours to ship or is not; nothing of any line: it is over."""
+    reserved, elsewhere = without(stock.reserved, order), without(stock.elsewhere, order)
     if any(lines.values()):
-        return replace(stock, reserved=stock.reserved | {order: lines})
+        held = {order: lines}
+        return replace(stock, reserved=reserved | held if ours else reserved, elsewhere=elsewhere if ours else elsewhere | held)
     return replace(
         stock,
-        reserved=without(stock.reserved, order),
+        reserved=reserved,
+        elsewhere=elsewhere,
         canceled=without(stock.canceled, order),
         claimed=tuple(each for each in stock.claimed if each != order),
         contained=without(stock.contained, order),
@@ -253,14 +261,14 @@ def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
 
     Whether and when a marketplace lowers an offer for its own sale is not published: after one, what it shows is unknown until told anew.
     """
-    known, canceled = stock.reserved.get(order_of(order), {}), stock.canceled.get(order_of(order), {})
+    known, canceled = stock.held(order_of(order)) or {}, stock.canceled.get(order_of(order), {})
     lines: dict[str, int] = {}
     for line in order.lines:
         if line.sku == stock.sku:
             left = line.quantity - sum(canceled.get(line.line_id, {}).values())
             lines[line.line_id] = 0 if known.get(line.line_id) == 0 else max(0, left)
     return replace(
-        _owing(stock, order_of(order), lines),
+        _owing(stock, order_of(order), lines, ours=order.ours_to_ship),
         sent=without(stock.sent, order.channel),
         shown=without(stock.shown, order.channel),
     )
@@ -269,13 +277,13 @@ def _reserve(stock: Stock, order: OrderPlaced) -> Stock:
 def _canceled(stock: Stock, event: UnitsCanceled) -> Stock:
     """Each cancelation takes off what it said last, however often it was heard. Of a line that is owed no more there is nothing to take."""
     order, line = f"{event.channel}:{event.order_id}", event.line_id
-    lines, known = stock.reserved.get(order, {}), stock.canceled.get(order, {})
+    lines, known = stock.held(order) or {}, stock.canceled.get(order, {})
     taken = known.get(line, {})
     more = event.quantity - taken.get(event.cancelation, 0)
     if not lines.get(line) or not more:
         return stock
     told = replace(stock, canceled=stock.canceled | {order: known | {line: taken | {event.cancelation: event.quantity}}})
-    return _owing(told, order, lines | {line: max(0, lines[line] - more)})
+    return _owing(told, order, lines | {line: max(0, lines[line] - more)}, ours=order in stock.reserved)
 
 
 def _sold(stock: Stock, order: OrderPlaced) -> Stock:

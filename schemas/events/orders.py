@@ -33,6 +33,11 @@ class OrderPlaced(Event, tag="order_placed"):
     fulfilled_by: str = ""  # fulfillment.center.code; "" and DEFAULT: the seller
     payment_workflow: str = ""  # PAY_ON_ACCEPTANCE, PAY_ON_SHIPMENT …; "": not said
 
+    @property
+    def ours_to_ship(self) -> bool:
+        """False: the operator's own fulfilment centre does it, from a shelf of its own."""
+        return self.fulfilled_by in ("", "DEFAULT")
+
 
 class OrderTermsChanged(Event, tag="order_terms_changed"):
     """The marketplace now shows an order with other terms than those first recorded.

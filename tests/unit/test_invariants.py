@@ -263,6 +263,13 @@ def test_i1_what_is_cancelled_is_free_again_and_what_left_is_not() -> None:
         assert len(seen(stock.Quantities, history.log)) == 1, event
 
 
+def test_i1_what_others_ship_is_not_owed() -> None:
+    history = counted_and_sold()
+    history.tell(ex.relabelled(ex.line(quantity=2), fulfilled_by="HUB"))
+    history.issue(file(7, 3), history.log[0])
+    assert seen(stock.Quantities, history.log) == []
+
+
 def test_i3_one_file_at_a_time_and_none_older_than_the_one_before() -> None:
     history = counted_and_sold()
     history.issue(file(5, 2), history.log[0])

@@ -67,7 +67,8 @@ class Ledger:
     def _order(self, order: OrderPlaced, position: int) -> None:
         for line in order.lines:
             key = (f"{order.channel}:{order.order_id}", line.line_id)
-            self.sold.setdefault(line.sku, {}).setdefault(key, []).append((position, line.quantity))
+            units = line.quantity if order.ours_to_ship else 0
+            self.sold.setdefault(line.sku, {}).setdefault(key, []).append((position, units))
 
     def there(self, sku: Sku, upto: int, rules: Rules) -> int | None:
         """Units by the newest count; None: nobody knows, or Shopify does not count them."""

@@ -57,6 +57,7 @@ def mapped(name: str, value: str, kind: str = "sku") -> MappingSet:
 
 CLAIMED = [counted(10), placed(line(quantity=3)), created()]
 FIVE = [counted(10), placed(line(quantity=5))]
+THEIRS = placed(line(quantity=5), fulfilled_by="HUB")
 TWO = (line(1, quantity=2), line(2))
 TWO_LINES = [counted(10), placed(*TWO)]
 
@@ -83,6 +84,12 @@ TWO_LINES = [counted(10), placed(*TWO)]
         pytest.param([*FIVE, market_cancelation(4), relabelled(line(quantity=5))], 9, id="terms are as first sold: less what is cancelled"),
         pytest.param([*FIVE, market_cancelation(7), relabelled(line(quantity=5))], 10, id="never below nothing"),
         pytest.param([*TWO_LINES, line_state("REFUSED"), market_cancelation(2)], 9, id="of a refused line there is nothing to take off"),
+        pytest.param([counted(10), THEIRS], 10, id="not ours to ship: off another shelf"),
+        pytest.param([counted(10), placed(line(quantity=5), fulfilled_by="DEFAULT")], 5, id="the seller under its other name"),
+        pytest.param([counted(10), THEIRS, relabelled(line(quantity=5))], 5, id="ours to ship after all"),
+        pytest.param([counted(10), THEIRS, market_cancelation(4), relabelled(line(quantity=5))], 9, id="less what was cancelled before"),
+        pytest.param([*FIVE, relabelled(line(quantity=5), fulfilled_by="HUB")], 10, id="no longer ours to ship"),
+        pytest.param([counted(10), THEIRS, line_state("SHIPPED"), relabelled(line(quantity=5))], 10, id="it has left from there"),
         pytest.param(
             [counted(10), placed(line(quantity=3)), later(2, 7, settled=(KEY,)), later(1, 10)], 7, id="a stale count moves nothing"
         ),
@@ -101,9 +108,10 @@ def test_units_are_reserved_until_shopify_shows_them_committed(events: list[Even
 @pytest.mark.parametrize(
     "end", [(line_state("REFUSED"),), (market_cancelation(4, cancelation="C2"),), (later(1, 9, settled=(KEY,)), market_cancelation(1))]
 )
-def test_of_an_order_that_is_owed_nothing_more_nothing_is_kept(end: tuple[Event, ...]) -> None:
-    before, after = story(counted(10)).rows[SKU], story(*FIVE, market_cancelation(1), created(), *end).rows[SKU]
-    assert (after.reserved, after.canceled, after.claimed) == (before.reserved, before.canceled, before.claimed) == ({}, {}, ())
+@pytest.mark.parametrize("sold", [FIVE[1], THEIRS], ids=["ours to ship", "not ours"])
+def test_of_an_order_that_is_owed_nothing_more_nothing_is_kept(sold: Event, end: tuple[Event, ...]) -> None:
+    row = story(counted(10), sold, market_cancelation(1), created(), *end).rows[SKU]
+    assert (row.reserved, row.elsewhere, row.canceled, row.claimed) == ({}, {}, {}, ())
 
 
 OLD = Sku("OLD")
