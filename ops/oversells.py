@@ -60,7 +60,7 @@ class Oversells:
         looks = [each for each in story if isinstance(each, LinesAssessed)]
         states = [each.state for each in story if isinstance(each, OrderStateChanged)]
         placed = next((each for each in story if isinstance(each, OrderPlaced)), None)
-        if placed is None or looks[:1] != [event] or (states and states[-1] in RELEASED):
+        if placed is None or not placed.ours_to_ship or looks[:1] != [event] or (states and states[-1] in RELEASED):
             return
         for line, units in short_by(placed.lines, event.lines):
             self.metrics.oversell.labels(self.log.tenant, await self._cause(placed, line)).inc(units)
