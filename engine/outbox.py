@@ -178,11 +178,12 @@ def issued_event(tenant: TenantId, command: UUID) -> UUID:
     return event_id(tenant, "crossdock", str(command), tag_of(CommandIssued))
 
 
-async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: datetime) -> int:
+async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: datetime, fence: Fence | None = None) -> int:
     """Record commands and notes, and put the commands into the outbox, in the caller's transaction; nothing may follow but its commit.
 
     What was issued before, answered for or not, is left alone. Returns the position of the last new one, 0 if none is: to `log.ring` with
-    after the commit. Raises ConflictError when somebody else is issuing one of them at this moment: begin again.
+    after the commit. Raises ConflictError when somebody else is issuing one of them at this moment: begin again; LeaseLostError when the
+    lease is in another epoch.
     """
     tenant, wanted = log.tenant, dict[UUID, Intent]()
     for intent in intents:
@@ -218,8 +219,10 @@ async def issue(conn: Connection, log: Log, intents: Sequence[Intent], now: date
             timedelta(seconds=LANE_SECONDS),
             [command.not_before or now for _, command, _, _ in put],
         )
-    verdicts = await log.append_in(conn, [_issuance(log.tenant, key, intent, now) for key, intent, _ in fresh])
+    verdicts = await log.append_in(conn, [_issuance(log.tenant, key, intent, now, fence) for key, intent, _ in fresh])
     for verdict in verdicts:
+        if verdict.outcome == "fenced":
+            verdict.raise_if_refused()
         if verdict.outcome != "appended":
             raise ConflictError(verdict.append.stream, 0, verdict.version)
     return verdicts[-1].last or 0
@@ -296,7 +299,7 @@ async def next_due(conn: Connection, tenant: TenantId, target: str, tags: Sequen
     return due
 
 
-def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime) -> Append:
+def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime, fence: Fence | None) -> Append:
     what = intent.command
     fact = Fact(
         event=what if isinstance(what, Note) else CommandIssued(command_id=key, command=cast(AnyCommand, what)),
@@ -306,7 +309,7 @@ def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime) -> App
         causation_id=intent.cause,
         actor=intent.actor,
     )
-    return Append(stream=what.stream if isinstance(what, Note) else what.subject, facts=(fact,))
+    return Append(stream=what.stream if isinstance(what, Note) else what.subject, facts=(fact,), fence=fence)
 
 
 def _key(tenant: TenantId, intent: Intent) -> UUID:

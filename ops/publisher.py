@@ -1,6 +1,7 @@
 """Drains the difference between what a channel should show and what it shows: one file at a time, as often as the channel allows."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from heapq import nsmallest
@@ -13,7 +14,8 @@ import structlog
 
 from adapters.mirakl.inbound.orders import polled_at
 from adapters.shopify.inbound.sweep import read_since, whole_at
-from engine.log import Log
+from engine.errors import ConflictError
+from engine.log import Fence, Log
 from engine.metrics import Metrics
 from engine.outbox import Intent, issue
 from engine.ports import Clock
@@ -87,6 +89,7 @@ class Publisher:
     ask_orders: Callable[[], Awaitable[bool]]
     shop_source: str  # whose cursor says when Shopify's stock was last read whole
     orders_source: str  # likewise of the channel's orders
+    _fence: Fence | None = None  # under which we run
     _seen: int = 0  # the rows up to this position were looked at; what then differed and was not sent is in `lateness.open`
     _news: dict[Sku, News] = field(default_factory=dict)  # what of it may be sent
     _weighed_at: Instant | None = None  # which poll of the orders what waits was looked at after
@@ -125,16 +128,18 @@ class Publisher:
         if last is not None and back_after is not None:
             log_.info("stock rises wait", channel=self.channel, away_seconds=round((self._began - last).total_seconds()))
 
-    async def run(self, every: float) -> None:
-        """Publish whenever there is a difference, at most once in `every` seconds."""
+    async def run(self, fence: Fence, every: float) -> None:
+        """Publish whenever there is a difference, at most once in `every` seconds. Raises LeaseLostError."""
+        self._fence = fence
         self._need = await self.log.head()  # a file issued before we began is in the rows
         if self.pacing is not None:
             self.pacing.every = every
         async with anyio.create_task_group() as group, self.log.listen() as wake:
             group.start_soon(self._poll)
             while True:
-                if await self.publish():
-                    self._next = self.clock.monotonic() + every
+                with suppress(ConflictError):  # the same is being issued elsewhere at this moment: look again
+                    if await self.publish():
+                        self._next = self.clock.monotonic() + every
                 wait = self.clock.loop_seconds(self._next - self.clock.monotonic())
                 await wake(min(LOOK_EVERY, wait) if wait > 0 else LOOK_EVERY)
 
@@ -265,7 +270,7 @@ class Publisher:
         [last] = await self.log.read(as_of - 1, limit=1)
         intents = [Intent(command=what, cause=last.event_id, position=last.position, correlation_id=last.correlation_id) for what in whats]
         async with self.pool.acquire() as conn, conn.transaction():
-            issued = await issue(conn, self.log, intents, self.clock.now())
+            issued = await issue(conn, self.log, intents, self.clock.now(), self._fence)
         self.log.ring(issued)
         self._need = max(self._need, issued) or await self.log.head()
 

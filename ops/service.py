@@ -410,7 +410,7 @@ class Service:
                 for reader in readers:
                     group.start_soon(reader.run, fence)
                 for publisher, every in publishers:
-                    group.start_soon(publisher.run, every)
+                    group.start_soon(publisher.run, fence, every)
                 for counting in oversells:
                     group.start_soon(counting.run)
                 await dispatcher.run(fence)

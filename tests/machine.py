@@ -81,14 +81,14 @@ class Machine:
         await self.log.append(Append(stream=stream, facts=facts, fence=fence))
         return (await self.log.read_stream(stream))[before:]
 
-    async def issue(self, *commands: Command, cause: Envelope) -> list[UUID]:
+    async def issue(self, *commands: Command, cause: Envelope, fence: Fence | None = None) -> list[UUID]:
         """Commands as a policy would decide them because of one event; returns those that the outbox holds for it now."""
         intents = [
             Intent(command=command, cause=cause.event_id, position=cause.position, correlation_id=cause.correlation_id)
             for command in commands
         ]
         async with self.pool.acquire() as conn, conn.transaction():
-            await issue(conn, self.log, intents, self.clock.now())
+            await issue(conn, self.log, intents, self.clock.now(), fence)
         self.log.ring()
         rows = await self.pool.fetch("SELECT command_id FROM crossdock.outbox WHERE issued_after = $1 ORDER BY nth", cause.position)
         return [row["command_id"] for row in rows]

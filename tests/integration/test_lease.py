@@ -64,7 +64,7 @@ async def test_a_beat_goes_on_while_the_block_runs(engine: Machine) -> None:
         group.cancel_scope.cancel()
 
 
-async def test_whoever_was_passed_over_cannot_renew_append_or_give_back(engine: Machine) -> None:
+async def test_whoever_was_passed_over_cannot_renew_append_issue_or_give_back(engine: Machine) -> None:
     lease = engine.lease("shopify")
     stale = await lease.acquire()
     await engine.pool.execute("UPDATE crossdock.leases SET holder = NULL")
@@ -75,9 +75,14 @@ async def test_whoever_was_passed_over_cannot_renew_append_or_give_back(engine: 
     fact = Fact(event=state("SHIPPING"), event_id=event_id(TENANT, "test", "1", "x"), occurred_at=engine.clock.now())
     with pytest.raises(LeaseLostError):
         await engine.log.append(Append(stream="order-asos:1", facts=(fact,), fence=stale))
+    assert await engine.log.head() == 0
+    [cause] = await engine.append("order-asos:1", state("SHIPPING"), fence=current)
+    command = SetSellerReference(channel=CHANNEL, order_id=OrderId("1"), reference="A")
+    with pytest.raises(LeaseLostError):
+        await engine.issue(command, cause=cause, fence=stale)
     await lease.release(stale)
     await other.renew(current)  # still theirs
-    assert await engine.log.head() == 0
+    assert len(await engine.issue(command, cause=cause, fence=current)) == 1
 
 
 async def test_who_relies_on_the_epoch_holds_up_an_election_but_no_beat(engine: Machine) -> None:
