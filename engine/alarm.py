@@ -24,15 +24,16 @@ class Alarm:
         self._turns: dict[str, int] | None = None  # code -> how often it was opened or closed: open where odd; None: not asked yet
 
     def forget(self) -> None:
-        """Ask again what is open: somebody else has led since."""
+        """Ask again what is open: somebody else has led since, or nobody knows what was told last."""
         self._turns = None
 
     async def show(self, fence: Fence | None, troubles: Mapping[str, str]) -> None:
         """These are the troubles now, by code, each with a line for people; what else was open is over. Raises LeaseLostError."""
         if self._turns is None:
             self._turns = await self._told()
-        for code in sorted(troubles.keys() | self._turns.keys()):
-            turns = self._turns.get(code, 0)
+        told = self._turns
+        for code in sorted(troubles.keys() | told.keys()):
+            turns = told.get(code, 0)
             if (code in troubles) == bool(turns % 2):
                 continue
             key = f"{code}:{self._about}"
@@ -42,8 +43,12 @@ class Alarm:
                 else ExceptionClosed(key=key, reason=OVER, subject=self._stream)
             )
             fact = own_fact(self._log.tenant, event, f"{key}#{turns}", self._clock.now())
-            await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))
-            self._turns[code] = turns + 1
+            try:
+                await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))
+            except BaseException:
+                self.forget()  # it may be in the log all the same
+                raise
+            told[code] = turns + 1
 
     async def _told(self) -> dict[str, int]:
         turns: dict[str, int] = {}

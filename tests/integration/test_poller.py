@@ -16,6 +16,7 @@ from engine import inbox, poller
 from engine.adapter import Heard, Sight
 from engine.alarm import Alarm
 from engine.errors import AuthError, LeaseLostError, RejectedError, ThrottledError, UnavailableError
+from engine.log import Append, Verdict
 from engine.poller import GIVE_UP, PATIENCE, Following, Poller
 from schemas.envelope import Envelope
 from schemas.events import Event
@@ -602,7 +603,57 @@ async def test_a_database_that_is_away_in_an_outage_does_not_end_the_reading(eng
         await engine.until(lambda: _read_all(engine), passing=700)
 
 
-async def _lost(lost: list[int]) -> bool:
+def cut_once_told(engine: Machine, monkeypatch: pytest.MonkeyPatch, told: list[Event]) -> None:
+    """Of what is told of trouble, the first of each kind is committed, and the connection breaks before it says so."""
+    append = engine.log.append
+
+    async def told_and_cut(what: Append) -> Verdict:
+        verdict, event = await append(what), what.facts[0].event
+        if isinstance(event, ExceptionOpened | ExceptionClosed) and not any(isinstance(each, type(event)) for each in told):
+            told.append(event)
+            raise asyncpg.ConnectionDoesNotExistError
+        return verdict
+
+    monkeypatch.setattr(engine.log, "append", told_and_cut)
+
+
+async def test_trouble_whose_telling_had_no_answer_is_told_once(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told in other words each time."""
+    alarm, told = Alarm(engine.log, engine.clock, TARGET, "orders"), list[Event]()
+    cut_once_told(engine, monkeypatch, told)
+    for troubles in ({"X78": "not reached"}, dict[str, str]()):
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await alarm.show(None, troubles)
+    for troubles in ({"X78": "HTTP 503"}, {"X78": "HTTP 504"}, {}):
+        await alarm.show(None, troubles)
+    assert [event.summary for event in await of(engine, ExceptionOpened)] == ["not reached", "HTTP 503"]
+    assert await engine.tags() == ["exception_opened", "exception_closed"] * 2
+
+
+async def test_a_reader_goes_on_after_its_outage_was_told_without_an_answer(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Wordy(Resources):
+        async def read(self, hints: Sequence[Envelope]) -> Sequence[Heard]:
+            if len(self.reads) < 30:
+                self.down = UnavailableError(f"no answer to request {len(self.reads)}")
+            return await super().read(hints)
+
+    reader, told = Wordy(), list[Event]()
+    cut_once_told(engine, monkeypatch, told)
+    await hint(engine, *"abcdefgh")
+    async with running(engine, following(engine, reader)):
+        await engine.until(lambda: _lost(told), passing=61)
+        await engine.until(lambda: _beyond(reader, 29), passing=61)
+        reader.down = None
+        await engine.until(lambda: _read_all(engine), passing=700)
+    assert len(await of(engine, ExceptionOpened)) == 1
+
+
+async def _beyond(reader: Resources, reads: int) -> bool:
+    return len(reader.reads) > reads
+
+
+async def _lost(lost: Sequence[object]) -> bool:
     return bool(lost)
 
 
