@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from engine import chain, codec
 from engine.errors import ConflictError, EventIdConflictError, LeaseLostError, SchemaError
-from engine.log import Append, Fence, Log, Verdict
+from engine.log import LAST, Append, Fence, Log, Verdict
 from engine.metrics import Metrics
 from engine.ports import PostgresDb, SystemClock
 from engine.vault import Vault
 from schemas.envelope import NAMESPACE, Fact
-from schemas.events import Event, UnknownEvent
+from schemas.events import Event, UnknownEvent, tag_of
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved
+from schemas.events.inventory import StockModeSet
 from schemas.events.orders import DeliveryAddress, DeliveryAddressGiven, LineStateChanged, OrderStateChanged
 from schemas.upcasters import UPCASTERS
 from schemas.values import ChannelId, LineId, OrderId, Sku, TenantId
@@ -107,6 +109,18 @@ async def test_the_last_of_a_part_is_told_from_the_last_of_all(log: Log) -> None
     found = await log.last([("one", "1"), ("one", "2"), ("one", "3")], LineStateChanged, "line_id")
     states = {part: event.state for (_, part), envelope in found.items() if isinstance(event := envelope.event, LineStateChanged)}
     assert states == {"1": "SHIPPED", "2": "SHIPPING"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(StockModeSet, ""), (ExceptionOpened, "key"), (ExceptionClosed, "key"), (ExceptionResolved, "key")]
+)
+async def test_what_seldom_happens_is_not_looked_for_in_the_whole_stream(log: Log, kind: type[Event], field: str) -> None:
+    """Where it never did, a long one takes longer than any answer is waited for."""
+    await log.append(append("offers-asos", *(f"{number}" for number in range(50))))
+    async with log._pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {LAST}", TENANT, ["offers-asos"], [""], tag_of(kind), field))
+    assert "using events_seldom" in plan, plan
 
 
 async def test_tenants_are_apart(database: Database) -> None:
