@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import anyio
+
 from engine.inbox import own_fact
 from engine.log import Append, Fence, Log
 from engine.ports import Clock
@@ -21,6 +23,7 @@ class Alarm:
 
     def __init__(self, log: Log, clock: Clock, target: str, about: str) -> None:
         self._log, self._clock, self._stream, self._about = log, clock, target_stream(target), about
+        self._showing = anyio.Lock()  # several notice at once, and what one of them tells, the others must know
         self._turns: dict[str, int] | None = None  # code -> how often it was opened or closed: open where odd; None: not asked yet
 
     def forget(self) -> None:
@@ -29,26 +32,27 @@ class Alarm:
 
     async def show(self, fence: Fence | None, troubles: Mapping[str, str]) -> None:
         """These are the troubles now, by code, each with a line for people; what else was open is over. Raises LeaseLostError."""
-        if self._turns is None:
-            self._turns = await self._told()
-        told = self._turns
-        for code in sorted(troubles.keys() | told.keys()):
-            turns = told.get(code, 0)
-            if (code in troubles) == bool(turns % 2):
-                continue
-            key = f"{code}:{self._about}"
-            event: Event = (
-                ExceptionOpened(key=key, code=code, subject=self._stream, summary=troubles[code], severity=1)
-                if code in troubles
-                else ExceptionClosed(key=key, reason=OVER, subject=self._stream)
-            )
-            fact = own_fact(self._log.tenant, event, f"{key}#{turns}", self._clock.now())
-            try:
-                await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))
-            except BaseException:
-                self.forget()  # it may be in the log all the same
-                raise
-            told[code] = turns + 1
+        async with self._showing:
+            if self._turns is None:
+                self._turns = await self._told()
+            told = self._turns
+            for code in sorted(troubles.keys() | told.keys()):
+                turns = told.get(code, 0)
+                if (code in troubles) == bool(turns % 2):
+                    continue
+                key = f"{code}:{self._about}"
+                event: Event = (
+                    ExceptionOpened(key=key, code=code, subject=self._stream, summary=troubles[code], severity=1)
+                    if code in troubles
+                    else ExceptionClosed(key=key, reason=OVER, subject=self._stream)
+                )
+                fact = own_fact(self._log.tenant, event, f"{key}#{turns}", self._clock.now())
+                try:
+                    await self._log.append(Append(stream=self._stream, facts=(fact,), fence=fence))
+                except BaseException:
+                    self.forget()  # it may be in the log all the same
+                    raise
+                told[code] = turns + 1
 
     async def _told(self) -> dict[str, int]:
         turns: dict[str, int] = {}

@@ -630,6 +630,25 @@ async def test_trouble_whose_telling_had_no_answer_is_told_once(engine: Machine,
     assert await engine.tags() == ["exception_opened", "exception_closed"] * 2
 
 
+async def test_trouble_told_while_somebody_has_none_is_over_when_it_is_over(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has none asks what was told before the trouble is told, and is answered after that."""
+    alarm, read, asked = Alarm(engine.log, engine.clock, TARGET, TARGET), engine.log.read_stream, list[str]()
+
+    async def slowly(stream: str, after: int = 0) -> list[Envelope]:
+        asked.append(stream)
+        found = await read(stream, after)
+        if len(asked) == 2:
+            await engine.clock.sleep(1.0)
+        return found
+
+    monkeypatch.setattr(engine.log, "read_stream", slowly)
+    async with anyio.create_task_group() as group:
+        for troubles in ({"X76": "our key is refused"}, dict[str, str]()):
+            group.start_soon(alarm.show, None, troubles)
+    await alarm.show(None, {})
+    assert await engine.tags() == ["exception_opened", "exception_closed"]
+
+
 async def test_a_reader_goes_on_after_its_outage_was_told_without_an_answer(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass
     class Wordy(Resources):
