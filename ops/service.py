@@ -54,6 +54,7 @@ from projections import (
     orders,
     publications,
     stock,
+    strays,
     tracking,
 )
 from projections.rules import Channels
@@ -66,6 +67,7 @@ PROJECTIONS: tuple[Projection[Any], ...] = (
     publications.publications,
     mappings.mappings,
     tracking.tracking,
+    strays.strays,
     coverage.coverage,
     exceptions.exceptions,
 )
@@ -83,6 +85,7 @@ def policies(channels: Channels) -> Mapping[Projection[Any], tuple[Policy[Any], 
         publications.publications: (publications.settle, publications.watch),
         mappings.mappings: (mappings.decide,),
         tracking.tracking: (tracking.decide,),
+        strays.strays: (strays.decide,),
         coverage.coverage: (coverage.decide,),
         exceptions.exceptions: (),
     }

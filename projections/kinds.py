@@ -43,6 +43,12 @@ KINDS: dict[str, Kind] = {
     "X31": Kind("totals differ", "FIN", 2, "compare the two totals; release the order if the difference is understood"),
     "X33": Kind("currency not expected", "FIN", 2, "check the channel's currency, then release or refuse"),
     "X34": Kind("not in Shopify yet", "OPS", 1, "see why it was not created: crossdock trace"),
+    "X35": Kind(
+        "Shopify order that nobody follows",
+        "OPS",
+        2,
+        "cancel it in Shopify; if it must leave, tell the marketplace by hand, then resolve this",
+    ),
     "X36": Kind("carrier without a mapping", "OPS", 1, "crossdock map carrier"),
     "X37": Kind("dispatched without a tracking number", "OPS", 1, "enter the number on the fulfilment in Shopify"),
     "X38": Kind("tracking number used twice", "OPS", 2, "correct it on the fulfilment in Shopify"),

@@ -1,4 +1,4 @@
-"""What Shopify tells us unasked. Stream: hint-{topic}:{resource}."""
+"""What Shopify tells us unasked, and of orders that nobody follows. Stream: hint-{topic}:{resource}, or the order's where one is named."""
 
 from schemas.events.base import Event
 from schemas.values import ChannelId, Instant, OrderId, ShopId
@@ -15,8 +15,11 @@ class ShopNotified(Event, tag="shop_notified"):
 
 
 class ShopOrderOrphaned(Event, tag="shop_order_orphaned"):
-    """A Shopify order carries our marks but belongs to no marketplace order in the log. Source  Shopify order(id)."""
+    """A Shopify order carries our marks without the id that only we can give it. Source  Shopify order(id)."""
 
     shop_order: ShopId
-    channel: ChannelId | None = None
+    channel: ChannelId | None = None  # whose order it says it is
     order_id: OrderId | None = None
+    name: str = ""  # as people see it in Shopify
+    twin_of: str = ""  # the name of the Shopify order that has the id; "": none has
+    cancelled: bool = False

@@ -83,7 +83,7 @@ restock_gap = 120.0
 [warehouse]
 pick_seconds = 240.0
 """
-PROJECTIONS = {"orders", "aftercare", "inventory", "publications", "mappings", "tracking", "coverage", "exceptions"}
+PROJECTIONS = {"orders", "aftercare", "inventory", "publications", "mappings", "tracking", "strays", "coverage", "exceptions"}
 
 
 def test_a_demo_killed_three_times_loses_nothing_and_doubles_nothing(tmp_path: Path, where: list[str]) -> None:

@@ -12,6 +12,7 @@ from adapters.shopify.endpoints import (
     FULFILMENT_LINES,
     FULFILMENT_ORDERS,
     ORDER_AFTERCARE,
+    ORDER_BY_ID,
     ORDER_GET,
     ORDER_RETURNS,
     REFUND_GET,
@@ -66,8 +67,7 @@ class _Reading:
             return []
         whose = marks.owner(state)
         if whose is None:
-            lost = marks.orphan(self._tenant, state, self._read_at)
-            return [lost] if lost else []
+            return [await self._orphan(state)] if marks.marked(state) else []
         state = await self._standing(state)
         parcels = [await self._parcel(parcel) for parcel in await self._parcels(state)]
         try:
@@ -79,6 +79,13 @@ class _Reading:
             return [*before, seen, *after, *became]
         except ValueError as error:
             raise UnfitError("an amount cannot be read", field="money") from error
+
+    async def _orphan(self, state: wire.orders.OrderState) -> Heard:
+        order_id, holder = marks.attributes(state.custom_attributes).get(marks.ORDER), None
+        if order_id and state.cancelled_at is None:
+            found = await self._client.ask(ORDER_BY_ID, {"value": order_id}, wire.orders.OrderByIdentifier, lane=self._lane)
+            holder = found.order_by_identifier
+        return marks.orphan(self._tenant, state, holder, self._read_at)
 
     # ------------------------------------------------------------ as it stands
 

@@ -7,7 +7,9 @@ from engine.adapter import Heard
 from schemas.envelope import Fact, event_id
 from schemas.events import Event, Personal, tag_of
 from schemas.events.exceptions import ExceptionOpened
+from schemas.events.orders import ShopOrderSeen
 from schemas.events.shop import ShopOrderOrphaned
+from schemas.streams import order_stream
 from schemas.values import ChannelId, Instant, LineId, Money, OrderId, ShopId, Sku, TenantId, money
 
 SOURCE = "shopify"
@@ -39,18 +41,28 @@ def owner(marks: wire.orders.OrderMarks) -> tuple[ChannelId, OrderId] | None:
     return ChannelId(said[CHANNEL]), OrderId(marks.marketplace_order_id.value)
 
 
-def orphan(tenant: TenantId, marks: wire.orders.OrderMarks, read_at: Instant) -> Heard | None:
-    """An order that looks like ours without being it: a twin, or one whose marks a person took away. None: it does not, or it is void."""
+def marked(marks: wire.orders.OrderMarks) -> bool:
+    """It looks like an order of ours, whether it is one or not."""
     said = attributes(marks.custom_attributes)
-    marked = TAG in {tag.lower() for tag in marks.tags} or said.get(CHANNEL) or said.get(ORDER)
-    if not marked or marks.cancelled_at is not None:
-        return None
+    return TAG in {tag.lower() for tag in marks.tags} or bool(said.get(CHANNEL) or said.get(ORDER))
+
+
+def orphan(tenant: TenantId, marks: wire.orders.OrderMarks, holder: wire.orders.OrderMarks | None, read_at: Instant) -> Heard:
+    """An order that looks like ours without being it: a twin of the one that has the id, or one that has lost its own."""
+    said = attributes(marks.custom_attributes)
+    channel, order_id = ChannelId(said.get(CHANNEL, "")), OrderId(said.get(ORDER, ""))
     event = ShopOrderOrphaned(
         shop_order=ShopId(marks.id),
-        channel=ChannelId(said[CHANNEL]) if said.get(CHANNEL) else None,
-        order_id=OrderId(said[ORDER]) if said.get(ORDER) else None,
+        channel=channel or None,
+        order_id=order_id or None,
+        name=marks.name,
+        twin_of=holder.name if holder is not None and holder.id != marks.id else "",
+        cancelled=marks.cancelled_at is not None,
     )
-    return Heard(f"hint-orphan:{number(marks.id)}", fact(tenant, event, f"{marks.id}:orphan", read_at), same=lambda last: last == event)
+    updated_at = wire.frame.utc(marks.updated_at)
+    heard = fact(tenant, event, f"{marks.id}:orphan@{updated_at.isoformat()}@{read_at.isoformat()}", updated_at)
+    stream = order_stream(channel, order_id) if channel and order_id else f"hint-orphan:{number(marks.id)}"
+    return Heard(stream, heard, same=lambda last: last == event, part="shop_order", beside=ShopOrderSeen)
 
 
 def attributes(said: Iterable[wire.frame.Attribute]) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from adapters.shopify.translate.marks import HANDLE, amount, fact, marketplace_l
 from engine.adapter import Heard
 from schemas.events import Event
 from schemas.events.orders import FulfilmentSeen, ShopOrderSeen
+from schemas.events.shop import ShopOrderOrphaned
 from schemas.streams import order_stream
 from schemas.values import ChannelId, Instant, LineId, OrderId, ShopId, TenantId
 
@@ -50,7 +51,7 @@ def order_seen(tenant: TenantId, state: wire.orders.OrderState, whose: Owner, re
         """Or older: two readings at about the same time may arrive in the wrong order."""
         return last == event or (isinstance(last, ShopOrderSeen) and last.updated_at > event.updated_at)
 
-    return Heard(order_stream(channel, order_id), seen, same=same)
+    return Heard(order_stream(channel, order_id), seen, same=same, part="shop_order", beside=ShopOrderOrphaned)
 
 
 def _holds(parcels: Iterable[wire.orders.FulfillmentOrder]) -> set[str]:

@@ -169,6 +169,16 @@ async def an_order_is_long_on_its_way(stage: Stage) -> None:
     await stage.cured("X34", trouble.subject)
 
 
+@provokes("X35")
+async def an_order_is_marked_as_ours(stage: Stage) -> None:
+    """Somebody in the shop puts our tag on an order of the website, and cancels it when asked."""
+    website = stage.act("shopify", "checkout", lines=[[await stage.sku(), 1]], address={}, email="")
+    stage.act("shopify", "staffTag", order=website, tags=["crossdock"])
+    await stage.trouble("X35", str(website))
+    stage.act("shopify", "staffCancel", order=website)
+    await stage.cured("X35", str(website))
+
+
 @provokes("X60")
 async def an_incident_is_opened(stage: Stage) -> None:
     """A buyer complains, and is content in the end."""

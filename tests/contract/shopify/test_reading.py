@@ -165,12 +165,28 @@ async def test_an_order_that_is_not_ours_is_read_and_forgotten_and_one_that_lost
         assert await reader.read([about(f"gid://shopify/Order/{number}")]) == []
         created = await create(front, command())
         order = front.shop.orders[int(marks.number(created.shop_order))]
-        order.metafields = []
-        [lost] = await reader.read([about(created.shop_order)])
-        assert lost.fact.event == ShopOrderOrphaned(shop_order=created.shop_order, channel=created.channel, order_id=created.order_id)
+        metafields, order.metafields = order.metafields, []
+        astray = ShopOrderOrphaned(shop_order=created.shop_order, channel=created.channel, order_id=created.order_id, name=order.name)
+        assert said(await reader.read([about(created.shop_order)])) == [astray]
         order.cancelled_at = front.clock.time
-        assert await reader.read([about(created.shop_order)]) == []
+        assert said(await reader.read([about(created.shop_order)])) == [replace(astray, cancelled=True)]
+        order.cancelled_at, order.metafields = None, metafields
+        [seen] = await reader.read([about(created.shop_order)])
+        assert seen.beside is ShopOrderOrphaned and seen.same is not None and not seen.same(astray), "it is news, whatever was read before"
         assert await reader.read([about("gid://shopify/Order/404")]) == []
+
+
+async def test_a_twin_is_told_with_the_name_of_the_order_that_has_the_id():
+    async with shopfront() as front:
+        front.shop.switches.duplicate_metafield = "create_without"
+        front.shop.switches.cancel_delay = 3600.0
+        created, order = await created_in(front)
+        await front.adapter.performs[CreateShopOrder].perform(front.adapter.client, [task(command())])
+        [twin] = front.shop.orders.keys() - {order.id}
+        [heard] = await front.adapter.readers[0].read([about(f"gid://shopify/Order/{twin}")])
+        assert heard.stream == f"order-{created.channel}:{created.order_id}"
+        assert isinstance(heard.fact.event, ShopOrderOrphaned)
+        assert (heard.fact.event.name, heard.fact.event.twin_of) == (front.shop.orders[twin].name, order.name)
 
 
 async def test_a_parcel_of_many_lines_and_an_order_of_many_parcels_are_read_whole():

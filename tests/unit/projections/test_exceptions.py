@@ -2,14 +2,20 @@
 
 from typing import Any
 
-from projections import mappings, publications, stock, tracking
+import pytest
+from msgspec.structs import replace
+
+from projections import mappings, publications, stock, strays, tracking
 from projections.exceptions import exceptions
 from projections.order_policy import policy
 from projections.orders import orders
 from projections.rules import Channel
+from schemas.events import Event
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.people import MappingSet, Redriven
-from tests.examples import CHANNEL, NOON, ORDER, counted, fulfilled, import_finished, placed
+from schemas.events.shop import ShopOrderOrphaned
+from schemas.values import ShopId
+from tests.examples import CHANNEL, NOON, ORDER, counted, created, fulfilled, import_finished, placed, shop_seen
 from tests.spec import spec
 
 SUBJECT = f"order-{CHANNEL}:{ORDER}"
@@ -107,6 +113,54 @@ def test_the_order_closes_it_once_it_has_another_number() -> None:
     story.when(fulfilled(tracking_number="AB1", updated_at=NOON.replace(hour=13))).then_told()
     story.when(fulfilled(tracking_number="AB2", updated_at=NOON.replace(hour=14)))
     assert story.told == [ExceptionClosed(key=twice.key, reason="another number since", subject=SUBJECT)]
+
+
+# ---------------------------------------------------------------- Shopify orders that nobody follows
+
+ASTRAY = ShopOrderOrphaned(shop_order=ShopId("gid://shopify/Order/7"), channel=CHANNEL, order_id=ORDER, name="#1002")
+
+
+@pytest.mark.parametrize(
+    ("astray", "key", "subject", "says"),
+    [
+        (ASTRAY, "X35:gid://shopify/Order/7", SUBJECT, f"#1002 (7) carries the marks of order {ORDER} of asos, and not its id"),
+        (replace(ASTRAY, twin_of="#1001"), "X30:gid://shopify/Order/7", SUBJECT, "which stands in #1001: cancel it"),
+        (replace(ASTRAY, channel=None, order_id=None), "X35:gid://shopify/Order/7", "hint-orphan:7", "names no marketplace order"),
+    ],
+)
+@pytest.mark.parametrize(
+    "over",
+    [
+        replace(ASTRAY, cancelled=True),
+        shop_seen(shop_order=ASTRAY.shop_order),
+        created(shop_order=ASTRAY.shop_order),
+    ],
+    ids=["cancelled", "read with its id", "adopted"],
+)
+def test_an_order_that_nobody_follows_is_told_until_it_is_cancelled_or_followed(
+    astray: ShopOrderOrphaned, key: str, subject: str, says: str, over: Event
+) -> None:
+    story = spec(strays.strays, strays.decide).given(shop_seen(shop_order=ASTRAY.shop_order)).when(astray)
+    [trouble] = story.told
+    assert isinstance(trouble, ExceptionOpened) and (trouble.key, trouble.subject) == (key, subject) and says in trouble.summary
+    story.given().when(astray).then_told()
+    story.when(over)
+    [closed] = story.told
+    assert isinstance(closed, ExceptionClosed) and (closed.key, closed.subject) == (key, subject)
+
+
+def test_a_stray_that_proves_to_be_a_twin_is_told_as_one() -> None:
+    story = spec(strays.strays, strays.decide).given(ASTRAY).when(replace(ASTRAY, twin_of="#1001"))
+    assert [(type(note), note.key[:3]) for note in story.told if isinstance(note, ExceptionOpened | ExceptionClosed)] == [
+        (ExceptionOpened, "X30"),
+        (ExceptionClosed, "X35"),
+    ]
+
+
+def test_an_order_that_was_never_astray_leaves_no_trace() -> None:
+    fresh = strays.strays.initial(ASTRAY.shop_order)
+    assert strays.evolve(fresh, shop_seen(shop_order=ASTRAY.shop_order)) is fresh
+    assert strays.evolve(fresh, replace(ASTRAY, cancelled=True)) is fresh
 
 
 # ---------------------------------------------------------------- stock
