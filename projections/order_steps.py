@@ -24,6 +24,7 @@ from schemas.commands import (
 from schemas.values import Instant, LineId, ShopId
 
 LATE = "dispatch-now"  # the tag by which the warehouse sees what is about to be late
+EDIT_STANDS = timedelta(minutes=15)  # an edit may be undone, and a cancellation makes its refund a moment before it shows
 ASSESS_EVERY = timedelta(minutes=15)  # what waits for a change in Shopify of which no webhook tells is looked at again
 
 
@@ -126,7 +127,7 @@ def totals_differ(order: Order) -> bool:
 
 
 def edited(order: Order) -> bool:
-    """Somebody put more into the Shopify order than was sold. What was taken out is a removal, and told like one."""
+    """Somebody put more into the Shopify order than was sold."""
     sold = {line.line_id: line.quantity for line in order.terms.lines} if order.terms else {}
     return order.shop_strangers > 0 or any(units > sold.get(line, 0) for line, units in order.shop_units.items())
 
@@ -259,7 +260,7 @@ def deadlines(order: Order, channel: Channel) -> Iterator[Instant]:
         decided = decision(order, channel)
         if decided is not None and decided.outcome == "hold" and order.assessed_at is not None:
             yield order.assessed_at + ASSESS_EVERY
-    others = (debit_late, orphaned, dispatch_warning, unreceived, unanswered)
+    others = (debit_late, orphaned, taken_off, dispatch_warning, unreceived, unanswered)
     for moment in (when(order, channel) for when in others):
         if moment is not None:
             yield moment
@@ -277,6 +278,12 @@ def orphaned(order: Order, channel: Channel) -> Instant | None:
     if order.state == "SHIPPING" and order.shop_order is None and order.ours_to_ship and order.state_at is not None:
         return order.state_at + timedelta(minutes=channel.rules.orphan_minutes)
     return None
+
+
+def taken_off(order: Order, _channel: Channel) -> Instant | None:
+    """When units that an edit took off the Shopify order are taken for gone: a refund, or the order's end, would have told of them."""
+    waits = order.state == "SHIPPING" and order.shop_cancelled_at is None and not order.cancelled_by_us and not order.cleared
+    return order.short_since + EDIT_STANDS if waits and order.short_since is not None and order.taken_off else None
 
 
 def unreceived(order: Order, channel: Channel) -> Instant | None:

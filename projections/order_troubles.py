@@ -14,6 +14,7 @@ from projections.order_steps import (
     orphaned,
     overpacked,
     reached,
+    taken_off,
     totals_differ,
     unanswered,
     unreceived,
@@ -154,6 +155,16 @@ def _of_creation(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
         )
     if edited(order) and order.shop_cancelled_at is None and order.state not in GONE and not order.cleared:
         yield opened("X94", order.stream, f"{order.shop_name} holds more in Shopify than was sold", at_stake=order.total)
+    due = taken_off(order, channel)
+    if due is not None and reached(order, due):
+        lines = ", ".join(f"{units} of line {line}" for line, units in order.taken_off.items())
+        summary = (
+            f"{order.shop_name} was edited in Shopify: {lines} taken off, and the marketplace was told nothing. "
+            "Put them back; then refund there what is not to leave"
+        )
+        yield opened(
+            "X94", order.stream, summary, part="units", deadline=order.terms.ship_by if order.terms else None, at_stake=order.total
+        )
     if order.shop_address_moved and order.state not in GONE:
         yield opened("X94", order.stream, f"{order.shop_name} goes to another address than the marketplace gave", part="address")
 

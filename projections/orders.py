@@ -21,7 +21,7 @@ from schemas.commands import (
     SignalOnOrder,
 )
 from schemas.events import Event, tag_of
-from schemas.events.aftercare import RefundPushed, RefundSeen, UnitsCanceled
+from schemas.events.aftercare import RefundPushed, RefundSeen, ShopRefundSeen, UnitsCanceled
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
@@ -141,6 +141,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     shop_updated_at: Instant | None = None
     shop_cancelled_at: Instant | None = None
     shop_units: dict[LineId, int] = {}  # units that stand on the Shopify order
+    shop_refunds: dict[ShopId, dict[LineId, int]] = {}  # Shopify refund -> units of which it says what became
+    short_since: Instant | None = None  # by Shopify's clock; None: no unit left the Shopify order but by a refund
     shop_strangers: int = 0  # units there that no marketplace line knows
     shop_address_moved: bool = False
     on_hold: bool = False  # our hold is on its fulfilment orders
@@ -183,6 +185,19 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             if line in units:
                 units[line] -= canceled
         return {line: left for line, left in units.items() if left > 0}
+
+    @property
+    def taken_off(self) -> dict[LineId, int]:
+        """Units of each line that an edit took off the Shopify order, and that are owed all the same."""
+        if self.shop_updated_at is None:
+            return {}
+        off, owed = {}, self.owed
+        for line in self.wanted:
+            refunded = sum(units.get(line.line_id, 0) for units in self.shop_refunds.values())
+            short = min(line.quantity - refunded, owed.get(line.line_id, 0)) - self.shop_units.get(line.line_id, 0)
+            if short > 0:
+                off[line.line_id] = short
+        return off
 
     @property
     def total(self) -> Money | None:
@@ -309,7 +324,7 @@ def _fulfilled(order: Order, event: FulfilmentSeen) -> Order:
 def _shop_seen(order: Order, event: ShopOrderSeen) -> Order:
     if order.shop_updated_at is not None and order.shop_updated_at > event.updated_at:
         return order
-    return replace(
+    seen = replace(
         order,
         shop_updated_at=event.updated_at,
         shop_cancelled_at=event.cancelled_at,
@@ -317,6 +332,22 @@ def _shop_seen(order: Order, event: ShopOrderSeen) -> Order:
         shop_strangers=event.strangers,
         shop_address_moved=event.address_moved,
     )
+    return _dated(seen)
+
+
+def _shop_refunded(order: Order, event: ShopRefundSeen) -> Order:
+    """An edit that takes units off may leave a refund of them behind, without money: of such units it says nothing."""
+    edit = not event.mirrors and not event.moved_money and event.without_money
+    units: dict[LineId, int] = {}
+    for part in event.lines:
+        if not (edit and part.restock == "CANCEL"):
+            units[part.line_id] = units.get(part.line_id, 0) + part.quantity
+    return _dated(replace(order, shop_refunds=order.shop_refunds | {event.refund: units})) if units else order
+
+
+def _dated(order: Order) -> Order:
+    """A refund is told right after the units that it took off."""
+    return replace(order, short_since=(order.short_since or order.shop_updated_at) if order.taken_off else None)
 
 
 def _told(order: Order, fulfilment: ShopId, tracking: tuple[str, str, str], shipment: str | None) -> Order:
@@ -413,6 +444,7 @@ _FOLDS: Mapping[type[Event], Callable[[Order, Any], Order]] = {
     ShopOrderCreated: _created,
     SellerReferenceSet: lambda order, _: replace(order, reference_set=True),
     ShopOrderSeen: _shop_seen,
+    ShopRefundSeen: _shop_refunded,
     FulfilmentSeen: _fulfilled,
     OrderShipped: _order_shipped,
     ShipmentMade: _shipment_made,

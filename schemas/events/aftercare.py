@@ -103,6 +103,12 @@ class ShopRefundSeen(Event, tag="shop_refund_seen"):
     reason: str = ""  # of its return, as Shopify calls it
     moved_money: bool = False  # through a gateway that is not the marketplace's: somebody paid the buyer twice
 
+    @property
+    def without_money(self) -> bool:
+        """Only goods came back, or units went off the order; `other` is with the taxes, and amounts are so or not, as the order's are."""
+        minor = sum(unit.amount.minor for unit in self.lines) + self.shipping.minor + self.other.minor
+        return 0 in (minor, minor + sum(unit.tax.minor for unit in self.lines) + self.shipping_tax.minor)
+
 
 class ShopReturnSeen(Event, tag="shop_return_seen"):
     """A return as Shopify shows it; told again when it changes. Source  Shopify order(id).returns."""

@@ -63,7 +63,9 @@ def _differences(order: Row, lines: list[Row], copy: Row) -> Iterator[str]:
     if copy["currency"] != order["currency"]:
         yield f"{order['currency']} there, {copy['currency']} here"
         return
-    wanted, got = units(lines), units(copy["lines"])
+    edited = copy["edited"] and not copy["cancelled_at"]
+    wanted = units(lines)
+    got = units(copy["lines"], (lambda line: line["current_quantity"] + line["refunded"]) if edited else (lambda line: line["quantity"]))
     for sku in sorted({*wanted, *got}, key=str):
         if wanted.get(sku, 0) != got.get(sku, 0):
             yield f"{sku}: {wanted.get(sku, 0)} ordered, {got.get(sku, 0)} in Shopify"

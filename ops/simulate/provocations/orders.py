@@ -243,6 +243,18 @@ async def an_order_is_edited(stage: Stage) -> None:
     await stage.cured("X94", order)
 
 
+@provokes("X94")
+async def a_unit_is_edited_away(stage: Stage) -> None:
+    """Somebody takes a unit off an order in Shopify."""
+    order = await stage.bought(2)
+    copy = await stage.copied(order)
+    [line] = copy.lines
+    stage.act("shopify", "staffEdit", order=copy.id, quantities={str(line.id): 1})
+    await stage.trouble("X94", order)
+    await stage.release(order)
+    await stage.cured("X94", order)
+
+
 @provokes("X95")
 async def a_test_order_comes(stage: Stage) -> None:
     """A test order is held until somebody has looked at it."""

@@ -17,7 +17,7 @@ from projections.orders import RANKS, Order, initial, orders
 from projections.rules import Channel, OrderRules, Platform
 from schemas.commands import AcceptOrder, CorrectTracking, CreateShopOrder, Remind, ShipOrder, ShipParcel
 from schemas.events import Event
-from schemas.events.aftercare import RefundPushed, RefundSeen
+from schemas.events.aftercare import RefundedUnits, RefundPushed, RefundSeen, ShopRefundSeen, UnitsCanceled
 from schemas.events.exceptions import ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
 from schemas.events.orders import (
     AcceptanceDecided,
@@ -127,6 +127,17 @@ def stuck(name: str) -> OrderStateChanged:
     return OrderStateChanged(channel=CHANNEL, order_id=ORDER, state=name, at=NOON)
 
 
+EDITED = shop_seen(units={})
+UNIT_OFF = RefundedUnits(line_id=LINE, quantity=1, amount=Money(2450, "GBP"), tax=Money(0, "GBP"), restock="CANCEL")
+PAID_BACK_HERE = ShopRefundSeen(
+    channel=CHANNEL, order_id=ORDER, refund=ShopId("gid://shopify/Refund/1"), lines=(UNIT_OFF,), shipping=Money(0, "GBP"),
+    shipping_tax=Money(0, "GBP"), other=Money(0, "GBP"), created_at=NOON,
+)  # fmt: skip
+OF_THE_EDIT = replace(PAID_BACK_HERE, other=Money(-2450, "GBP"))
+OFF_THERE = UnitsCanceled(
+    channel=CHANNEL, order_id=ORDER, line_id=LINE, sku=Sku("TEE-RED-M"), cancelation="C1", quantity=1, amount=Money(2450, "GBP"),
+    shipping_amount=Money(0, "GBP"),
+)  # fmt: skip
 UNTRACKED, BACK = fulfilled(tracking_number=""), line_state("REFUNDED")
 GOODWILL = RefundPushed(channel=CHANNEL, order_id=ORDER, refund="r", refunds=("R1",), leaving={LINE: 1})
 
@@ -186,6 +197,16 @@ TABLE: list[tuple[str, Sequence[Event], Event, list[str], list[str]]] = [
     ("the buyer waits for an answer", [*STANDS, MESSAGE], reminded(NOON + 24 * HOUR), [], ["X61"]),
     ("more in Shopify than was sold", STANDS, shop_seen(strangers=1), [], ["X94"]),
     ("the edit is undone", [*STANDS, shop_seen(strangers=1)], shop_seen(), [], ["-X94"]),
+    ("an edit takes units off, and may be undone", [*STANDS, EDITED], reminded(NOON + timedelta(minutes=14)), [], []),
+    ("and is not", [*STANDS, EDITED], reminded(NOON + timedelta(minutes=15)), [], ["X94"]),
+    ("it leaves a refund without money behind", [*STANDS, EDITED, OF_THE_EDIT], reminded(NOON + HOUR), [], ["X94"]),
+    ("the order changes in another way", [*STANDS, EDITED, reminded(NOON + HOUR)], replace(EDITED, updated_at=NOON + HOUR), [], []),
+    ("they are put back", [*STANDS, EDITED, reminded(NOON + HOUR)], shop_seen(updated_at=NOON + HOUR), [], ["-X94"]),
+    ("they are canceled on the marketplace", [*STANDS, EDITED, reminded(NOON + HOUR)], OFF_THERE, [], ["-X94"]),
+    ("the order is released", [*STANDS, EDITED, reminded(NOON + HOUR)], RELEASED, [], ["-X94"]),
+    ("a refund takes units off", [*STANDS, EDITED, PAID_BACK_HERE], reminded(NOON + HOUR), [], []),
+    ("a record of a cancelation does", [*STANDS, EDITED, replace(OF_THE_EDIT, mirrors="C1")], reminded(NOON + HOUR), [], []),
+    ("its cancellation does", [*STANDS, replace(EDITED, cancelled_at=NOON)], reminded(NOON + HOUR), [], []),
     ("edited: nothing is dispatched", [*STANDS, shop_seen(units={LINE: 2})], fulfilled(), [], []),
     ("its dispatch is due", [LATE, *STANDS[1:]], reminded(NOON + 42 * HOUR), ["signal_on_order:dispatch-now"], ["X41"]),
     ("cancelled on the marketplace: stopped in Shopify", STANDS, state("CANCELED"), ["cancel_shop_order"], []),

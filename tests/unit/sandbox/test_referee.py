@@ -135,6 +135,18 @@ def test_o2_no_line_is_missing() -> None:
     assert (finding.rule, finding.subject) == ("O2", first) and "in Shopify" in finding.says
 
 
+def test_o2_no_unit_is_edited_away() -> None:
+    desk, (first, _) = traded()
+
+    def edit(state: State) -> None:
+        copy = state["shopify"]["orders"][0]
+        copy["edited"] = True
+        copy["lines"][0]["current_quantity"] -= 1
+
+    [finding] = found(desk, edit)
+    assert (finding.rule, finding.subject, finding.level) == ("O2", first, "open") and "edited in Shopify" in finding.says
+
+
 def test_o3_none_is_there_without_its_marketplace_order() -> None:
     desk, _ = traded()
     desk.create(name="stray")
