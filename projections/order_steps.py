@@ -121,6 +121,12 @@ def hold_reason(order: Order) -> str:
     return ""
 
 
+def warehouse_waits(order: Order) -> bool:
+    """It is held in Shopify, or about to be: what is packed in part is not."""
+    in_the_shop = order.shop_cancelled_at is None and not order.cancelled_by_us
+    return bool(hold_reason(order)) and in_the_shop and (order.on_hold or not order.packed)
+
+
 def totals_differ(order: Order) -> bool:
     """The Shopify order was not made over the sum that the marketplace shows."""
     return order.shop_total is not None and not order.canceled and not order.dead and order.shop_total != order.total

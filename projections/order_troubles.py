@@ -9,7 +9,6 @@ from projections.order_steps import (
     confirmed,
     debit_late,
     edited,
-    hold_reason,
     late,
     orphaned,
     overpacked,
@@ -20,6 +19,7 @@ from projections.order_steps import (
     unreceived,
     untracked_since,
     wanted,
+    warehouse_waits,
     withheld,
 )
 from projections.orders import GONE, Order
@@ -245,7 +245,7 @@ def _of_the_state(order: Order, channel: Channel) -> Iterator[ExceptionOpened]:
     if due is not None and reached(order, due):
         yield opened("X25", order.stream, f"the payment of order {order.order_id} is not through", at_stake=order.total)
     if order.incident:
-        held = " The warehouse waits." if hold_reason(order) else ""
+        held = " The warehouse waits." if warehouse_waits(order) else ""
         yield opened("X60", order.stream, f"an incident is open on order {order.order_id}.{held}", at_stake=order.total)
     due = unanswered(order, channel)
     if due is not None and reached(order, due):

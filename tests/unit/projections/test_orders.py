@@ -413,6 +413,22 @@ def test_parcels_are_values() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("units", "packed", "says"),
+    [
+        (1, [], "The warehouse waits."),
+        (2, [fulfilled()], "is open on order 00012345-A."),
+        (1, [fulfilled()], "is open on order 00012345-A."),
+    ],
+    ids=["waits", "packed in part", "packed"],
+)
+def test_the_warehouse_is_said_to_wait_only_where_it_does(units: int, packed: list[Event], says: str) -> None:
+    stands = [placed(line(quantity=units)), address(), state("SHIPPING"), created(total=placed(line(quantity=units)).total), *packed]
+    story = life().given(*stands).when(OPEN_INCIDENT)
+    [trouble] = [note for note in story.told if isinstance(note, ExceptionOpened) and note.code == "X60"]
+    assert trouble.summary.endswith(says) and (asked(story) == ["hold_shop_order"]) == (says == "The warehouse waits.")
+
+
 # ---------------------------------------------------------------- steps that are let go on
 
 
