@@ -74,6 +74,7 @@ from schemas.events.orders import (
     ShopOrderSeen,
     ShopOrderTagged,
     TrackingCorrected,
+    TrackingDropped,
     TrackingShown,
 )
 from schemas.events.people import LogResumed, MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
@@ -123,6 +124,8 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
             return f"the marketplace was told of a parcel: {carrier} {number}, its shipment {shipment}"
         case TrackingCorrected(carrier=carrier, tracking_number=number):
             return f"the marketplace knows the new tracking: {carrier} {number}"
+        case TrackingDropped(tracking_number=number):
+            return f"no parcel of it has the number {number} any more"
         case ShopOrderHeld() | ShopOrderReleased() | ShopOrderCancelled() | MarketOrderCanceled():
             return _PLAINLY[type(event)]
         case ShopOrderTagged(tags=tags):

@@ -71,7 +71,7 @@ PAID_BACK = frozenset({"REFUNDED", "CLOSED"})
 DEAD = frozenset({"REFUSED", "CANCELED"})  # lines that will never be shipped; their prices stay filled in, and count in no sum
 GONE = frozenset({"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"})  # orders that left, whoever said so
 ANSWER = tag_of(AcceptOrder)
-TOLD_BY_OTHERS = ("X79:", "X38:")  # what could not be read of it; a tracking number that another order has
+TOLD_BY_OTHERS = "X79:"  # what could not be read of it
 # The commands that the policy of this row asks for.
 TAGS = frozenset(
     map(

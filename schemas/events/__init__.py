@@ -54,6 +54,7 @@ from schemas.events.orders import (
     ShopOrderSeen,
     ShopOrderTagged,
     TrackingCorrected,
+    TrackingDropped,
     TrackingShown,
 )
 from schemas.events.people import LogResumed, MappingSet, OrderHeld, OrderRefusalAsked, OrderReleased, Redriven, ReminderDue
@@ -77,6 +78,7 @@ AnyEvent = (
     | SellerReferenceSet
     | ShopOrderSeen
     | FulfilmentSeen
+    | TrackingDropped
     | OrderShipped
     | ShipmentMade
     | TrackingCorrected

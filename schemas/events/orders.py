@@ -260,6 +260,22 @@ class FulfilmentSeen(Event, tag="fulfilment_seen"):
     further_numbers: tuple[str, ...] = ()  # of the other parcels in the group
 
 
+class TrackingDropped(Note, tag="tracking_dropped"):
+    """No confirmed parcel of an order has this tracking number any more: it was corrected, or the parcel cancelled."""
+
+    channel: ChannelId
+    order_id: OrderId
+    tracking_number: str  # as it was written in Shopify
+
+    @property
+    def stream(self) -> str:
+        return order_stream(self.channel, self.order_id)
+
+    @property
+    def part(self) -> str:
+        return self.tracking_number
+
+
 class OrderShipped(Event, tag="order_shipped"):
     """The marketplace was told that the whole order left, with its tracking. Source  Mirakl OR23 then OR24, or their effect re-read."""
 

@@ -12,9 +12,10 @@ from projections.orders import orders
 from projections.rules import Channel
 from schemas.events import Event
 from schemas.events.exceptions import ExceptionAssigned, ExceptionClosed, ExceptionOpened, ExceptionResolved, ExceptionRetried
+from schemas.events.orders import TrackingDropped
 from schemas.events.people import MappingSet, Redriven
 from schemas.events.shop import ShopOrderOrphaned
-from schemas.values import ShopId
+from schemas.values import OrderId, ShopId
 from tests.examples import CHANNEL, NOON, ORDER, counted, created, fulfilled, import_finished, placed, shop_seen
 from tests.spec import spec
 
@@ -107,12 +108,40 @@ def test_one_number_on_two_orders_is_told_of_the_later_one() -> None:
     assert (trouble.code, trouble.subject, trouble.key) == ("X38", "order-asos:other", "X38:order-asos:other:ab1")
 
 
-def test_the_order_closes_it_once_it_has_another_number() -> None:
-    twice = ExceptionOpened(key=f"X38:{SUBJECT}:ab1", code="X38", subject=SUBJECT, summary="x")
-    story = spec(orders, policy(lambda _: Channel())).given(placed(), fulfilled(tracking_number="AB1"), twice)
-    story.when(fulfilled(tracking_number="AB1", updated_at=NOON.replace(hour=13))).then_told()
-    story.when(fulfilled(tracking_number="AB2", updated_at=NOON.replace(hour=14)))
-    assert story.told == [ExceptionClosed(key=twice.key, reason="another number since", subject=SUBJECT)]
+OTHERS = fulfilled(tracking_number="AB1", order_id="other")
+DROPPED = TrackingDropped(channel=CHANNEL, order_id=ORDER, tracking_number="ab 1")
+
+
+def test_it_is_over_once_either_order_has_another_number() -> None:
+    twice = spec(tracking.tracking, tracking.decide).given(fulfilled(tracking_number="AB1"), OTHERS)
+    closed = ExceptionClosed(
+        key="X38:order-asos:other:ab1", reason="another number since, here or on the other order", subject="order-asos:other"
+    )
+    for corrected in (DROPPED, replace(DROPPED, order_id=OrderId("other"))):
+        story = spec(tracking.tracking, tracking.decide).given(fulfilled(tracking_number="AB1"), OTHERS).when(corrected)
+        story.then_told(closed)
+    twice.given(DROPPED).when(fulfilled(tracking_number="AB1", order_id="third"))
+    assert [note.summary for note in twice.told if isinstance(note, ExceptionOpened)] == [
+        "the tracking number of a parcel of asos:third stands on asos:other too"
+    ]
+
+
+def test_a_number_that_was_corrected_before_another_order_had_it_is_told_of_neither() -> None:
+    story = spec(tracking.tracking, tracking.decide).given(fulfilled(tracking_number="AB1"), DROPPED)
+    story.when(OTHERS).then_told().then_row("ab1", orders=("order-asos:other",))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [fulfilled(tracking_number="AB2", updated_at=NOON.replace(hour=14)), fulfilled(status="CANCELLED", updated_at=NOON.replace(hour=14))],
+    ids=["another number", "cancelled"],
+)
+def test_an_order_tells_that_a_number_is_on_it_no_more(later: Event) -> None:
+    story = spec(orders, policy(lambda _: Channel())).given(placed(), fulfilled(tracking_number="ab 1"))
+    story.when(fulfilled(tracking_number="AB1", updated_at=NOON.replace(hour=13)))
+    assert [note for note in story.told if isinstance(note, TrackingDropped)] == []
+    story.when(later)
+    assert [note for note in story.told if isinstance(note, TrackingDropped)] == [replace(DROPPED, tracking_number="AB1")]
 
 
 # ---------------------------------------------------------------- Shopify orders that nobody follows
