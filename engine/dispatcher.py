@@ -7,6 +7,7 @@ lease without noticing can neither claim nor record any more.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from itertools import product
 from typing import Any
@@ -335,15 +336,15 @@ class Dispatcher:
 
     async def _measure(self) -> None:
         """Keep depth and age of the tenant's queue, for scrapes to read."""
-        tenant = self._log.tenant
+        tenant, lane_lasts = self._log.tenant, timedelta(seconds=outbox.LANE_SECONDS)
         while True:
             with suppress(*DATABASE_AWAY):
                 async with self._pool.acquire() as conn:
-                    queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant)}
-                now = self._clock.now()
+                    now = self._clock.now()
+                    queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant, now, lane_lasts)}
                 for place in product(outbox.CLASSES.values(), STATES):
                     row = queue.get(place)
                     self._metrics.command_queue_depth.labels(tenant, *place).set(row["depth"] if row else 0)
-                    age = (now - row["oldest"]).total_seconds() if row else 0.0
+                    age = (now - row["due_since"]).total_seconds() if row else 0.0
                     self._metrics.command_oldest_seconds.labels(tenant, *place).set(age)
             await self._clock.sleep(MEASURE / self._clock.loop_seconds(1.0))

@@ -63,9 +63,9 @@ class Metrics:
         self.limiter_tokens = gauge("limiter_tokens", "Calls or cost points left.", "tenant", "target", "op")
         self.retry_ratio = gauge("retry_ratio", "Retries over calls, lately.", "tenant", "target")
         self.commands = counter("commands_total", "Commands, by class and what became of them.", "tenant", "class", "state")
-        self.command_queue_depth = gauge("command_queue_depth", "Commands not yet answered for.", "tenant", "class", "state")
+        self.command_queue_depth = gauge("command_queue_depth", "Commands due and not yet answered for.", "tenant", "class", "state")
         self.command_oldest_seconds = gauge(
-            "command_oldest_seconds", "Age of the oldest command not yet answered for.", "tenant", "class", "state"
+            "command_oldest_seconds", "How long ago the one that waits longest first fell due.", "tenant", "class", "state"
         )
 
         self._stock(counter, gauge, histogram)

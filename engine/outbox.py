@@ -22,9 +22,9 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolC
 
 CLASSES: dict[type[Command], str] = {Repeatable: "A", Keyed: "B", StateGuarded: "C", LookFirst: "D"}
 
-# How much later the turn of a command comes for each number of its lane. Ageing without arithmetic at claiming: all grow older alike, so
-# who overtakes whom is settled when they are put. Ships (10) that keep coming hold up stock (50) for ten minutes and the catalogue (70)
-# for a quarter of an hour: stock is promised within ten minutes.
+# How much later than its first due moment the turn of a command comes, for each number of its lane. Ageing without arithmetic at claiming:
+# all grow older alike, so who overtakes whom is settled when they are put. Ships (10) that keep coming hold up stock (50) for ten minutes
+# and the catalogue (70) for a quarter of an hour: stock is promised within ten minutes.
 LANE_SECONDS = 15.0
 
 # A claim ends by itself only where its process lives on without recording what came of it. A dead process's claims are void with the next
@@ -36,8 +36,8 @@ KNOWN = "SELECT event_id FROM crossdock.events WHERE tenant = $1 AND event_id = 
 PUT = """
 INSERT INTO crossdock.outbox
     (tenant, command_id, target, tag, class, lane, turn, subject, issued_after, nth, body, correlation_id, issued_at, due_at)
-SELECT $1, command_id, target, tag, class, lane, $12::timestamptz + lane * $13::interval, subject, issued_after, nth, body::json,
-    correlation_id, $12, due_at
+SELECT $1, command_id, target, tag, class, lane, greatest($12::timestamptz, due_at) + lane * $13::interval, subject, issued_after, nth,
+    body::json, correlation_id, $12, due_at
 FROM unnest(
     $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::bigint[], $9::int[], $10::text[], $11::uuid[],
     $14::timestamptz[]
@@ -120,10 +120,11 @@ NEXT_DUE = """
 SELECT min(due_at) FROM crossdock.outbox WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND tag = any($3) AND command_id <> all($4)
 """
 
+# What waits for its own first due moment is not queued yet, and none of it counts as late; what is put back has been due since its first.
 QUEUE = """
 SELECT class, CASE WHEN state = 'buried' THEN state WHEN unknown_since IS NOT NULL THEN 'unknown' ELSE state END AS state,
-    count(*) AS depth, min(issued_at) AS oldest
-FROM crossdock.outbox WHERE tenant = $1
+    count(*) AS depth, min(turn - lane * $3::interval) AS due_since
+FROM crossdock.outbox WHERE tenant = $1 AND turn - lane * $3::interval <= $2
 GROUP BY 1, 2 ORDER BY 1, 2
 """
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from engine.errors import AuthError, RejectedError, ThrottledError, UnavailableE
 from engine.lease import Lease
 from engine.limits import Limits
 from engine.log import Append
-from schemas.commands import AcceptOrder, Command, CreateShopOrder, SetSellerReference
+from schemas.commands import AcceptOrder, Command, CreateShopOrder, Remind, SetSellerReference
 from schemas.envelope import Fact, event_id
 from schemas.events import Event
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandRefused, CommandUnknown
@@ -899,13 +899,15 @@ async def test_what_this_version_cannot_read_is_buried(engine: Machine, world: W
 
 async def test_the_queue_is_measured(engine: Machine, world: World) -> None:
     world.script.append("slow")
-    [key] = await ask(engine, acceptance())
+    later = Remind(channel=CHANNEL, about="order-asos:1", at=engine.clock.now() + timedelta(days=3))
+    key, _ = await ask(engine, acceptance(), later)
     async with running(engine, world):
         await engine.until(put_back(engine, key, 0))
         await pass_time(engine, 16)
         oldest = engine.metrics.command_oldest_seconds.labels(TENANT, "C", "waiting")
         await engine.until(lambda: _exceeds(oldest, 15))
         assert engine.metrics.command_queue_depth.labels(TENANT, "C", "waiting")._value.get() == 1
+        assert engine.metrics.command_queue_depth.labels(TENANT, "A", "waiting")._value.get() == 0  # it is not due yet
 
 
 async def _exceeds(gauge: Any, value: float) -> bool:

@@ -123,6 +123,27 @@ async def test_a_migration_that_fails_leaves_what_was_before_it(database: Databa
     assert await migrate(database.admin_url, directory=tmp_path) == ["0999_bad.sql"]
 
 
+async def test_what_was_put_before_gets_its_turn_from_when_it_falls_due(postgres: Server, empty: str, tmp_path: Path) -> None:
+    for path in MIGRATIONS.glob("*.sql"):
+        if path.name < "0008":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    await migrate(postgres.url(empty), directory=tmp_path)
+    conn = await asyncpg.connect(postgres.url(empty))
+    try:
+        await conn.execute(
+            "INSERT INTO crossdock.outbox (tenant, command_id, target, tag, class, lane, turn, subject, issued_after, nth, body,"
+            " correlation_id, issued_at, due_at, attempt)"
+            " SELECT 'acme', md5(n::text)::uuid, 'clock', 'remind', 'A', 10, '2026-01-01 00:02:30Z', n, n, 0,"
+            " '{}', md5('')::uuid, '2026-01-01Z', due, attempt"
+            " FROM (VALUES (1, timestamptz '2026-01-22Z', 0), (2, '2026-01-01Z', 0), (3, '2026-01-01 00:05Z', 1)) AS put (n, due, attempt)"
+        )
+        await migrate(postgres.url(empty))
+        rows = await conn.fetch("SELECT turn - due_at AS after FROM crossdock.outbox ORDER BY issued_after")
+        assert [row["after"].total_seconds() for row in rows] == [150, 150, -150]  # the last was put back: it keeps its turn
+    finally:
+        await conn.close()
+
+
 async def test_a_database_of_another_encoding_is_refused(postgres: Server) -> None:
     name = f"crossdock_latin_{secrets.token_hex(4)}"
     await postgres.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")

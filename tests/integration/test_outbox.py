@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine import outbox
 from engine.log import Fence
 from engine.outbox import Claimed, PutBack
-from schemas.commands import AcceptOrder, Command, PublishStock, SetSellerReference, ShipOrder
+from schemas.commands import AcceptOrder, Command, PublishStock, Remind, SetSellerReference, ShipOrder
 from schemas.envelope import Envelope
 from schemas.values import ChannelId, LineId, OrderId, ShopId, Sku
 from tests.conftest import Database
@@ -157,6 +157,29 @@ async def test_a_row_put_back_falls_due_when_told(engine: Machine, fence: Fence,
     assert await finish(engine, fence, first) == 0  # the token of an earlier attempt opens nothing
     assert await put_back(engine, fence, back(engine, first)) == 0
     assert await finish(engine, fence, second) == 1
+
+
+async def test_what_is_not_due_yet_is_not_queued_and_a_retry_is_as_late_as_it_was(engine: Machine, cause: Envelope) -> None:
+    """Reminders set for weeks ahead must not hide the command that is stuck today."""
+
+    async def queued() -> list[tuple[str, int, float]]:
+        now = engine.clock.now()
+        rows = await engine.pool.fetch(outbox.QUEUE, TENANT, now, timedelta(seconds=outbox.LANE_SECONDS))
+        return [(row["state"], row["depth"], round((now - row["due_since"]).total_seconds())) for row in rows]
+
+    at = engine.clock.now() + timedelta(days=3)
+    await engine.issue(Remind(channel=CHANNEL, about="order-asos:1", at=at), cause=cause)
+    engine.clock.jump(2 * 86400)
+    assert await queued() == []
+    await engine.issue(reference(), cause=cause)
+    engine.clock.jump(600)
+    assert await queued() == [("waiting", 1, 600)]
+    clock, tomorrow = await engine.lease("clock").acquire(), engine.clock.now() + timedelta(days=1)
+    engine.clock.jump(86400)
+    [due] = await claim(engine, clock, tags=["remind"])
+    await put_back(engine, clock, back(engine, due, due_at=tomorrow + timedelta(days=1)))
+    await engine.pool.execute("DELETE FROM crossdock.outbox WHERE tag <> 'remind'")
+    assert await queued() == [("waiting", 1, 600)]
 
 
 async def test_a_claim_nobody_answered_for_was_lost(engine: Machine, fence: Fence, cause: Envelope) -> None:

@@ -102,6 +102,7 @@ SMALL = between(0, 3)
 PLACES = between(-1, 12)
 ZONES = some([UTC, timezone(timedelta(hours=2))])
 MOMENTS: Values = lambda rng: (NOON + timedelta(seconds=rng.randint(0, 5), microseconds=7)).astimezone(ZONES(rng))  # noqa: E731
+LANES_LAST = some([timedelta(0), timedelta(seconds=0.1)])
 SUBJECTS = some(["order-a:1", "order-a:2"])
 TAGS = some(["publish_stock", "accept_order", "ship_order", "create_shop_order"])
 TYPES = some(
@@ -217,7 +218,7 @@ def _put_commands(draw: Draw) -> Sequence[Any]:
         column(BODIES),
         column(EVENT_IDS),
         draw(MOMENTS),
-        timedelta(seconds=draw(some([0.0, 0.1]))),
+        draw(LANES_LAST),
         column(MOMENTS),
     ]
 
@@ -388,7 +389,7 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (log, "PAGE_SLOWLY"): _of(*_RUN, maybe(_SHARDS)),
     (outbox, "KNOWN"): _of(TENANTS, few(EVENT_IDS)),
     (outbox, "NEXT_DUE"): _of(TENANTS, TARGETS, few(TAGS), few(COMMAND_IDS, most=1)),
-    (outbox, "QUEUE"): _of(TENANTS),
+    (outbox, "QUEUE"): _of(TENANTS, MOMENTS, LANES_LAST),
     (lease, "LOOK"): _of(TENANTS, TARGETS),
     (poller, "FIND_CURSOR"): _of(TENANTS, NAMES),
     (limits, "LAST_CALLS"): _of(TENANTS, TARGETS),

@@ -59,7 +59,7 @@ def put(
                 tag=tags[place],
                 class_=classes[place],
                 lane=lanes[place],
-                turn=now + lanes[place] * lane_lasts,
+                turn=max(now, utc(due_at[place])) + lanes[place] * lane_lasts,
                 subject=subjects[place],
                 issued_after=issued_after[place],
                 nth=nths[place],
@@ -238,10 +238,11 @@ def next_due(tx: Transaction, tenant: str, target: str, tags: Collection[str], b
     return [(min(due, default=None),)]
 
 
-@answers(outbox, "QUEUE", "class state depth oldest")
-def queue(tx: Transaction, tenant: str) -> list[tuple[str, str, int, datetime]]:
+@answers(outbox, "QUEUE", "class state depth due_since")
+def queue(tx: Transaction, tenant: str, now: datetime, lane_lasts: timedelta) -> list[tuple[str, str, int, datetime]]:
     kinds: dict[tuple[str, str], list[datetime]] = {}
     for _, row in tx.scan(tx.database.outbox, tenant):
         state = "unknown" if row.state != "buried" and row.unknown_since is not None else row.state
-        kinds.setdefault((row.class_, state), []).append(row.issued_at)
-    return [(*kind, len(issued), min(issued)) for kind, issued in sorted(kinds.items())]
+        if (first_due := row.turn - row.lane * lane_lasts) <= utc(now):
+            kinds.setdefault((row.class_, state), []).append(first_due)
+    return [(*kind, len(due), min(due)) for kind, due in sorted(kinds.items())]
