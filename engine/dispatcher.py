@@ -200,8 +200,9 @@ class Dispatcher:
         """
         waits = [self._standing.pause, *(self._limits.wait(performer.endpoint) - SLOW for performer in self._performs.values())]
         if looked:
+            now = self._clock.now()
             async with self._pool.acquire() as conn:
-                due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand)
+                due_at = await outbox.next_due(conn, self._log.tenant, self._target, list(self._performs), self._in_hand, now=now)
             if due_at is None and not self._in_hand:
                 await self._alarm.show(fence, {})
             if due_at is not None:

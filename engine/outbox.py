@@ -50,15 +50,15 @@ ON CONFLICT (tenant, command_id) DO NOTHING
 # being told.
 # The table is empty one minute and long the next, so this and the statements below are written to be planned well whatever its statistics
 # say: whether a row is the next of its subject is a look-up of its own, row by row as turns come; rows to be changed are named by key, how
-# many they are is hidden.
+# many they are is hidden. What is due has its turn by $10: reminders set for weeks ahead are not gone through.
 CLAIM = """
 WITH held AS (
     SELECT epoch FROM crossdock.leases WHERE tenant = $1 AND name = $2 AND epoch = $3 FOR KEY SHARE
 ), due AS (
     SELECT command_id, called_at, due_at
     FROM crossdock.outbox mine
-    WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND due_at <= $5 AND tag = any($4) AND command_id <> all($8)
-        AND EXISTS (SELECT FROM held)
+    WHERE tenant = $1 AND target = $2 AND turn <= $10 AND state = 'waiting' AND due_at <= $5 AND tag = any($4)
+        AND command_id <> all($8) AND EXISTS (SELECT FROM held)
         AND (
             SELECT every.command_id = mine.command_id
             FROM crossdock.outbox every
@@ -116,8 +116,17 @@ UPDATE crossdock.outbox SET state = 'waiting', failures = 0, halvings = 0, due_a
 WHERE tenant = $1 AND command_id = $2 AND state = 'buried'
 """
 
+# What has its turn after $5 was never claimed and falls due in the order of its lane: one of it stands for all.
 NEXT_DUE = """
-SELECT min(due_at) FROM crossdock.outbox WHERE tenant = $1 AND target = $2 AND state = 'waiting' AND tag = any($3) AND command_id <> all($4)
+SELECT min(due_at) FROM (
+    SELECT due_at FROM crossdock.outbox
+    WHERE tenant = $1 AND target = $2 AND turn <= $5 AND state = 'waiting' AND tag = any($3) AND command_id <> all($4)
+    UNION ALL (
+        SELECT due_at FROM crossdock.outbox
+        WHERE tenant = $1 AND target = $2 AND turn > $5 AND state = 'waiting' AND tag = any($3) AND command_id <> all($4)
+        ORDER BY turn, due_at LIMIT 1
+    )
+) waiting
 """
 
 # What waits for its own first due moment is not queued yet, and none of it counts as late; what is put back has been due since its first.
@@ -234,7 +243,7 @@ async def claim(
 ) -> list[Claimed]:
     """Take commands of the lease's outside system that are due, in their turn; none of `but`. Nothing, if the epoch is over."""
     until = now + timedelta(seconds=CLAIM_SECONDS)
-    rows = await conn.fetch(CLAIM, tenant, fence.lease, fence.epoch, tags, now, until, limit, list(but), Lane.CATALOGUE)
+    rows = await conn.fetch(CLAIM, tenant, fence.lease, fence.epoch, tags, now, until, limit, list(but), Lane.CATALOGUE, _last_turn(now))
     rows.sort(key=lambda row: (row["turn"], row["command_id"]))
     return [
         Claimed(
@@ -294,10 +303,17 @@ async def revive(conn: Connection, tenant: TenantId, command: UUID, now: datetim
     return bool(await conn.execute(REVIVE, tenant, command, now) == "UPDATE 1")
 
 
-async def next_due(conn: Connection, tenant: TenantId, target: str, tags: Sequence[str], but: Collection[UUID]) -> Instant | None:
+async def next_due(
+    conn: Connection, tenant: TenantId, target: str, tags: Sequence[str], but: Collection[UUID], *, now: datetime
+) -> Instant | None:
     """When the next command falls due; in the past where one waits for something else than time."""
-    due: Instant | None = await conn.fetchval(NEXT_DUE, tenant, target, tags, list(but))
+    due: Instant | None = await conn.fetchval(NEXT_DUE, tenant, target, tags, list(but), _last_turn(now))
     return due
+
+
+def _last_turn(now: datetime) -> datetime:
+    """Of whatever is due by now."""
+    return now + timedelta(seconds=LANE_SECONDS * max(Lane))
 
 
 def _issuance(tenant: TenantId, key: UUID, intent: Intent, now: datetime, fence: Fence | None) -> Append:

@@ -1,16 +1,18 @@
 """Commands not yet answered for: put once, claimed in turn, one of each subject, and only by whoever leads."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 
 from engine import outbox
 from engine.log import Fence
 from engine.outbox import Claimed, PutBack
-from schemas.commands import AcceptOrder, Command, PublishStock, Remind, SetSellerReference, ShipOrder
+from schemas.commands import AcceptOrder, Command, Lane, PublishStock, Remind, SetSellerReference, ShipOrder
 from schemas.envelope import Envelope
 from schemas.values import ChannelId, LineId, OrderId, ShopId, Sku
 from tests.conftest import Database
@@ -150,7 +152,7 @@ async def test_a_row_put_back_falls_due_when_told(engine: Machine, fence: Fence,
     assert await put_back(engine, fence, back(engine, first, due_at=due_at, failures=1)) == 1
     assert await claim(engine, fence) == []
     async with engine.pool.acquire() as conn:
-        assert await outbox.next_due(conn, TENANT, TARGET, TAGS, []) == due_at
+        assert await outbox.next_due(conn, TENANT, TARGET, TAGS, [], now=engine.clock.now()) == due_at
     engine.clock.jump(61)
     [second] = await claim(engine, fence)
     assert (second.attempt, second.failures, second.lost_at) == (2, 1, None)
@@ -180,6 +182,44 @@ async def test_what_is_not_due_yet_is_not_queued_and_a_retry_is_as_late_as_it_wa
     await put_back(engine, clock, back(engine, due, due_at=tomorrow + timedelta(days=1)))
     await engine.pool.execute("DELETE FROM crossdock.outbox WHERE tag <> 'remind'")
     assert await queued() == [("waiting", 1, 600)]
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_reminders_for_weeks_ahead_are_not_gone_through(
+    engine: Machine, database: Database, cause: Envelope, *, analyzed: bool
+) -> None:
+    """Each order has one, and whatever is committed has the clock's dispatcher look for what is due."""
+    fence, tags, number = await engine.lease("clock").acquire(), ["remind"], 500
+    first = engine.clock.now() + timedelta(days=2)
+    await engine.issue(
+        *(Remind(channel=CHANNEL, about=f"order-asos:{n}", at=first + timedelta(minutes=n)) for n in range(number)), cause=cause
+    )
+    if analyzed:
+        admin = await asyncpg.connect(database.admin_url)
+        await admin.execute("ANALYZE crossdock.outbox")
+        await admin.close()
+
+    now = engine.clock.now()
+    last_turn = now + timedelta(seconds=outbox.LANE_SECONDS * max(Lane))
+    claiming: tuple[Any, ...] = (outbox.CLAIM, TENANT, "clock", fence.epoch, tags, now, now, 100, [], Lane.CATALOGUE, last_turn)
+    for statement, *arguments in (claiming, (outbox.NEXT_DUE, TENANT, "clock", tags, [], last_turn)):
+        plan = await engine.pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)
+        assert _looked_at(json.loads(plan)[0]["Plan"]) <= 5, plan
+    async with engine.pool.acquire() as conn:
+        assert await outbox.next_due(conn, TENANT, "clock", tags, [], now=engine.clock.now()) == first
+    assert await claim(engine, fence, tags=tags) == []
+    engine.clock.jump(2 * 86400 + 150)
+    assert [each.subject for each in await claim(engine, fence, tags=tags)] == [
+        f"clock-order-asos:{n}@{(first + timedelta(minutes=n)).isoformat()}" for n in range(3)
+    ]
+
+
+def _looked_at(plan: dict[str, Any]) -> int:
+    """Rows, but for those that are found again, by key, to be changed."""
+    rows = 0
+    if plan.get("Relation Name") == "outbox" and plan["Alias"] != "o":
+        rows = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return rows + sum(map(_looked_at, plan.get("Plans", ())))
 
 
 async def test_a_claim_nobody_answered_for_was_lost(engine: Machine, fence: Fence, cause: Envelope) -> None:

@@ -229,7 +229,7 @@ def _claim(draw: Draw) -> Sequence[Any]:
     but = draw(COMMAND_IDS)
     return [
         tenant, target, draw.lease(tenant, target).epoch, draw(few(TAGS, least=1, most=4)), now, until, draw(between(1, 3)),
-        [but] if draw.seldom() else [], draw(some([10, 70])),
+        [but] if draw.seldom() else [], draw(some([10, 70])), now + timedelta(seconds=draw(some([0, 1, 7, 7]))),
     ]  # fmt: skip
 
 
@@ -388,7 +388,7 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (log, "PAGE_OF_SHARDS"): _of(*_PAGE, _SHARDS),
     (log, "PAGE_SLOWLY"): _of(*_RUN, maybe(_SHARDS)),
     (outbox, "KNOWN"): _of(TENANTS, few(EVENT_IDS)),
-    (outbox, "NEXT_DUE"): _of(TENANTS, TARGETS, few(TAGS), few(COMMAND_IDS, most=1)),
+    (outbox, "NEXT_DUE"): _of(TENANTS, TARGETS, few(TAGS), few(COMMAND_IDS, most=1), MOMENTS),
     (outbox, "QUEUE"): _of(TENANTS, MOMENTS, LANES_LAST),
     (lease, "LOOK"): _of(TENANTS, TARGETS),
     (poller, "FIND_CURSOR"): _of(TENANTS, NAMES),

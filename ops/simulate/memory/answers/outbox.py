@@ -89,13 +89,15 @@ def claim(
     limit: int,
     but: Collection[UUID],
     remarks: int,
+    last_turn: datetime,
 ) -> list[tuple[Any, ...]]:
     if not is_held(tx, tenant, lease, epoch):
         return []
     table, now, until, taken = tx.database.outbox, utc(now), utc(until), list[tuple[Any, ...]]()
+    last_turn = utc(last_turn)
 
     def is_due(row: Command) -> bool:
-        return row.state == "waiting" and row.due_at <= now and row.tag in tags and row.command_id not in but
+        return row.turn <= last_turn and row.state == "waiting" and row.due_at <= now and row.tag in tags and row.command_id not in but
 
     for seen in sorted((row for row in of_target(tx, tenant, lease) if is_due(row)), key=lambda row: (row.turn, row.command_id)):
         if len(taken) == limit:
@@ -233,9 +235,13 @@ def revive(tx: Transaction, tenant: str, command_id: UUID, now: datetime) -> int
 
 
 @answers(outbox, "NEXT_DUE", "min")
-def next_due(tx: Transaction, tenant: str, target: str, tags: Collection[str], but: Collection[UUID]) -> list[tuple[datetime | None]]:
-    due = [row.due_at for row in of_target(tx, tenant, target) if row.state == "waiting" and row.tag in tags and row.command_id not in but]
-    return [(min(due, default=None),)]
+def next_due(
+    tx: Transaction, tenant: str, target: str, tags: Collection[str], but: Collection[UUID], last_turn: datetime
+) -> list[tuple[datetime | None]]:
+    waiting = [row for row in of_target(tx, tenant, target) if row.state == "waiting" and row.tag in tags and row.command_id not in but]
+    due = [row.due_at for row in waiting if row.turn <= utc(last_turn)]
+    later = min(((row.turn, row.due_at) for row in waiting if row.turn > utc(last_turn)), default=None)
+    return [(min(due if later is None else [*due, later[1]], default=None),)]
 
 
 @answers(outbox, "QUEUE", "class state depth due_since")
