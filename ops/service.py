@@ -405,6 +405,8 @@ class Service:
             if self._guard is not None:
                 await self._guard.look()  # the database may have been another one until now
             await self._prepared(adapter)
+            if self._stop.is_set():
+                return
             for publisher, _ in publishers:
                 await publisher.begin()
             async with anyio.create_task_group() as group:
@@ -437,20 +439,22 @@ class Service:
             scope.cancel()
 
     async def _prepared(self, adapter: Adapter) -> None:
-        """Put in place what must be there before the first order; a marketplace that is away is tried again."""
+        """Put in place what must be there before the first order; a marketplace that is away is tried again, unless asked to stop."""
         for attempt in count():
             try:
                 await adapter.prepare()
             except AdapterError as error:
                 logger.warning("not prepared", target=adapter.target, detail=error.detail)
                 await self._pause(attempt)
+                if self._stop.is_set():
+                    return
             else:
                 return
 
     # ------------------------------------------------------------ workers
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a worker; while the database is away, begin it again. Anything else is a bug, and ends the process."""
+        """Run a worker; while the database is away, begin it again, unless asked to stop. Anything else is a bug, and ends the process."""
         alive = self.metrics.tasks_alive.labels(name)
         for attempt in count():
             alive.set(1)
@@ -465,8 +469,10 @@ class Service:
                 return
             finally:
                 alive.set(0)
-            self.metrics.task_restarts.labels(name).inc()
             await self._pause(attempt)
+            if self._stop.is_set():
+                return
+            self.metrics.task_restarts.labels(name).inc()
 
     async def _pause(self, attempt: int) -> None:
         seconds = PAUSES[min(attempt, len(PAUSES) - 1)]
