@@ -17,15 +17,16 @@ from adapters.mirakl import Blocked, Mirakl, MiraklSettings
 from adapters.shopify import Shopify, ShopifySettings
 from adapters.shopify.inbound.sweep import StockSweep
 from engine.adapter import Adapter, Admission, Endpoint
+from engine.alarm import Alarm
 from engine.dispatcher import Dispatcher
-from engine.errors import AdapterError, StartupError
+from engine.errors import AdapterError, AuthError, RejectedError, StartupError, ThrottledError
 from engine.lease import Lease
 from engine.limits import Limits
 from engine.log import Fence, Log
 from engine.metrics import Metrics
 from engine.migrate import check_schema, prove_privileges
 from engine.perform import Standing
-from engine.poller import Following, Poller
+from engine.poller import PATIENCE, PROBE, Following, Poller
 from engine.ports import DATABASE_AWAY, Clock, Db, Ids, Net, Rng
 from engine.projection import Policy, Projection
 from engine.reminders import Reminders
@@ -400,11 +401,12 @@ class Service:
 
         book = Book(pool, log, self.settings)
         oversells = [Oversells(pool, log, book, each.channel, each.rules, metrics) for each, _ in publishers]
+        preparing = Alarm(log, ports.clock, adapter.target, f"{adapter.target}:prepare")
 
         async def work(fence: Fence) -> None:
             if self._guard is not None:
                 await self._guard.look()  # the database may have been another one until now
-            await self._prepared(adapter)
+            await self._prepared(adapter, preparing, fence)
             if self._stop.is_set():
                 return
             for publisher, _ in publishers:
@@ -438,18 +440,37 @@ class Service:
         if self.metrics.registry.get_sample_value("crossdock_leader", {"tenant": self.settings.tenant.id, "target": target}) != 1:
             scope.cancel()
 
-    async def _prepared(self, adapter: Adapter) -> None:
-        """Put in place what must be there before the first order; a marketplace that is away is tried again, unless asked to stop."""
-        for attempt in count():
-            try:
-                await adapter.prepare()
-            except AdapterError as error:
-                logger.warning("not prepared", target=adapter.target, detail=error.detail)
-                await self._pause(attempt)
-                if self._stop.is_set():
+    async def _prepared(self, adapter: Adapter, alarm: Alarm, fence: Fence) -> None:
+        """Put in place what must be there before the first order. A marketplace that is away, or refuses us, is tried again, unless we are
+        asked to stop. Raises LeaseLostError.
+        """
+        alarm.forget()
+        try:
+            for attempt in count():
+                try:
+                    await adapter.prepare()
+                except AdapterError as error:
+                    logger.warning("not prepared", target=adapter.target, detail=error.detail)
+                    self._missing[adapter.target] = "not prepared"
+                    if code := _trouble(error, attempt):
+                        await alarm.show(fence, {code: f"{adapter.target} is not prepared: {error.detail}"})
+                    await self._pause(self._seconds_after(error, attempt))
+                    if self._stop.is_set():
+                        return
+                else:
+                    await alarm.show(fence, {})
                     return
-            else:
-                return
+        finally:
+            self._missing.pop(adapter.target, None)
+
+    def _seconds_after(self, error: AdapterError, attempt: int) -> float:
+        """Of the event loop. Who refuses us is asked as seldom as by a poll."""
+        match error:
+            case ThrottledError(retry_after=seconds):
+                return self.ports.clock.loop_seconds(seconds)
+            case AuthError() | RejectedError():
+                return self.ports.clock.loop_seconds(min(PROBE[0] * 2.0 ** min(attempt, 32), PROBE[1]))
+        return _pause_after(attempt)
 
     # ------------------------------------------------------------ workers
 
@@ -469,13 +490,12 @@ class Service:
                 return
             finally:
                 alive.set(0)
-            await self._pause(attempt)
+            await self._pause(_pause_after(attempt))
             if self._stop.is_set():
                 return
             self.metrics.task_restarts.labels(name).inc()
 
-    async def _pause(self, attempt: int) -> None:
-        seconds = PAUSES[min(attempt, len(PAUSES) - 1)]
+    async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self._stop.wait()
 
@@ -499,6 +519,22 @@ class Service:
             except (*DATABASE_AWAY, TimeoutError) as error:
                 self._missing["database"] = type(error).__name__
                 self.metrics.db_errors.labels(_sqlstate_class(error)).inc()
+
+
+def _trouble(error: AdapterError, attempt: int) -> str:
+    """The code of the exception that people are told of, if they are to be told."""
+    match error:
+        case AuthError():
+            return "X76"
+        case RejectedError():
+            return "X79"
+        case ThrottledError():
+            return ""
+    return "X78" if attempt + 1 >= PATIENCE else ""
+
+
+def _pause_after(attempt: int) -> float:
+    return PAUSES[min(attempt, len(PAUSES) - 1)]
 
 
 async def _close(pool: Any) -> None:

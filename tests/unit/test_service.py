@@ -5,7 +5,9 @@ from typing import Any
 import anyio
 import pytest
 
+from engine.alarm import Alarm
 from engine.errors import UnavailableError
+from engine.log import Fence
 from engine.ports import SystemClock
 from ops.service import Ports, Service
 
@@ -41,12 +43,14 @@ def service() -> Service:
 async def test_whoever_is_asked_to_stop_tries_no_more(loop: str):
     it, away = service(), Away()
     adapter: Any = away
+    log: Any = None
+    alarm, fence = Alarm(log, SystemClock(), away.target, away.target), Fence(away.target, 1)
     with anyio.fail_after(10 * MOMENT):
         async with anyio.create_task_group() as group:
             if loop == "kept":
                 group.start_soon(it._keep, "projection orders", away.work)
             else:
-                group.start_soon(it._prepared, adapter)
+                group.start_soon(it._prepared, adapter, alarm, fence)
             await anyio.sleep(MOMENT)
             before = away.tries
             it.stop()
