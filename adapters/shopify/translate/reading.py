@@ -14,6 +14,7 @@ from schemas.values import ChannelId, Instant, LineId, OrderId, ShopId, TenantId
 
 Owner = tuple[ChannelId, OrderId]
 
+LONGEST_NUMBER = 200  # characters; a label's address, pasted where its number belongs, is longer, and too long to be looked up by
 OVER = frozenset({"CLOSED", "CANCELLED", "INCOMPLETE"})  # states of a fulfilment order of which nothing is left to do
 
 
@@ -73,7 +74,7 @@ def fulfilment_seen(tenant: TenantId, parcel: wire.orders.Fulfillment, whose: Ow
         line = marketplace_line(shipped.line_item.custom_attributes)
         if line is not None:  # else added by hand in Shopify: the marketplace knows no such line
             units[line] = units.get(line, 0) + (shipped.quantity or 0)
-    tracking = sorted(parcel.tracking_info, key=lambda one: not one.number)  # one with a number first, else in their order
+    tracking = sorted(parcel.tracking_info, key=lambda one: not _number(one))  # one with a number first, else in their order
     first = tracking[0] if tracking else wire.orders.Tracking(None, None, None)
     event = FulfilmentSeen(
         channel=channel,
@@ -83,9 +84,15 @@ def fulfilment_seen(tenant: TenantId, parcel: wire.orders.Fulfillment, whose: Ow
         updated_at=wire.frame.utc(parcel.updated_at),
         units=dict(sorted(units.items())),
         carrier=(first.company or "").strip(),
-        tracking_number=(first.number or "").strip(),
+        tracking_number=_number(first),
         tracking_url=(first.url or "").strip(),
-        further_numbers=tuple((one.number or "").strip() for one in tracking[1:] if one.number),
+        further_numbers=tuple(_number(one) for one in tracking[1:] if _number(one)),
     )
     version = (parcel.id, event.updated_at.isoformat(), event.status, event.carrier, event.tracking_number, event.tracking_url)
     return Heard(order_stream(channel, order_id), fact(tenant, event, "@".join((*version, *event.further_numbers)), event.updated_at))
+
+
+def _number(tracking: wire.orders.Tracking) -> str:
+    """What is too long to be a number is none, so that its parcel waits for a better one where the marketplace wants one (X37)."""
+    number = (tracking.number or "").strip()
+    return number if len(number) <= LONGEST_NUMBER else ""

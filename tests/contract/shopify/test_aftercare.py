@@ -113,13 +113,24 @@ async def test_an_older_reading_that_comes_late_is_no_news():
         assert early.same(late.fact.event) and not late.same(early.fact.event)
 
 
-async def test_several_tracking_numbers_of_one_parcel_group_are_all_told():
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        (["1", "2", "3"], ("1", ("2", "3"), "https://t.example/1")),
+        (["9" * 200], ("9" * 200, (), "https://t.example/1")),
+        (["9" * 201], ("", (), "https://t.example/1")),
+        (["9" * 3000, "2", "9" * 3000], ("2", (), "")),
+    ],
+)
+async def test_tracking_numbers_of_one_parcel_group_are_all_told_unless_they_are_too_long(
+    numbers: list[str], told: tuple[str, tuple[str, ...], str]
+):
     async with shopfront() as front:
         created = await placed(front)
         [parcel] = order_of(front, created).fulfillment_orders
-        front.do("staffFulfil", parcel=parcel, tracking={"company": "DPD UK", "numbers": ["1", "2", "3"], "urls": ["https://t.example/1"]})
+        front.do("staffFulfil", parcel=parcel, tracking={"company": "DPD UK", "numbers": numbers, "urls": ["https://t.example/1"]})
         [sent] = [event for event in said(await read(front, created)) if isinstance(event, FulfilmentSeen)]
-        assert (sent.tracking_number, sent.further_numbers, sent.tracking_url) == ("1", ("2", "3"), "https://t.example/1")
+        assert (sent.tracking_number, sent.further_numbers, sent.tracking_url) == told
 
 
 async def test_an_order_of_many_lines_and_parcels_is_read_to_its_end():
