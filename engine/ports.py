@@ -21,6 +21,13 @@ from engine.errors import StartupError
 # connection that was cut in the middle of an exchange.
 DATABASE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
+# Of these, what it would say again of the same statement, however long one waits: SQLSTATE classes 22, 23, 42 and 54.
+DATABASE_REFUSES = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.ProgramLimitExceededError,
+)
 
 ARRAYS = (  # of which types we send or read any: the array's own number, its element's name and number
     (1000, "bool", 16),

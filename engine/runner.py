@@ -1,7 +1,7 @@
 """Carries folds forward, batch by batch: a batch's rows, its checkpoint and the commands it leads to are committed together."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,21 +11,23 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from engine.alarm import Alarm
 from engine.errors import ConflictError, SchemaError
 from engine.line import Line
 from engine.log import Log, Page
 from engine.metrics import Metrics
 from engine.outbox import Connection, Intent, issue
-from engine.ports import Clock
+from engine.ports import DATABASE_REFUSES, Clock
 from engine.projection import Policy, Projection
 from schemas.events import UnknownEvent, tag_of
-from schemas.values import TenantId
+from schemas.values import Instant, TenantId
 
 S = TypeVar("S", bound=Struct)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 BATCH = 1_000  # events in one commit: more gains little, and makes those who wait for the rows wait longer
 CHUNK = 5_000  # rows in one statement
+PATIENCE = 5  # times in a row that the database refuses a batch before people are told: a table may be changing hands
 TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
 
 # Sets in order, and keys of maps too: equal documents are equal texts, whichever way they came about.
@@ -239,14 +241,14 @@ class _Carrier(Generic[S]):
 
     async def advance(self) -> Page | None:
         """The batch that was folded; None where another worker is at it."""
-        stands, self.stands = self.stands or await self._look_up(), None
+        stands, self.stands = self.stands or await self.look_up(), None
         page = await self.log.page(stands[0], self.limit, ids=bool(self.policies), line=self.line)
         if not page.events or await self._fold(page, stands[1]):
             self.stands = (page.last, stands[1])
             return page
         return None
 
-    async def _look_up(self) -> tuple[int, int]:
+    async def look_up(self) -> tuple[int, int]:
         place = (self.log.tenant, self.projection.name)
         found = await self.pool.fetchrow(STANDS, *place)
         if found is None:
@@ -295,6 +297,10 @@ class Runner(Generic[S]):
         self._carrier = _Carrier(pool, log, projection, policies, clock, limit)
         self._position = metrics.projection_position.labels(log.tenant, projection.name)
         self._lag = metrics.projection_lag_seconds.labels(log.tenant, projection.name)
+        self._alarm = Alarm(log, clock, "projections", f"projection:{projection.name}")
+        self._stuck = f"the projection {projection.name} stands still: the database refuses what it would write"
+        self._refusals = 0  # in a row
+        self._clear = False  # nobody is told that it stands still, for all we know
 
     async def run(self) -> None:
         """Fold until cancelled. Raises SchemaError at an event that cannot be folded: mend the fold, or write an upcaster."""
@@ -308,11 +314,38 @@ class Runner(Generic[S]):
                     await wake(TICK)
 
     async def advance(self) -> int:
-        """Fold the next batch, as the function does; returns how many events were folded."""
-        page = await self._carrier.advance()
+        """Fold the next batch, as the function does; returns how many events were folded. While the database refuses it, the lag grows and
+        people are told (X84).
+        """
+        try:
+            page = await self._carrier.advance()
+        except DATABASE_REFUSES:
+            await self._refused()
+            raise
         if page is None:
             return 0
         more = len(page.events) == self._limit
         self._position.set(page.last)
-        self._lag.set((self._clock.now() - page.recorded_at).total_seconds() if more and page.recorded_at else 0.0)
+        self._show_lag(page.recorded_at if more else None)
+        self._refusals = 0
+        if not self._clear:
+            await self._tell({})
+            self._clear = True
         return len(page.events)
+
+    async def _refused(self) -> None:
+        self._refusals += 1
+        self._clear = False
+        position, _ = await self._carrier.look_up()
+        for waiting in await self._log.read(position, 1):
+            self._show_lag(waiting.recorded_at)
+        if self._refusals >= PATIENCE:
+            await self._tell({"X84": self._stuck})
+
+    def _show_lag(self, oldest: Instant | None) -> None:
+        self._lag.set((self._clock.now() - oldest).total_seconds() if oldest else 0.0)
+
+    async def _tell(self, troubles: Mapping[str, str]) -> None:
+        """Every engine folds: another one may have told it before, or told that it is over."""
+        self._alarm.forget()
+        await self._alarm.show(None, troubles)

@@ -21,6 +21,7 @@ from engine.rebuild import Elsewhere, Part, compare, discard, fold_part, rebuild
 from engine.runner import Runner, advance, ensure_tables
 from schemas.commands import Command, SetSellerReference
 from schemas.events import Event
+from schemas.events.exceptions import ExceptionClosed, ExceptionOpened
 from schemas.events.orders import OrderStateChanged
 from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
@@ -263,6 +264,42 @@ async def test_a_runner_follows_the_log(engine: Machine) -> None:
         group.cancel_scope.cancel()
     assert msgspec.json.decode((await rows(engine))["all"][0])["number"] == 11
     assert engine.metrics.projection_position.labels(TENANT, "tallies")._value.get() == await engine.log.head()
+
+
+async def test_what_the_database_refuses_for_good_is_told_and_its_lag_grows_until_it_is_mended(engine: Machine, database: Database) -> None:
+    def lag() -> float:
+        return (
+            engine.metrics.registry.get_sample_value("crossdock_projection_lag_seconds", {"tenant": TENANT, "projection": "tallies"}) or 0.0
+        )
+
+    def one() -> Runner[Tally]:
+        return Runner(engine.pool, engine.log, tallies, clock=engine.clock, metrics=engine.metrics)
+
+    async def told() -> list[Event]:
+        return [event for event in await engine.events() if not isinstance(event, OrderStateChanged)]
+
+    admin = await asyncpg.connect(database.admin_url)
+    first, other = one(), one()
+    await admin.execute("ALTER TABLE projections.tallies ADD CONSTRAINT short CHECK (length(document::text) < 60)")
+    await engine.append("order-asos:1", moved("1", "A" * 60))
+    for refusals in range(1, runner.PATIENCE + 2):
+        engine.clock.jump(60.0)
+        await engine.append("order-asos:1", moved("1", "B"))
+        for each in (first, other):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await each.advance()
+        assert refusals * 60.0 <= lag() < refusals * 60.0 + 60.0
+        assert len(await told()) == (refusals >= runner.PATIENCE)
+    [opened] = await told()
+    assert isinstance(opened, ExceptionOpened)
+    assert (opened.code, opened.key, opened.subject) == ("X84", "X84:projection:tallies", "target-projections")
+    await admin.execute("ALTER TABLE projections.tallies DROP CONSTRAINT short")
+    await admin.close()
+    for each in (one(), first, other):
+        await each.advance()
+    assert lag() == 0.0
+    [_, closed] = await told()
+    assert isinstance(closed, ExceptionClosed) and closed.key == opened.key
 
 
 async def _stands_at(engine: Machine, position: int) -> bool:
