@@ -314,8 +314,11 @@ class Service:
         return [Reminders.target, Shopify.target, *(f"mirakl:{channel.id}" for channel in self.settings.channel)]
 
     async def _prove(self, conn: Any) -> None:
-        self.metrics.db_privilege_violation.set(1)
-        await prove_privileges(conn)
+        try:
+            await prove_privileges(conn)
+        except StartupError:
+            self.metrics.db_privilege_violation.set(1)
+            raise
         self.metrics.db_privilege_violation.set(0)
 
     async def _evidence(self, pool: Any, log: Log) -> list[tuple[str, Callable[[], Awaitable[None]]]]:

@@ -9,6 +9,8 @@ import pytest
 from engine.errors import StartupError
 from engine.log import APPEND, APPEND_ONE
 from engine.migrate import FORBIDDEN, prove_privileges
+from engine.ports import SystemClock
+from ops.service import Ports, Service
 from tests.conftest import Database
 from tests.machine import Machine, machine
 
@@ -94,6 +96,24 @@ async def test_start_up_names_each_right_too_many(engine: Machine, admin: Any) -
         async with engine.pool.acquire() as conn:
             with pytest.raises(StartupError, match=f"this login can .*{what}.*crossdock_engine"):
                 await prove_privileges(conn)
+
+
+async def test_a_table_that_somebody_has_locked_proves_nothing(engine: Machine, admin: Any) -> None:
+    port: Any = None
+    service = Service(port, {}, Ports(SystemClock(), port, port, port, port), bytes(32))
+    violation = service.metrics.db_privilege_violation
+    async with engine.pool.acquire() as conn:
+        await conn.execute("SET lock_timeout = '100ms'")
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE crossdock.events IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await service._prove(conn)
+        assert violation._value.get() == 0.0
+        await service._prove(conn)
+        await admin.execute(GRANTS["insert events"])
+        with pytest.raises(StartupError):
+            await service._prove(conn)
+        assert violation._value.get() == 1.0
 
 
 MISSING = {
