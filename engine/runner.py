@@ -28,11 +28,14 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 BATCH = 1_000  # events in one commit: more gains little, and makes those who wait for the rows wait longer
 CHUNK = 5_000  # rows in one statement
 PATIENCE = 5  # times in a row that the database refuses a batch before people are told: a table may be changing hands
+INDEXING = 600.0  # seconds of the event loop for a table or an index to be made, its lock waited for
 TICK = 1.0  # seconds of the event loop; how late a wake-up that went astray is made good
 
 # Sets in order, and keys of maps too: equal documents are equal texts, whichever way they came about.
 encode = msgspec.json.Encoder(order="deterministic").encode
 
+WAIT_LONG = "SET lock_timeout = '600s'"
+WAIT_AS_BEFORE = "RESET lock_timeout"
 STANDS = "SELECT position, swaps FROM crossdock.checkpoints WHERE tenant = $1 AND name = $2"
 BEGIN = "INSERT INTO crossdock.checkpoints (tenant, name, position, swaps) VALUES ($1, $2, 0, 0) ON CONFLICT (tenant, name) DO NOTHING"
 
@@ -105,12 +108,14 @@ class Table:
 
 
 async def ensure_tables(conn: Connection, projections: Iterable[Projection[Any]]) -> None:
-    """Make the tables and indexes that are missing. Two processes at once may both try."""
+    """Make the tables and indexes that are missing, however long that takes among many rows. Two processes at once may both try."""
+    await conn.execute(WAIT_LONG)
     for projection in projections:
         table = Table(projection.name)
         for statement in (table.make, *(table.index_by(by, what) for by, what in projection.indexes)):
             with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):  # the other was quicker
-                await conn.execute(statement)
+                await conn.execute(statement, timeout=INDEXING)
+    await conn.execute(WAIT_AS_BEFORE)
 
 
 # ---------------------------------------------------------------- the fold

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine import rebuild as rebuilding
 from engine import runner
 from engine.errors import EngineError, SchemaError
+from engine.ports import PostgresDb
 from engine.projection import Projection
 from engine.rebuild import Elsewhere, Part, compare, discard, fold_part, rebuild, swap
 from engine.runner import Runner, advance, ensure_tables
@@ -512,6 +513,30 @@ async def test_tables_are_made_by_two_processes_at_once(database: Database) -> N
     async with anyio.create_task_group() as group:
         for _ in range(4):
             group.start_soon(make)
+
+
+async def test_an_index_may_take_longer_than_any_other_statement(engine: Machine, database: Database) -> None:
+    indexed = dataclasses.replace(tallies, indexes=(("number", "((document->>'number'))"),))
+    admin, pool = await asyncpg.connect(database.admin_url), await PostgresDb(database.engine_url, size=1, command_timeout=0.2).pool()
+
+    async def hold() -> None:
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE projections.tallies IN ACCESS EXCLUSIVE MODE")
+            held.set()
+            await anyio.sleep(0.6)
+
+    held = anyio.Event()
+    try:
+        async with anyio.create_task_group() as group, pool.acquire() as conn:
+            await conn.execute("SET lock_timeout = '100ms'")
+            group.start_soon(hold)
+            await held.wait()
+            await ensure_tables(conn, [indexed])
+            assert await conn.fetchval("SELECT to_regclass('projections.tallies_number') IS NOT NULL")
+            assert await conn.fetchval("SHOW lock_timeout") == "8s", "as everybody else's"
+    finally:
+        await pool.close()
+        await admin.close()
 
 
 def test_a_table_has_a_plain_name() -> None:

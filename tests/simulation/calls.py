@@ -463,7 +463,11 @@ READS: Mapping[tuple[Any, str], Arguments] = {
     (migrate, "APPLIED"): _of(),
     (line, "PLAN_ONCE"): _of(),
     (line, "PLAN_AS_BEFORE"): _of(),
+    (runner, "WAIT_LONG"): _of(),
+    (runner, "WAIT_AS_BEFORE"): _of(),
 }
+
+SETTINGS = {"PLAN_ONCE", "PLAN_AS_BEFORE", "WAIT_LONG", "WAIT_AS_BEFORE"}
 
 # Found by the words around it, with no rows in any order: nobody asks for one.
 UNORDERED = {"engine.outbox.CLAIM", "engine.outbox.FINISH", "engine.outbox.PUT_BACK"}
@@ -477,7 +481,7 @@ def name_of(place: tuple[Any, str]) -> str:
 
 def _call(place: tuple[Any, str], draw: Draw, arguments: Arguments) -> Call:
     module, constant = place
-    how = "execute" if constant in EXECUTED | {"PLAN_ONCE", "PLAN_AS_BEFORE"} else "binary" if constant == "COPY_PAGE" else "fetch"
+    how = "execute" if constant in EXECUTED | SETTINGS else "binary" if constant == "COPY_PAGE" else "fetch"
     return Call(name_of(place), getattr(module, constant), tuple(arguments(draw)), how)
 
 
