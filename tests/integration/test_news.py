@@ -1,6 +1,6 @@
 """What is heard of an order, poll by poll, into the log: each change once, whatever is repeated and whatever answers late."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -8,12 +8,16 @@ import pytest
 
 from adapters.mirakl.translate.orders import hear
 from adapters.mirakl.translate.story import Place
+from adapters.shopify.translate.reading import fulfilment_seen
+from adapters.shopify.wire.orders import Fulfillment
+from engine.adapter import Heard
 from engine.inbox import append_heard, news
 from engine.log import Append, Fence
 from schemas.envelope import Fact, event_id
 from schemas.events import Event, tag_of
 from schemas.events.orders import (
     DeliveryAddress,
+    FulfilmentSeen,
     LineStateChanged,
     OrderPlaced,
     OrderSignalled,
@@ -21,7 +25,7 @@ from schemas.events.orders import (
     OrderTermsChanged,
     TrackingShown,
 )
-from schemas.values import ChannelId
+from schemas.values import ChannelId, OrderId
 from tests.conftest import Database
 from tests.contract.mirakl.payloads import Payload, address, having, line, order
 from tests.machine import TENANT, Machine, machine
@@ -38,8 +42,11 @@ class Ear:
         self.engine, self.fence = engine, fence
 
     async def hear(self, *payloads: Payload) -> list[Event]:
+        now = self.engine.clock.now()
+        return await self.take([each for payload in payloads for each in hear(msgspec.json.encode(payload), PLACE, now)])
+
+    async def take(self, heard: Sequence[Heard]) -> list[Event]:
         log, before = self.engine.log, await self.engine.log.head()
-        heard = [each for payload in payloads for each in hear(msgspec.json.encode(payload), PLACE, self.engine.clock.now())]
         fresh = await news(log, heard)
         async with self.engine.pool.acquire() as conn, conn.transaction():
             await append_heard(conn, log, fresh, self.fence, self.engine.clock.now())
@@ -86,6 +93,21 @@ async def test_what_was_told_wrongly_for_once_is_put_right_though_nothing_was_to
     assert await ear.tags(stood(9, "SHIPPED")) == []
     assert [tag_of(event) for event in await ear.hear(stood(9, "PENDING_REVIEW"))] == ["line_state_changed", "order_state_changed"]
     assert await ear.tags(stood(9, "PENDING_REVIEW"), stood(9, "PENDING_REVIEW")) == []
+
+
+async def test_so_is_the_status_of_a_parcel(ear: Ear) -> None:
+    told = []
+    for status in ("SUCCESS", "SUCCESS", "A_STATUS_OF_TOMORROW", "SUCCESS", "SUCCESS"):
+        text = {"id": "gid://shopify/Fulfillment/1", "status": status, "updatedAt": "2026-08-13T12:00:00Z", "trackingInfo": []}
+        parcel = msgspec.convert(text | {"fulfillmentLineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}}, Fulfillment)
+        told.append(await ear.take([fulfilment_seen(TENANT, parcel, (ChannelId("asos"), OrderId("A1")))]))
+    assert [[event.status for event in each if isinstance(event, FulfilmentSeen)] for each in told] == [
+        ["SUCCESS"],
+        [],
+        ["A_STATUS_OF_TOMORROW"],
+        ["SUCCESS"],
+        [],
+    ]
 
 
 async def test_a_state_that_is_left_and_entered_again_is_told_again(ear: Ear) -> None:

@@ -89,7 +89,8 @@ def fulfilment_seen(tenant: TenantId, parcel: wire.orders.Fulfillment, whose: Ow
         further_numbers=tuple(_number(one) for one in tracking[1:] if _number(one)),
     )
     version = (parcel.id, event.updated_at.isoformat(), event.status, event.carrier, event.tracking_number, event.tracking_url)
-    return Heard(order_stream(channel, order_id), fact(tenant, event, "@".join((*version, *event.further_numbers)), event.updated_at))
+    seen = fact(tenant, event, "@".join((*version, *event.further_numbers)), event.updated_at)
+    return Heard(order_stream(channel, order_id), seen, same=lambda last: last == event, part="fulfilment")
 
 
 def _number(tracking: wire.orders.Tracking) -> str:
