@@ -448,23 +448,19 @@ class Service:
         asked to stop. Raises LeaseLostError.
         """
         alarm.forget()
-        try:
-            for attempt in count():
-                try:
-                    await adapter.prepare()
-                except AdapterError as error:
-                    logger.warning("not prepared", target=adapter.target, detail=error.detail)
-                    self._missing[adapter.target] = "not prepared"
-                    if code := _trouble(error, attempt):
-                        await alarm.show(fence, {code: f"{adapter.target} is not prepared: {error.detail}"})
-                    await self._pause(self._seconds_after(error, attempt))
-                    if self._stop.is_set():
-                        return
-                else:
-                    await alarm.show(fence, {})
+        for attempt in count():
+            try:
+                await adapter.prepare()
+            except AdapterError as error:
+                logger.warning("not prepared", target=adapter.target, detail=error.detail)
+                if code := _trouble(error, attempt):
+                    await alarm.show(fence, {code: f"{adapter.target} is not prepared: {error.detail}"})
+                await self._pause(self._seconds_after(error, attempt))
+                if self._stop.is_set():
                     return
-        finally:
-            self._missing.pop(adapter.target, None)
+            else:
+                await alarm.show(fence, {})
+                return
 
     def _seconds_after(self, error: AdapterError, attempt: int) -> float:
         """Of the event loop. Who refuses us is asked as seldom as by a poll."""
