@@ -1,5 +1,6 @@
 """The `crossdock` command: one room for each thing that can be asked of it."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,17 @@ from engine.errors import EngineError
 from ops.postgres import EmbeddedError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+YEAR = 365 * 86400  # seconds
+
+
+class Within(click.FloatRange):
+    """A number in its range: click finds `nan` in every one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if math.isnan(number := super().convert(value, param, ctx)):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 class Whole(click.Group):
@@ -103,7 +115,7 @@ def main() -> None:
 @click.option("--seed", default=1, show_default=True, help="Of the buyers, the warehouse and the catalogue.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here, and go on from what is there.")
 @click.option("--database", default="", metavar="URL", help="Use this Postgres instead of bringing one along.")
-@click.option("--speed", type=click.FloatRange(0.001, 100_000), metavar="N", help="How many times as fast as real time.  [default: 200]")
+@click.option("--speed", type=Within(0.001, 100_000), metavar="N", help="How many times as fast as real time.  [default: 200]")
 @as_json
 def demo(orders: int | None, scenario: str, seed: int, data: Path | None, database: str, speed: float | None, as_json: bool) -> None:
     """Play a day's trade, and prove the end state.
@@ -116,7 +128,7 @@ def demo(orders: int | None, scenario: str, seed: int, data: Path | None, databa
 
 
 @main.command()
-@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(0.1, 24), help="Of the day: its peak is two thirds in.")
+@click.option("--hours", default=24.0, show_default=True, type=Within(0.1, 24), help="Of the day: its peak is two thirds in.")
 @click.option("--seed", default=1, show_default=True, help="Of everything that happens in it.")
 @as_json
 def rush(hours: float, seed: int, as_json: bool) -> None:
@@ -631,7 +643,7 @@ def resume(anyway: bool, reason: str, actor: str, config: Path | None, data: Pat
 @click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="On loopback. 0: any free one.")
 @click.option("--seed", default=1, show_default=True, help="Of everything that chance decides.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the two systems' state here.")
-@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, 100_000), help="How many times as fast as real time.")
+@click.option("--speed", default=1.0, show_default=True, type=Within(0.001, 100_000), help="How many times as fast as real time.")
 @click.option("--step", "stepped", is_flag=True, help="Time stands still, but for POST /sandbox/step.")
 @click.option("--start", default="", metavar="TIME", help="When it is there at first.  [default: now; with --step 2026-11-27T08:00:00Z]")
 @click.option("--orders", type=click.IntRange(0), help="Marketplace orders that are bought by themselves, whatever the scenario says.")
@@ -642,7 +654,9 @@ def resume(anyway: bool, reason: str, actor: str, config: Path | None, data: Pat
     help="Serve https, with the certificate and the key in this PEM file: for clients that know nothing else.",
 )
 @click.option("--measure", "measuring", is_flag=True, help="Serve nothing: print how fast a large world starts and answers here.")
-@click.option("--soak", default=0, metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met.")
+@click.option(
+    "--soak", type=click.IntRange(1), metavar="N", help="Serve nothing: put N seeds through every fault in memory, and print what was met."
+)
 def sandbox(
     scenario: str,
     listing: bool,
@@ -657,7 +671,7 @@ def sandbox(
     offers: str | None,
     certificate: Path | None,
     measuring: bool,
-    soak: int,
+    soak: int | None,
 ) -> None:
     """A Shopify and a Mirakl to try things on, and to go wrong on demand. GET /sandbox/ tells what can be done with it."""
     from ops.sandbox import alone  # noqa: PLC0415
@@ -686,8 +700,12 @@ def sandbox(
 @main.command()
 @click.argument("url", metavar="URL")
 @click.option("--settled", is_flag=True, help="All work is said to be done: what is missing is missing for good.")
-@click.option("--buffer", default=0, show_default=True, metavar="N", help="Units that the connector keeps back from each SKU.")
-@click.option("--staleness", default=600.0, show_default=True, metavar="SECONDS", help="How old a published quantity may be.")
+@click.option(
+    "--buffer", default=0, show_default=True, type=click.IntRange(0), metavar="N", help="Units that the connector keeps back from each SKU."
+)
+@click.option(
+    "--staleness", default=600.0, show_default=True, type=Within(0, YEAR), metavar="SECONDS", help="How old a published quantity may be."
+)
 @click.option(
     "--order-id",
     "where",

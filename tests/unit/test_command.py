@@ -5,9 +5,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import uvloop
 from click.testing import CliRunner, Result
 
 from engine.ports import PostgresDb
+from ops import rush
 from ops.__main__ import main
 
 SETTINGS = Path(__file__).parents[2] / "ops" / "crossdock.example.toml"
@@ -51,8 +53,26 @@ def test_an_address_that_somebody_listens_on_already() -> None:
         assert_refused(asked("sandbox", "--port", str(taken.getsockname()[1])), "Address already in use. Give another port")
 
 
-def test_what_is_no_speed() -> None:
-    assert asked("demo", "--speed", "-3").exit_code == 2
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo", "--speed", "-3"),
+        ("demo", "--speed", "nan"),
+        ("sandbox", "--speed", "nan"),
+        ("sandbox", "--soak", "0"),
+        ("sandbox", "--soak", "-1"),
+        ("rush", "--hours", "nan"),
+        ("referee", "http://127.0.0.1:1", "--staleness", "nan"),
+        ("referee", "http://127.0.0.1:1", "--staleness", "inf"),
+        ("referee", "http://127.0.0.1:1", "--staleness", "-5"),
+        ("referee", "http://127.0.0.1:1", "--buffer", "-5"),
+    ],
+)
+def test_a_number_that_is_out_of_range(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvloop, "run", lambda work: work.close())  # what is let through
+    monkeypatch.setattr(rush, "play", lambda *_, **__: 0)
+    told = asked(*words)
+    assert told.exit_code == 2 and "is not in the range" in told.output
 
 
 def test_a_reason_that_says_nothing() -> None:
