@@ -1,5 +1,6 @@
 """Where the log is: a server that was named, or one of our own in a directory, started for as long as it is needed."""
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres, InUseError
 from ops.settings import Settings, reveal
 
 VARIABLE = "CROSSDOCK_DATABASE_URL"
+DAY = re.compile(r"\d{4}-\d\d-\d\dZ?")
 FIRST_AFTER = "SELECT min(position) FROM crossdock.events WHERE tenant = $1 AND recorded_at > $2"
 
 
@@ -129,12 +131,14 @@ async def position_at(opened: Opened, text: str, option: str) -> int:
     head = await opened.log.head()
     if text.isdecimal():
         return min(int(text), head)
+    if DAY.fullmatch(text):
+        raise StartupError(f"{option} {text}: say at which hour of that day, as in {text[:10]}T12:00:00Z")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise StartupError(f"{option} {text}: a position, or a time such as 2026-11-20T12:00:00Z") from None
     if moment.tzinfo is None:
-        raise StartupError(f"{option} {text}: say in which zone, as in {text}Z")
+        raise StartupError(f"{option} {text}: say in which zone, as in {moment.isoformat()}Z")
     later: int | None = await opened.pool.fetchval(FIRST_AFTER, opened.log.tenant, moment)
     return head if later is None else later - 1
 

@@ -1,6 +1,7 @@
 """Replay as people use it: rebuilt equals live from wherever it goes on, the state as of any moment, and what changed code would do."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import anyio
 import pytest
 
 from engine import rebuild as rebuilding
-from engine.errors import EngineError
+from engine.errors import EngineError, StartupError
 from engine.log import Append, Log
 from engine.projection import Projection
 from engine.rebuild import MOST_BYTES, digest, discard, rebuild
@@ -236,6 +237,14 @@ async def test_what_a_clock_that_went_back_recorded_later_was_not_known_before(e
     async with open_log(read_settings(settings), {}, "") as opened:
         for seconds, position in ((-1, 0), (30, 10), (90, 30)):
             assert await position_at(opened, (began + timedelta(seconds=seconds)).isoformat(), "--until") == position
+
+
+async def test_what_is_shown_as_a_moment_is_one(engine: Machine, settings: Path) -> None:
+    async with open_log(read_settings(settings), {}, "") as opened:
+        for text in ("2026-11-26", "2026-11-26Z", "2026-11-26T12:00", "2026-11-26 12:00:00"):
+            with pytest.raises(StartupError, match=re.escape(text)) as refused:
+                await position_at(opened, text, "--at")
+            await position_at(opened, str(refused.value).split("as in ")[1], "--at")
 
 
 @pytest.mark.usefixtures("lives")
