@@ -268,6 +268,14 @@ def _said(_ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
+def _code(_ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    from ops.desk import CODES  # noqa: PLC0415
+
+    if value and value.upper() not in CODES:
+        raise click.BadParameter(f"no kind of exception is called {value}: there are {', '.join(CODES)}", param=parameter)
+    return value.upper()
+
+
 def by_a_person(function: F) -> F:
     """Options of every command that changes something: why, and who."""
     reason = click.option("--reason", required=True, callback=_said, help="Why; it is kept in the log.")
@@ -288,7 +296,7 @@ def exceptions() -> None:
 
 @exceptions.command("list")
 @click.option("--owner", type=click.Choice(["OPS", "FIN", "ECOM", "CX", "ENG"], case_sensitive=False), help="Only what is theirs.")
-@click.option("--code", default="", metavar="X..", help="Only this kind.")
+@click.option("--code", default="", metavar="X..", callback=_code, help="Only this kind.")
 @click.option("--closed", is_flag=True, help="What is over, too.")
 @of_a_log
 @as_json
@@ -332,7 +340,7 @@ def exceptions_resolve(key: str, reason: str, actor: str, config: Path | None, d
     """It is settled elsewhere: close it, and ask for nothing of it any more."""
 
     async def work(it: Any) -> int:
-        click.echo(f"{(await it.resolve(key, reason)).key} is closed")
+        click.echo(f"{(await it.resolve(key, reason)).key} is settled")
         return 0
 
     desk(config, data, database, actor, work)

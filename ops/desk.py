@@ -44,10 +44,16 @@ WHERE tenant = $1 AND ($2 OR document->>'open' = 'true') ORDER BY key
 ONE = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND key = $2"
 SINCE = "SELECT recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2) ORDER BY position"
 BURIED = "SELECT command_id, tag, body FROM crossdock.outbox WHERE tenant = $1 AND subject = $2 AND state = 'buried' ORDER BY command_id"
+FOLDED = "SELECT position FROM crossdock.checkpoints WHERE tenant = $1 AND name = 'exceptions'"
 WORDS_SAID = "SELECT document FROM projections.mappings WHERE tenant = $1 ORDER BY key"
 ONE_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
 
+OF_SYSTEMS = ("X76", "X78")  # exceptions about a system as a whole: projections/kinds.py has those about things
+CODES = sorted((*KINDS, *OF_SYSTEMS))
+
 INDENTED = (0, 0, 0, 2)
+SOON = 2.0  # seconds in which an engine that runs takes up what is said here
+LOOK_EVERY = 0.05  # seconds
 
 _trouble, _word = msgspec.json.Decoder(Trouble), msgspec.json.Decoder(Word)
 
@@ -61,13 +67,18 @@ class Desk:
 
     def __init__(self, pool: Pool, log: Log, settings: Settings, now: datetime, actor: str, *, ids: Ids | None = None) -> None:
         self._pool, self._log, self._settings, self._now, self._ids = pool, log, settings, now, ids or RandomIds()
+        self._told = 0  # position of what was said last
         self.actor = f"person:{actor}"
 
     async def _tell(self, stream: str, event: Event) -> None:
         """A person may say the same twice, and means it twice: the id is drawn."""
         identity = event_id(self._log.tenant, "desk", str(self._ids.new()), tag_of(event))
         fact = Fact(event=event, event_id=identity, occurred_at=self._now, actor=self.actor)
-        await self._log.append(Append(stream=stream, facts=(fact,)))
+        self._told = (await self._log.append(Append(stream=stream, facts=(fact,)))).last or 0
+
+    async def is_taken_up(self) -> bool:
+        """Whether an engine has seen all that was said here."""
+        return (await self._pool.fetchval(FOLDED, self._log.tenant) or 0) >= self._told
 
     # ------------------------------------------------------------ exceptions
 
@@ -163,11 +174,17 @@ class Desk:
 
 
 async def at_the_desk(path: Path, url: str, environment: Environment, actor: str, work: Any) -> int:
-    """Open the log and let `work(desk)` do it; its exit code is ours."""
+    """Open the log and let `work(desk)` do it; its exit code is ours. Says so where no engine takes up what was said."""
     settings = read_settings(path)
     async with open_log(settings, environment, url) as opened:
         desk = Desk(opened.pool, opened.log, settings, opened.clock.now(), actor or getpass.getuser())
         code: int = await work(desk)
+        patience = opened.clock.monotonic() + SOON
+        while not await desk.is_taken_up():
+            if opened.clock.monotonic() > patience:
+                paper().print("Noted, and not taken up yet: it takes effect once an engine runs.")
+                break
+            await opened.clock.sleep(LOOK_EVERY)
         return code
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.table import Table
 
 from engine.outbox import class_of
+from ops.desk import CODES
 from ops.sandbox.faults import KINDS as FAULTS
 from ops.simulate.invariants.evidence import Evidence
 from ops.simulate.invariants.table import CHECKED
 from ops.simulate.options import DATABASE, RARE, WIRE
-from projections.kinds import KINDS as EXCEPTIONS
 from schemas.events import EVENTS, tag_of
 from schemas.events.commands import CommandBuried, CommandConfirmed, CommandIssued, CommandRefused, CommandUnknown
 from schemas.events.exceptions import ExceptionOpened
@@ -23,7 +23,6 @@ Seen = Counter[str]
 OUTCOMES = ("confirmed", "found", "refused", "unknown", "buried")  # found: confirmed by looking
 LOOKED_FOR = ("C", "D")  # classes of which an effect can be found by looking
 CLASSES = ("A", "B", "C", "D")
-OF_SYSTEMS = ("X76", "X78")  # exceptions about a system as a whole: projections/kinds.py has those about things
 BY_THE_PLAYER = (
     *(f"wire_{name}" for name in WIRE),
     *(f"database_{name}" for name in DATABASE),
@@ -77,7 +76,7 @@ def expected() -> list[str]:
     found = [f"fault {name}" for name in (*FAULTS, *BY_THE_PLAYER)]
     found += [f"command {letter} {outcome}" for letter in CLASSES for outcome in OUTCOMES if outcome != "found" or letter in LOOKED_FOR]
     found += [f"rare {name}" for name in RARE]
-    found += [f"exception {code}" for code in sorted({*EXCEPTIONS, *OF_SYSTEMS})]
+    found += [f"exception {code}" for code in CODES]
     found += [f"judged {name}" for name in (*sorted(CHECKED), "X3")]
     return [name for name in found if name not in ELSEWHERE]
 

@@ -77,7 +77,8 @@ async def test_people_at_the_command_line_are_heard_by_the_engine(database: Data
         assert "is with warehouse" in await crossdock("exceptions", "assign", taken, "warehouse", *WHY)
         assert json.loads(await crossdock("exceptions", "show", taken, "--json"))["open"] is True
         assert f"order {taken} goes on" in await crossdock("release", taken, *WHY)
-        assert f"order {unwanted} is refused" in await crossdock("refuse", unwanted, *WHY)
+        said = await crossdock("refuse", unwanted, *WHY)
+        assert f"order {unwanted} is refused" in said and "Noted" not in said
         await built.until(lambda: state(built, unwanted) == "REFUSED", "it is refused")
         await built.until(
             lambda: any(one.source_identifier == taken and one.fulfillment_orders for one in built.ours()), "it is in Shopify"
@@ -128,12 +129,23 @@ async def test_people_at_the_command_line_are_heard_by_the_engine(database: Data
             (("map", "carrier", "Royal Mail", "EVRI", "--channel", "asos", *WHY), 3, "--replace"),
             (("map", "carrier", "Royal Mail", "RM", "--channel", "zalando", *WHY), 3, "there are asos"),
             (("map", "carrier", "Royal Mail", "--channel", "asos", *WHY), 2, "--remove"),
+            (("exceptions", "--code", "foo"), 2, "there are X01, X02"),
             (("exceptions", "show", "nothing"), 3, "crossdock exceptions list"),
             (("exceptions", "retry", f"X36:order-asos:{astray}", *WHY), 3, "crossdock exceptions list"),
             (("hold", "nobody", *WHY), 3, "of either side"),
             (("hold", taken), 2, "--reason"),
         ):
             assert mend in await crossdock(*arguments, expect=code), arguments
+
+        # without an engine, nothing is said to be done that is not
+        late = bought(built, 3, test=True)
+        with anyio.fail_after(180):
+            while not any(late in said for said in await built.open_exceptions()):
+                await anyio.sleep(0.1)
+        for engine in built.engines:
+            engine.stop()
+        said = await crossdock("exceptions", "resolve", late, *WHY)
+        assert "is settled" in said and "once an engine runs" in said
 
         # all of it is in the log, with who and why
         done = [each for each in await built.log.read(0) if each.actor == "person:ines"]
