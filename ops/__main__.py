@@ -604,7 +604,7 @@ def drill(
 
 @main.command()
 @click.argument("order", required=False)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to be written.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file that is not there yet.")
 @click.option("--opened", is_flag=True, help="With what is said of people, which stays sealed otherwise.")
 @click.option(
     "--consistency",

@@ -3,7 +3,6 @@
 import getpass
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from ops.book import FIND_ORDER_ROWS
 from ops.database import Opened, master_key_of, open_log
 from ops.desk import DeskError
 from ops.privacy import SEALED, Request, answer, concerned, unanswered
-from ops.report import Environment, paper, print_json
+from ops.report import Environment, paper, print_json, write_new
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
 from projections.orders import DEAD, GONE, Order
@@ -147,7 +146,7 @@ async def disclose(name: str, path: Path, url: str, environment: Environment, *,
         request = next((each for each in await unanswered(it.pool, it.log) if name in (each.asked.request, each.key)), None)
         subjects = await concerned(it.pool, it.log, request) if request else await _named(it, settings, name)
         held = [await _held(it, subject) for subject in subjects]
-        _write(out, {"tenant": settings.tenant_id, "made_at": it.clock.now(), "held": held})
+        write_new(out, {"tenant": settings.tenant_id, "made_at": it.clock.now(), "held": held}, indent=2, private=True)
         by = f"person:{actor or getpass.getuser()}"
         for subject in subjects:
             told = SubjectDisclosed(subject=subject, reason=reason, request=request.asked.request if request else "")
@@ -190,15 +189,6 @@ def _shown(envelope: Envelope, personal: Personal | None) -> dict[str, Any]:
     if envelope.sealed is not None:
         shown["personal"] = personal if personal is not None else "erased"
     return shown
-
-
-def _write(out: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(msgspec.to_builtins(document), indent=2, ensure_ascii=False) + "\n"
-    try:
-        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise DeskError(f"{out} cannot be written: {error.strerror}") from None
 
 
 # ---------------------------------------------------------------- who is meant

@@ -1,6 +1,7 @@
 """What the command line shows of a log: status, traces, checks, migrations."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.adapter import Finding
-from engine.errors import EngineError
+from engine.errors import EngineError, StartupError
 from engine.metrics import Metrics
 from engine.migrate import check_schema, migrate, prove_privileges
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
@@ -48,6 +49,16 @@ def paper(*, stderr: bool = False) -> Console:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_new(path: Path, value: Any, *, indent: int, private: bool = False) -> None:
+    """As JSON, to a file that is not there yet; `private`: only its owner may read it. StartupError says why it cannot be."""
+    text = json.dumps(msgspec.to_builtins(value), indent=indent, ensure_ascii=False) + "\n"
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise StartupError(f"{path} cannot be written: {error.strerror}") from None
 
 
 async def trace(name: str, path: Path, url: str, environment: Environment, *, as_json: bool) -> int:

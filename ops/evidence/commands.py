@@ -1,11 +1,9 @@
 """`crossdock evidence`, `crossdock verify` and `crossdock resume`."""
 
 import getpass
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -16,14 +14,14 @@ from ops.database import Opened, open_log
 from ops.evidence import folder_of
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
-from ops.evidence.folder import Folder, Kept, write
+from ops.evidence.folder import Folder, Kept
 from ops.evidence.guard import Guard, Rollback, rolled_back
 from ops.evidence.keys import is_signed
 from ops.evidence.resume import Waiting, say_resumed, unread, waiting
 from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
 from ops.progress import progress_bar
-from ops.report import paper, print_json
+from ops.report import paper, print_json, write_new
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
@@ -55,7 +53,7 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
         bundle = await order_bundle(found.pool, found.log, folder, kept, name=name, streams=streams, now=found.clock.now(), opened=opened)
         keys = [folder.keys[-1].key]
     _proved(lambda: verify_order(bundle, keys, is_signed))
-    _write(out, bundle, private=opened)
+    write_new(out, bundle, indent=1, private=opened)
     _print_written(out, folder, f"{len(bundle['events'])} events of {name}, proved against {kept.path.name}")
     return 0
 
@@ -85,7 +83,7 @@ async def consistency_evidence(old: Path, new: Path, path: Path, url: str, envir
     _proved(lambda: verify_consistency(bundle, keys, is_signed))
     said = f"the log of {newer.checkpoint.size:,} events begins with that of {older.checkpoint.size:,}"
     if out is not None:
-        _write(out, bundle)
+        write_new(out, bundle, indent=1)
         _print_written(out, folder, said)
     else:
         paper().print(f"[green]It holds[/]: {said}")
@@ -98,13 +96,6 @@ def _proved(check: Callable[[], object]) -> None:
         check()
     except ForgedError as error:
         raise EvidenceError(f"it does not hold: {error}") from None
-
-
-def _write(out: Path, bundle: Mapping[str, Any], *, private: bool = False) -> None:
-    try:
-        write(out, json.dumps(bundle, indent=1, ensure_ascii=False) + "\n", private=private)
-    except OSError as error:
-        raise EvidenceError(f"{out} cannot be written: {error.strerror}") from None
 
 
 def _print_written(out: Path, folder: Folder, said: str) -> None:

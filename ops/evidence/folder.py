@@ -149,13 +149,11 @@ def _files(directory: Path) -> list[Path]:
         return sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
 
 
-def write(path: Path, text: str, *, private: bool = False) -> None:
-    """Whole or not at all, and durable on return; `private`: only the owner may read it."""
+def write(path: Path, text: str) -> None:
+    """Whole or not at all, and durable on return."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
     with half.open("w", encoding="utf-8") as file:
-        if private:
-            os.fchmod(file.fileno(), 0o600)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from adapters.mirakl.translate.buyers import buyer_mark
+from engine.errors import StartupError
 from engine.vault import blocklist_key
 from ops.desk import DeskError
 from ops.erase import Receipt, disclose, erase_named
@@ -117,7 +118,7 @@ async def test_all_that_is_held_is_written_for_its_owner_alone_and_that_is_told(
     assert one["events"][0]["personal"] == {"type": "delivery_address", **{k: v for k, v in _plain(ANN).items() if v}}
     told = [each for each in await crossdock.engine.events() if isinstance(each, SubjectDisclosed)]
     assert [each.subject for each in told] == ["order-asos:1", "order-asos:2"]
-    with pytest.raises(DeskError, match="File exists"):
+    with pytest.raises(StartupError, match="File exists"):
         await crossdock.disclose("1", tmp_path / "held")
     await crossdock.erase("1")
     [left] = await crossdock.disclose("1", tmp_path / "left")

@@ -13,14 +13,14 @@ from uuid import UUID
 import pytest
 
 from engine import chain, tiles
-from engine.errors import ChainError
+from engine.errors import ChainError, StartupError
 from engine.log import Append
 from engine.merkle import EMPTY, Frontier, leaf_hash
 from engine.ports import SeededRng
 from ops.evidence import verify as auditor
 from ops.evidence.audit import audit
 from ops.evidence.bundle import consistency_bundle, order_bundle
-from ops.evidence.commands import EvidenceError, order_evidence
+from ops.evidence.commands import order_evidence
 from ops.evidence.commands import verify as verify_command
 from ops.evidence.folder import Folder
 from ops.evidence.guard import Guard, rolled_back
@@ -151,8 +151,9 @@ async def test_what_is_said_of_people_is_written_for_its_owner_alone(notary: Not
         assert await order_evidence("é4", out, settings, database.engine_url, {}, opened=opened) == 0
         assert ("Zoë" in out.read_text("utf-8")) == opened
         assert not opened or stat.S_IMODE(out.stat().st_mode) == 0o600
-    with pytest.raises(EvidenceError, match=r"nowhere.*cannot be written"):
-        await order_evidence("é4", Path("/proc/nowhere/evidence.json"), settings, database.engine_url, {}, opened=False)
+    for out, why in ((tmp_path / "nowhere" / "evidence.json", "No such file"), (tmp_path / "True.json", "File exists")):
+        with pytest.raises(StartupError, match=f"{out} cannot be written: {why}"):
+            await order_evidence("é4", out, settings, database.engine_url, {}, opened=False)
 
 
 async def test_a_changed_key_is_vouched_for_by_the_one_before(notary: Notary, tmp_path: Path) -> None:
