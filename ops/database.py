@@ -51,12 +51,21 @@ def open_database(settings: Settings, environment: Mapping[str, str], *, url: st
 
 @contextmanager
 def share_database(settings: Settings, environment: Mapping[str, str], *, url: str = "") -> Iterator[Database]:
-    """As open_database; beside an engine that runs the directory's server, that server is used and left running."""
+    """As open_database, of one that is there; beside an engine that runs the directory's server, that server is used and left running."""
+    if _named(settings, environment, url) is None:
+        require_directory(settings)
     try:
         with open_database(settings, environment, url=url) as database:
             yield database
     except InUseError:
         yield _embedded(EmbeddedPostgres(Path(settings.database.directory)))
+
+
+def require_directory(settings: Settings) -> None:
+    """StartupError unless a database is in the directory of the settings: whoever only looks makes none where a name was mistyped."""
+    server = EmbeddedPostgres(Path(settings.database.directory))
+    if not server.is_made:
+        raise StartupError(f"no database is in {server.directory}: `crossdock migrate` and `crossdock serve` make one")
 
 
 def _named(settings: Settings, environment: Mapping[str, str], url: str) -> Database | None:
@@ -143,14 +152,17 @@ async def position_at(opened: Opened, text: str, option: str) -> int:
     return head if later is None else later - 1
 
 
-def master_key_of(settings: Settings, environment: Mapping[str, str]) -> bytes:
-    """From where the settings say, else from the environment; beside an embedded database one is made."""
+def master_key_of(settings: Settings, environment: Mapping[str, str], *, looking: bool = False) -> bytes:
+    """From where the settings say, else from the environment; beside an embedded database one is made, when `looking` only if that is."""
     if settings.vault.master_key is not None:
         return key_of(reveal(settings.vault.master_key, "vault.master_key", environment).reveal(), "vault.master_key")
     if (found := master_key_from(environment)) is not None:
         return found
     if settings.database.directory:
-        return key_file(Path(settings.database.directory) / "master.key", SystemRng())
+        path = Path(settings.database.directory) / "master.key"
+        if looking and not path.exists():
+            require_directory(settings)
+        return key_file(path, SystemRng())
     raise StartupError(
         "no master key: set [vault] master_key, or the variable CROSSDOCK_MASTER_KEY (openssl rand -base64 32). Keep it outside the"
         " database and its backups: without it nothing personal can be read again"

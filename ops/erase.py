@@ -133,7 +133,7 @@ def print_erased(found: Sequence[Erased]) -> None:
 
 def mark_of(value: str, path: Path, environment: Environment) -> str:
     """What stands for a buyer in the settings' blocklist."""
-    return buyer_mark(blocklist_key(master_key_of(read_settings(path), environment)), value)
+    return buyer_mark(blocklist_key(master_key_of(read_settings(path), environment, looking=True)), value)
 
 
 # ---------------------------------------------------------------- what is held

@@ -95,6 +95,11 @@ class EmbeddedPostgres:
         return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(self.socket), safe='/')}"
 
     @property
+    def is_made(self) -> bool:
+        """Whether a cluster is in the directory; `start` makes one where none is."""
+        return self._cluster.exists()
+
+    @property
     def pid(self) -> int:
         """The postmaster's, while it runs."""
         assert self._server is not None, "not started"
@@ -107,11 +112,11 @@ class EmbeddedPostgres:
         """
         self._take()
         try:
-            if self._cluster.exists():
+            if self.is_made:
                 self._user = _User.owning(self._cluster)
             self._own(self.directory / "lock")
             self._end_survivors()
-            if not self._cluster.exists():
+            if not self.is_made:
                 self._initialise()
             self._check_version()
             self._admit_only_us()

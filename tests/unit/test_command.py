@@ -9,7 +9,7 @@ import uvloop
 from click.testing import CliRunner, Result
 
 from engine.ports import PostgresDb
-from ops import rush
+from ops import rush, service
 from ops.__main__ import main
 
 SETTINGS = Path(__file__).parents[2] / "ops" / "crossdock.example.toml"
@@ -36,6 +36,29 @@ def assert_refused(told: Result, said: str) -> None:
 @pytest.mark.parametrize("command", ["status", "migrate"])
 def test_a_database_that_cannot_be_reached(command: str, url: str, said: str) -> None:
     assert_refused(asked(command, "--config", str(SETTINGS), "--database", url), said)
+
+
+@pytest.mark.parametrize("words", [("status",), ("trace", "1"), ("exceptions",), ("drill",), ("verify",), ("mark", "x")])
+def test_who_looks_into_a_directory_makes_no_database_there(words: tuple[str, ...], tmp_path: Path) -> None:
+    settings = configured(tmp_path)
+    assert_refused(asked(*words, "--config", str(settings)), f"no database is in {tmp_path / 'nowhere'}")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_check_makes_no_database_and_finds_that_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "adapters_of", lambda *_: [])
+    told = asked("check", "--config", str(configured(tmp_path)))
+    assert told.exit_code == 1 and f"no database is in {tmp_path / 'nowhere'}" in told.output
+    assert not (tmp_path / "nowhere").exists()
+
+
+def configured(directory: Path) -> Path:
+    """Settings whose database is in a directory that is not there."""
+    path = directory / "crossdock.toml"
+    url, owner_url, key = "url = { env", "owner_url = { env", "master_key = { file"
+    lines = [line for line in SETTINGS.read_text().splitlines() if not line.startswith((url, owner_url, key))]
+    path.write_text("\n".join(lines).replace("[database]", f'[database]\ndirectory = "{directory / "nowhere"}"'))
+    return path
 
 
 def test_what_a_database_adds_about_rows_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
