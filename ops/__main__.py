@@ -3,7 +3,8 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from ops.postgres import EmbeddedError
 F = TypeVar("F", bound=Callable[..., Any])
 
 YEAR = 365 * 86400  # seconds
+INTERRUPTED, UNHEARD = 130, 141  # exit codes: what a shell makes of SIGINT and of SIGPIPE
 
 
 class Within(click.FloatRange):
@@ -38,17 +40,41 @@ class Whole(click.Group):
 
 
 class Commands(Whole):
-    """Says what went wrong in one line: 1 when something does not hold, 2 when the command was wrong, 3 when it could not be done."""
+    """Says what went wrong in one line, and leaves with the exit codes that the help tells."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with heard():  # --help
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            told = _told(error)
-            if told is None:
+        with heard():
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                ctx.exit(INTERRUPTED)
+            except BrokenPipeError:
                 raise
-            click.secho(f"crossdock: {told}", fg="red", err=True)
-            ctx.exit(3)
+            except Exception as error:
+                told = _told(error)
+                if told is None:
+                    raise
+                click.secho(f"crossdock: {told}", fg="red", err=True)
+                ctx.exit(3)
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Leave with a code of its own where whoever read our output went away: click and rich leave with 1."""
+    try:
+        try:
+            yield
+        finally:
+            click.echo(nl=False)
+    except (SystemExit, BrokenPipeError) as end:
+        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        sys.exit(UNHEARD)
 
 
 def _told(error: Exception) -> str | None:
@@ -77,11 +103,8 @@ class Listed(Whole):
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:
-    """Run to the end and leave with its exit code; Ctrl-C is 130."""
-    try:
-        sys.exit(uvloop.run(work))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run to the end and leave with its exit code."""
+    sys.exit(uvloop.run(work))
 
 
 def of_a_log(function: F) -> F:
@@ -106,7 +129,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="crossdock", prog_name="crossdock")
 def main() -> None:
-    """Shopify and Mirakl in one append-only log: orders in, stock and dispatches out, every step traceable."""
+    """Shopify and Mirakl in one append-only log: orders in, stock and dispatches out, every step traceable.
+
+    Exit codes: 0 it holds; 1 something does not, or waits for somebody; 2 the command was wrong; 3 it could not be done; 130 after
+    Ctrl-C; 141 where whoever read the output went away.
+    """
 
 
 @main.command()

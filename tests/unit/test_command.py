@@ -1,6 +1,9 @@
 """What the `crossdock` command says when it cannot do what was asked: one line that its reader can act on, and no secret in it."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -96,6 +99,26 @@ def test_a_number_that_is_out_of_range(words: tuple[str, ...], monkeypatch: pyte
     monkeypatch.setattr(rush, "play", lambda *_, **__: 0)
     told = asked(*words)
     assert told.exit_code == 2 and "is not in the range" in told.output
+
+
+def test_an_interruption_says_nothing_of_what_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rush, "play", interrupted)
+    told = asked("rush")
+    assert (told.exit_code, told.output) == (130, "")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("sandbox", "--list")])
+def test_a_reader_who_went_away_says_nothing_of_what_holds(words: tuple[str, ...]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run([sys.executable, "-m", "ops", *words], stdout=theirs, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_reason_that_says_nothing() -> None:
