@@ -483,7 +483,11 @@ def refuse(order: str, reason: str, actor: str, config: Path | None, data: Path 
 
 def _from_stdin(name: str) -> str:
     """`-`: the name is read from standard input, so that nobody sees it in the list of processes."""
-    return sys.stdin.readline().strip() if name == "-" else name
+    if name != "-":
+        return name
+    if not (said := sys.stdin.readline().strip()):
+        raise click.UsageError("standard input was empty: a line is read from it where - is given")
+    return said
 
 
 @main.command()
@@ -521,7 +525,7 @@ def erase(
 
 
 @main.command()
-@click.argument("value", metavar="VALUE|-")
+@click.argument("value", metavar="VALUE|-", callback=_said)
 @of_a_log
 def mark(value: str, config: Path | None, data: Path | None, database: str) -> None:
     """By what a buyer of that customer id, relay e-mail or "last name|zip" stands in the settings' blocklist."""
@@ -531,7 +535,7 @@ def mark(value: str, config: Path | None, data: Path | None, database: str) -> N
 
 
 @main.command()
-@click.argument("name", metavar="ORDER|EMAIL|REQUEST|-")
+@click.argument("name", metavar="ORDER|EMAIL|REQUEST|-", callback=_said)
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A file that is not there yet.")
 @by_a_person
 def disclose(name: str, out: Path, reason: str, actor: str, config: Path | None, data: Path | None, database: str) -> None:

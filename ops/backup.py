@@ -31,6 +31,7 @@ from schemas.values import TenantId
 
 PATIENCE = 600.0  # seconds of the event loop for a statement about a whole table
 MANIFEST, LOG, KEYS = "backup.json", "log", "keys"
+TABLE_OF_CONTENTS = "toc.dat"  # of what pg_dump writes as a directory
 OWNER = "crossdock_owner"  # as migrations/0001_log.sql makes it
 JOBS = "2"  # of pg_dump and pg_restore: the log is one table, everything else goes beside it
 
@@ -119,6 +120,12 @@ def read_manifest(directory: Path) -> Manifest:
     except (OSError, msgspec.MsgspecError) as error:
         why = getattr(error, "strerror", None) or "not what `crossdock drill --keep` writes"
         raise StartupError(f"{directory} holds no backup that can be read: {MANIFEST}: {why}") from None
+
+
+def require_keys(directory: Path) -> None:
+    """StartupError unless keys were written there."""
+    if not (directory / TABLE_OF_CONTENTS).exists():
+        raise StartupError(f"{directory} holds no keys: `crossdock drill --keep` writes a directory of them, {KEYS}/")
 
 
 async def restore(url: str, directory: Path, keys: Path, manifest: Manifest) -> None:

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from engine.errors import StartupError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 CRASHES, BUGS, STOCK = (f"tests/simulation/test_{name}.py" for name in ("crash", "bugs", "stock_model"))
@@ -34,8 +36,10 @@ CACHE = Path(sys.prefix) / "cache"  # beside the tools: the checkout may belong 
 def run_checks(argv: list[str]) -> int:
     """Run all of them, even if one fails; `argv` goes to pytest. Returns 0 if everything holds, else 1.
 
-    Tests that want a missing program do not fail; the last line names them (tests/conftest.py).
+    Tests that want a missing program do not fail; the last line names them (tests/conftest.py). StartupError: there is nothing to run with.
     """
+    if missing := [tool for tool in ("ruff", "lint-imports", "mypy", "pytest") if not (TOOLS / tool).exists()]:
+        raise StartupError(f"{TOOLS} has no {', '.join(missing)}: ./ops/run test installs what tests need")
     types = begin(["mypy"])  # takes as long as many tests do: beside them
     others = {
         "formatting": ["ruff", "format", "--check"],

@@ -21,7 +21,7 @@ from engine.migrate import check_schema, prove_privileges
 from engine.ports import PostgresDb, SystemClock, SystemRng
 from engine.rebuild import digest, discard, rebuild
 from engine.vault import Vault
-from ops.backup import KEYS, READABLE, Manifest, back_up, folded, read_manifest, restore, tables
+from ops.backup import KEYS, READABLE, Manifest, back_up, folded, read_manifest, require_keys, restore, tables
 from ops.database import Opened, master_key_of, share_database
 from ops.evidence import folder_of
 from ops.evidence.audit import audit
@@ -198,6 +198,8 @@ async def drill(
     `backup`: one made earlier; `keys`: others than lie beside it, of a later day; `keep`: where to leave the new one.
     """
     settings = read_settings(path)
+    if keys is not None:
+        require_keys(keys)
     with progress_bar(Console(stderr=True)) as bar, share_database(settings, environment, url=url) as live:
         async with _room() as room:
             began, steps = clock.monotonic(), list[Step]()

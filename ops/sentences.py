@@ -111,7 +111,7 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
             why = dict.fromkeys(f"{verdict.rule}: {verdict.detail}" for verdict in lines)
             return f"the rules say {outcome}: {'; '.join(why)}"
         case OrderAccepted(accepted=accepted, refused=refused):
-            return f"accepted: {_so_many(len(accepted), 'line')}" + (f", refused: {len(refused)}" if refused else "")
+            return f"accepted: {so_many(len(accepted), 'line')}" + (f", refused: {len(refused)}" if refused else "")
         case ShopOrderCreated(name=name, total=total):
             return f"stands in Shopify as {name}, {total} {total.currency}"
         case SellerReferenceSet(reference=reference):
@@ -119,7 +119,7 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case ShopOrderSeen(fulfilment_status=fulfilment, financial_status=money, cancelled_at=cancelled):
             return "Shopify shows it " + ("cancelled" if cancelled else f"{fulfilment.lower() or 'open'}, {money.lower()}")
         case FulfilmentSeen(status=status, units=units, carrier=carrier, tracking_number=number):
-            return f"fulfilment {status}: {_so_many(sum(units.values()), 'unit')}, {carrier or 'no carrier'} {number}".rstrip()
+            return f"fulfilment {status}: {so_many(sum(units.values()), 'unit')}, {carrier or 'no carrier'} {number}".rstrip()
         case ShipmentMade(shipment=shipment, carrier=carrier, tracking_number=number):
             return f"the marketplace was told of a parcel: {carrier} {number}, its shipment {shipment}"
         case TrackingCorrected(carrier=carrier, tracking_number=number):
@@ -139,7 +139,7 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case ReturnAnswered(return_id=number, answer=answer):
             return f"the marketplace knows of return {number} that it is {answer}"
         case ShopRefundSeen(lines=lines, mirrors=mirrors, refund=refund):
-            kind = f"our record of {mirrors}" if mirrors else _so_many(sum(unit.quantity for unit in lines), "unit")
+            kind = f"our record of {mirrors}" if mirrors else so_many(sum(unit.quantity for unit in lines), "unit")
             return f"Shopify shows refund {refund.rpartition('/')[2]}: {kind}"
         case ShopReturnSeen(return_id=number, status=status, mirrors=mirrors):
             return f"Shopify shows return {number.rpartition('/')[2]}: {status.lower()}" + (f", our record of {mirrors}" if mirrors else "")
@@ -177,11 +177,11 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case StockImportStarted(import_id=number, channel=channel):
             return f"{channel} took the file as import {number}"
         case StockImportFinished(import_id=number, channel=channel, status=status, refused=refused, quantities=quantities):
-            verdict = f"refused: {refused[sku]}" if sku in refused else _so_many(quantities.get(sku, 0), "unit")
+            verdict = f"refused: {refused[sku]}" if sku in refused else so_many(quantities.get(sku, 0), "unit")
             return f"{channel} finished import {number}: {status}, {verdict}"
         case StockFileLost(channel=channel, quantities=quantities, why=why, applied=applied):
             fate = "it may have been applied" if applied else "nothing of it was applied"
-            return f"the file for {channel} with {_so_many(quantities.get(sku, 0), 'unit')} came to nothing ({why}): {fate}"
+            return f"the file for {channel} with {so_many(quantities.get(sku, 0), 'unit')} came to nothing ({why}): {fate}"
         case CommandIssued(command=command):
             return f"asked: {_wish(command, sku)}"
         case CommandConfirmed(command_id=key, command=tag, attempt=attempt, found=found):
@@ -225,14 +225,14 @@ _PLAINLY: Mapping[type[Event], str] = {
 }
 
 
-def _so_many(count: int, what: str) -> str:
+def so_many(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _wish(command: Command, sku: Sku) -> str:
     match command:
         case AcceptOrder(accepted=accepted, refused=refused):
-            return f"accept {_so_many(len(accepted), 'line')}" + (f", refuse {len(refused)}" if refused else "")
+            return f"accept {so_many(len(accepted), 'line')}" + (f", refuse {len(refused)}" if refused else "")
         case CreateShopOrder(total=total):
             return f"create it in Shopify for {total} {total.currency}"
         case SetSellerReference(reference=reference):
@@ -242,7 +242,7 @@ def _wish(command: Command, sku: Sku) -> str:
         case SignalOnOrder(tags=tags):
             return f"show {', '.join(tags)} on it in Shopify"
         case ShipParcel(units=units, carrier=carrier, tracking_number=number):
-            return f"tell the marketplace of a parcel of {_so_many(sum(units.values()), 'unit')}, {carrier} {number}".rstrip()
+            return f"tell the marketplace of a parcel of {so_many(sum(units.values()), 'unit')}, {carrier} {number}".rstrip()
         case CorrectTracking(carrier=carrier, tracking_number=number):
             return f"tell the marketplace the new tracking, {carrier} {number}"
         case RefundLines(lines=lines) | CancelUnits(lines=lines):

@@ -25,8 +25,10 @@ from ops.demo.settings import configure
 from ops.logs import configure_logs
 from ops.report import print_json
 from ops.sandbox.face import Sandbox, serve_sandbox
+from ops.sandbox.plan import Plan
 from ops.sandbox.scenario import read_scenario
 from ops.sandbox.world import World
+from ops.sentences import so_many
 from ops.service import Ports, Service
 from ops.settings import Settings, read_settings
 
@@ -68,6 +70,13 @@ async def play(options: DemoOptions) -> int:
     return 0 if result.holds else 1
 
 
+def begun_otherwise(world: World, plan: Plan, seed: int) -> str | None:
+    """What a world plays that was begun with another plan or seed; None where it is what was asked for."""
+    if (world.actors.plan, world.shop.seed) == (plan, seed):
+        return None
+    return f"{so_many(world.actors.plan.marketplace_orders, 'order')} with seed {world.shop.seed}"
+
+
 class _Demo:
     def __init__(self, options: DemoOptions, directory: Path, console: Console) -> None:
         self._options, self._directory, self._console = options, directory, console
@@ -81,6 +90,8 @@ class _Demo:
         if options.orders is not None:
             plan = replace(plan, marketplace_orders=options.orders)
         world = World.open(self._directory / "sandbox.journal", plan, options.seed, now)
+        if (said := begun_otherwise(world, plan, options.seed)) is not None:
+            self._console.print(f"Playing on with what was begun in {self._directory}, {said}. Another --data begins anew.", soft_wrap=True)
         clock = AcceleratedClock(max(world.now, now), options.speed)
         async with serve_sandbox(world, clock, TcpNet()) as sandbox:
             settings = read_settings(configure(self._directory, sandbox))

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
+from engine.errors import StartupError
 from engine.ports import AcceleratedClock, Clock, SystemClock, TcpNet
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET, serve_sandbox
 from ops.sandbox.faults import KINDS
@@ -63,7 +64,11 @@ async def stand_alone(
     tls = None
     if certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(certificate)
+        try:
+            tls.load_cert_chain(certificate)
+        except OSError as error:
+            why = "it holds no certificate with its key" if isinstance(error, ssl.SSLError) else error.strerror
+            raise StartupError(f"--certificate {certificate}: {why}") from None
     async with serve_sandbox(world, clock, TcpNet(), port=port, tls=tls) as sandbox:
         told = world.actors.plan  # of the journal, if there was one
         about = told.about or ("Buyers come by themselves." if told.marketplace_orders else "Nothing happens here by itself.")

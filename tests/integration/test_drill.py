@@ -141,6 +141,8 @@ async def test_whatever_was_altered_or_cut_in_a_backup_is_named(kept: Path, sett
 
     with pytest.raises(StartupError, match="not empty"):
         await drilled(settings, capsys, keep=kept)
+    with pytest.raises(StartupError, match="holds no keys"):
+        await drilled(settings, capsys, backup=kept, keys=settings.parent)
     (kept / MANIFEST).write_text("{}")
     with pytest.raises(StartupError, match="holds no backup"):
         await drilled(settings, capsys, backup=kept)

@@ -12,8 +12,12 @@ import uvloop
 from click.testing import CliRunner, Result
 
 from engine.ports import PostgresDb
-from ops import rush, service
+from ops import checks, rush, service
 from ops.__main__ import main
+from ops.demo import begun_otherwise
+from ops.sandbox.plan import Plan
+from ops.sandbox.world import World
+from tests.examples import NOON
 
 SETTINGS = Path(__file__).parents[2] / "ops" / "crossdock.example.toml"
 
@@ -119,6 +123,38 @@ def test_a_reader_who_went_away_says_nothing_of_what_holds(words: tuple[str, ...
     finally:
         os.close(theirs)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_certificate_that_is_none() -> None:
+    assert_refused(asked("sandbox", "--port", "0", "--certificate", str(SETTINGS)), f"--certificate {SETTINGS}: it holds no certificate")
+
+
+def test_tests_want_tools_that_only_their_lock_installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "TOOLS", tmp_path)
+    assert_refused(asked("test"), "./ops/run test installs")
+
+
+def test_a_demo_that_was_begun_otherwise_plays_on_and_says_so(tmp_path: Path) -> None:
+    twenty, journal = Plan(marketplace_orders=20), tmp_path / "sandbox.journal"
+    World.open(journal, twenty, 1, NOON).close()
+    world = World.open(journal, Plan(marketplace_orders=5), 1, NOON)
+    assert begun_otherwise(world, Plan(marketplace_orders=5), 1) == begun_otherwise(world, twenty, 2) == "20 orders with seed 1"
+    assert begun_otherwise(world, twenty, 1) is None
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mark", " "), "say something"),
+        (("mark", "-"), "standard input was empty"),
+        (("erase", "-", "--reason", "asked for"), "standard input was empty"),
+        (("disclose", "-", "--reason", "asked for", "--out", "nowhere"), "standard input was empty"),
+    ],
+)
+def test_nobody_is_called_nothing(words: tuple[str, ...], said: str) -> None:
+    told = asked(*words, "--config", str(SETTINGS))
+    assert told.exit_code == 2 and said in told.output
 
 
 def test_a_reason_that_says_nothing() -> None:
