@@ -337,15 +337,16 @@ class Dispatcher:
 
     async def _measure(self) -> None:
         """Keep depth and age of the tenant's queue, for scrapes to read."""
-        tenant, lane_lasts = self._log.tenant, timedelta(seconds=outbox.LANE_SECONDS)
-        while True:
-            with suppress(*DATABASE_AWAY):
-                async with self._pool.acquire() as conn:
-                    now = self._clock.now()
-                    queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant, now, lane_lasts)}
-                for place in product(outbox.CLASSES.values(), STATES):
-                    row = queue.get(place)
-                    self._metrics.command_queue_depth.labels(tenant, *place).set(row["depth"] if row else 0)
-                    age = (now - row["due_since"]).total_seconds() if row else 0.0
-                    self._metrics.command_oldest_seconds.labels(tenant, *place).set(age)
-            await self._clock.sleep(MEASURE / self._clock.loop_seconds(1.0))
+        tenant, depth, oldest = self._log.tenant, self._metrics.command_queue_depth, self._metrics.command_oldest_seconds
+        places, lane_lasts = list(product(outbox.CLASSES.values(), STATES)), timedelta(seconds=outbox.LANE_SECONDS)
+        with self._metrics.kept(*((gauge, (tenant, *place)) for gauge in (depth, oldest) for place in places)):
+            while True:
+                with suppress(*DATABASE_AWAY):
+                    async with self._pool.acquire() as conn:
+                        now = self._clock.now()
+                        queue = {(row["class"], row["state"]): row for row in await conn.fetch(outbox.QUEUE, tenant, now, lane_lasts)}
+                    for place in places:
+                        row = queue.get(place)
+                        depth.labels(tenant, *place).set(row["depth"] if row else 0)
+                        oldest.labels(tenant, *place).set((now - row["due_since"]).total_seconds() if row else 0.0)
+                await self._clock.sleep(MEASURE / self._clock.loop_seconds(1.0))

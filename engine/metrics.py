@@ -1,9 +1,13 @@
 """Every series we emit, on one page. Base units; label sets are closed: never an order, a SKU, a person, a URL or a text.
 
-Gauges hold the last value that a worker computed; a scrape never asks the database.
+Gauges hold the last value that a worker computed; a scrape never asks the database. What a leader alone knows is gone once it leads
+no more.
 """
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -13,12 +17,15 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 _LONG = (5.0, 15.0, 30.0, 65.0, 90.0, 125.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 
+Series: TypeAlias = tuple[Gauge, tuple[str, ...]]  # and its labels' values
+
 
 class Metrics:
     """One registry an engine, so that several can live in one process."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._kept = collections.Counter[Series]()  # by how many
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"crossdock_{name}", text, labels, registry=registry)
@@ -39,7 +46,9 @@ class Metrics:
         self.poll_runs = counter("poll_runs_total", "Polls, by outcome.", "tenant", "source", "outcome")
         self.poll_items = counter("poll_items_total", "Facts heard by polls and readers.", "tenant", "source")
         self.poll_last_success = gauge("poll_last_success_timestamp_seconds", "When a source was last read whole.", "tenant", "source")
-        self.cursor_age_seconds = gauge("cursor_age_seconds", "How long ago a source's cursor was last committed.", "tenant", "source")
+        self.cursor_age_seconds = gauge(
+            "cursor_age_seconds", "How long ago a source's cursor was committed, or nothing was new.", "tenant", "source"
+        )
         self.schema_unknown_fields = counter(
             "schema_unknown_fields_total", "Fields in payloads, or forms of them, that we do not know.", "source", "type"
         )
@@ -106,6 +115,18 @@ class Metrics:
         self.clock_offset_seconds = gauge("clock_offset_seconds", "Their clock minus ours, from Date headers.", "target")
         self.log_redactions = counter("log_redactions_total", "Things blanked in log lines that looked like a person or a secret.")
         self.build_info = gauge("build_info", "1; the labels tell what runs.", "version", "schema")
+
+    @contextmanager
+    def kept(self, *series: Series) -> Iterator[None]:
+        """Whoever is in here keeps these up to date. Once nobody is, they are not shown: somebody else's may say otherwise by now."""
+        self._kept.update(series)
+        try:
+            yield
+        finally:
+            self._kept.subtract(series)
+            for gauge, labels in series:
+                if not self._kept[gauge, labels]:
+                    gauge.remove(*labels)
 
     def _stock(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge], histogram: Callable[..., Histogram]) -> None:
         self.stock_waiting = gauge("stock_waiting_for_poll", "Offers that rise once the orders have been polled.", "tenant", "channel")

@@ -5,7 +5,9 @@ twice says so by its id.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeAlias
 
 import anyio
@@ -56,13 +58,21 @@ class _Place:
     def __init__(self, pool: Pool, log: Log, what: Source | Reader, clock: Clock, metrics: Metrics) -> None:
         self._pool, self._log, self._name, self._clock, self._metrics = pool, log, what.name, clock, metrics
         self.alarm = Alarm(log, clock, what.target, what.name)
-        self._committed_at: Instant | None = None
+
+    def shown(self) -> AbstractContextManager[None]:
+        """In here its age is to be seen."""
+        return self._metrics.kept((self._metrics.cursor_age_seconds, (self._log.tenant, self._name)))
+
+    def reached(self, at: Instant) -> None:
+        """Then the cursor was committed, or nothing was new. How long ago that is grows by itself, also where nobody asks any more."""
+        age = self._metrics.cursor_age_seconds.labels(self._log.tenant, self._name)
+        age.set_function(lambda: (self._clock.now() - at) / timedelta(seconds=1))
 
     async def load(self) -> str | None:
         row = await self._pool.fetchrow(FIND_CURSOR, self._log.tenant, self._name)
         if row is None:
             return None
-        self._committed_at = row["committed_at"]
+        self.reached(row["committed_at"])
         cursor: str = row["cursor"]
         return cursor
 
@@ -82,19 +92,17 @@ class _Place:
                 place = (self._log.tenant, self._name, cursor, now, fence.lease, fence.epoch)
                 if await conn.fetchval(SAVE_CURSOR, *place) is None:
                     raise LeaseLostError(f"{self._name}: epoch {fence.epoch} is over")
-                self._committed_at = now
-            reached = await append_heard(conn, self._log, fresh, fence, now)
-        if reached:
-            self._log.ring(reached)
+            position = await append_heard(conn, self._log, fresh, fence, now)
+        if cursor is not None:
+            self.reached(now)
+        if position:
+            self._log.ring(position)
         return len(fresh)
 
     def count(self, outcome: str) -> None:
         self._metrics.poll_runs.labels(self._log.tenant, self._name, outcome).inc()
-        now = self._clock.now()
         if outcome == "ok":
-            self._metrics.poll_last_success.labels(self._log.tenant, self._name).set(now.timestamp())
-        if self._committed_at is not None:
-            self._metrics.cursor_age_seconds.labels(self._log.tenant, self._name).set((now - self._committed_at).total_seconds())
+            self._metrics.poll_last_success.labels(self._log.tenant, self._name).set(self._clock.now().timestamp())
 
 
 class Poller:
@@ -127,16 +135,17 @@ class Poller:
         if isinstance(self.source, ResumedSource):
             self.source.resume()
         try:
-            while True:
-                self._rung = anyio.Event()
-                asked, self._asked = self._asked, []
-                try:
-                    wait = await self._poll(fence)
-                finally:
-                    for each in asked:
-                        each.answer(committed=self._failures == 0)
-                with anyio.move_on_after(self._clock.loop_seconds(wait)):
-                    await self._rung.wait()
+            with self._place.shown():
+                while True:
+                    self._rung = anyio.Event()
+                    asked, self._asked = self._asked, []
+                    try:
+                        wait = await self._poll(fence)
+                    finally:
+                        for each in asked:
+                            each.answer(committed=self._failures == 0)
+                    with anyio.move_on_after(self._clock.loop_seconds(wait)):
+                        await self._rung.wait()
         finally:
             self._running = False
             for each in self._asked:
@@ -227,6 +236,10 @@ class Following:
 
     async def run(self, fence: Fence) -> None:
         """Follow until cancelled. Raises LeaseLostError."""
+        with self._place.shown():
+            await self._follow(fence)
+
+    async def _follow(self, fence: Fence) -> None:
         self._outage.succeeded()
         self._place.alarm.forget()
         loaded = False
@@ -271,6 +284,8 @@ class Following:
             await self._together(fence, hints, through)
         elif through == self._at:
             await self._all_clear(fence)
+            if not self._aside:
+                self._place.reached(self._clock.now())
             return False
         self._at = through
         if self._cursor != self._saved and (hints or self._cursor - self._saved >= PAGE):

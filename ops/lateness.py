@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engine.metrics import Metrics
+from engine.metrics import Metrics, Series
 from projections.publications import Difference
 from projections.stock import Stock
 from schemas.events.inventory import StockImportFinished
 from schemas.values import ChannelId, Instant, Sku, TenantId
 
+KINDS = ("stock_more", "stock_fewer")
 CHANGES = ("to_zero", "from_zero", "other", "first")  # first: it never showed any that we told
 
 
@@ -68,6 +69,13 @@ class Lateness:
                 self.metrics.stock_applied_seconds.labels(self.channel, late.change).observe(_seconds(late.since, ended_at))
         self._sent = {}
 
+    @property
+    def series(self) -> list[Series]:
+        """What `show` sets."""
+        place, oldest = (self.tenant, self.channel), self.metrics.stock_oldest_unpublished_seconds
+        plain = (self.metrics.stock_waiting, self.metrics.stock_unpublished)
+        return [*((gauge, place) for gauge in plain), *((oldest, (*place, change)) for change in CHANGES)]
+
     def show(self, now: Instant) -> None:
         place = (self.tenant, self.channel)
         self.metrics.stock_waiting.labels(*place).set(len(self.waiting))
@@ -92,6 +100,11 @@ class Drift:
     channel: ChannelId
     _odd: dict[Sku, str] = field(default_factory=dict)  # which way
 
+    @property
+    def series(self) -> list[Series]:
+        """What `show` sets."""
+        return [(self.metrics.reconcile_drift, (self.tenant, self.channel, kind)) for kind in KINDS]
+
     def looked(self, rows: Mapping[Sku, Stock], *, first: bool) -> None:
         """`first`: what is odd was counted when it was found, by whoever published before us."""
         for sku, row in rows.items():
@@ -106,6 +119,8 @@ class Drift:
                     money = self.metrics.reconcile_drift_minor_units.labels(self.tenant, self.channel, seen.price.currency)
                     money.inc(units * seen.price.minor)
             self._odd[sku] = "stock_more" if seen.quantity > seen.odd else "stock_fewer"
-        for kind in ("stock_more", "stock_fewer"):
+
+    def show(self) -> None:
+        for kind in KINDS:
             number = sum(kind == each for each in self._odd.values())
             self.metrics.reconcile_drift.labels(self.tenant, self.channel, kind).set(number)

@@ -134,14 +134,16 @@ class Publisher:
         self._need = await self.log.head()  # a file issued before we began is in the rows
         if self.pacing is not None:
             self.pacing.every = every
-        async with anyio.create_task_group() as group, self.log.listen() as wake:
-            group.start_soon(self._poll)
-            while True:
-                with suppress(ConflictError):  # the same is being issued elsewhere at this moment: look again
-                    if await self.publish():
-                        self._next = self.clock.monotonic() + every
-                wait = self.clock.loop_seconds(self._next - self.clock.monotonic())
-                await wake(min(LOOK_EVERY, wait) if wait > 0 else LOOK_EVERY)
+        own = [(gauge, (self.log.tenant, self.channel)) for gauge in (self.metrics.stock_degraded_skus, self.metrics.import_age_seconds)]
+        with self.metrics.kept(*own, *self.lateness.series, *self.drift.series):
+            async with anyio.create_task_group() as group, self.log.listen() as wake:
+                group.start_soon(self._poll)
+                while True:
+                    with suppress(ConflictError):  # the same is being issued elsewhere at this moment: look again
+                        if await self.publish():
+                            self._next = self.clock.monotonic() + every
+                    wait = self.clock.loop_seconds(self._next - self.clock.monotonic())
+                    await wake(min(LOOK_EVERY, wait) if wait > 0 else LOOK_EVERY)
 
     async def _poll(self) -> None:
         """Have the orders polled whenever something waits for that."""
@@ -195,6 +197,7 @@ class Publisher:
         elif self._issued is None:
             self._issued = (look.as_of, now)
         self.lateness.show(now)
+        self.drift.show()
         place = (self.log.tenant, self.channel)
         self.metrics.stock_degraded_skus.labels(*place).set(len(self._careful))
         self.metrics.import_age_seconds.labels(*place).set((now - self._issued[1]).total_seconds() if self._issued else 0.0)

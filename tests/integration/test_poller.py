@@ -189,6 +189,30 @@ async def test_facts_and_cursor_are_committed_and_the_next_poll_goes_on(engine: 
     assert engine.metrics.poll_last_success.labels(TENANT, source.name)._value.get() > 0
 
 
+@pytest.mark.parametrize("it", ["poller", "reader"])
+async def test_how_old_a_cursor_is_shows_while_nothing_is_read_and_as_long_as_we_lead(engine: Machine, it: str) -> None:
+    source, reader = Orders(every=1e6), Resources()
+
+    def age() -> float | None:
+        name = source.name if it == "poller" else reader.name
+        return engine.metrics.registry.get_sample_value("crossdock_cursor_age_seconds", {"tenant": TENANT, "source": name})
+
+    async def young() -> bool:
+        return (shown := age()) is not None and shown < 60
+
+    await hint(engine, "a")
+    async with running(engine, polling(engine, source) if it == "poller" else following(engine, reader)):
+        await engine.until(young)
+        reader.down = UnavailableError("not reached")
+        await hint(engine, "b")
+        await engine.until(lambda: _beyond(reader, 1 if it == "reader" else -1))
+        engine.clock.jump(600)
+        assert (age() or 0) >= 600
+        await pass_time(engine, 600)
+        assert (age() or 0) >= 1200
+    assert age() is None
+
+
 async def test_a_source_hears_whenever_it_has_become_ours(engine: Machine) -> None:
     @dataclass
     class Resumed(Orders):

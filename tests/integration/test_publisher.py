@@ -11,6 +11,7 @@ from engine.inbox import own_fact
 from engine.log import Append, Fence
 from engine.outbox import issue
 from engine.runner import advance
+from ops.lateness import CHANGES, KINDS
 from ops.publisher import Publisher
 from projections.publications import publications
 from projections.stock import inventory
@@ -32,9 +33,13 @@ async def engine(database: Database) -> AsyncIterator[Machine]:
     async with machine(database, projections=[inventory, publications]) as it:
         none = StockCounted(sku=MUG, item=ShopId("gid://shopify/InventoryItem/1"), levels={NEAR: 0}, read_at=it.clock.now())
         await it.log.append(Append(stream=stock_stream(MUG), facts=(own_fact(TENANT, none, "1", it.clock.now()),)))
-        await advance(it.pool, it.log, inventory)
-        await advance(it.pool, it.log, publications)
+        await fold(it)
         yield it
+
+
+async def fold(engine: Machine) -> None:
+    await advance(engine.pool, engine.log, inventory)
+    await advance(engine.pool, engine.log, publications)
 
 
 def publisher(engine: Machine) -> Publisher:
@@ -68,6 +73,30 @@ async def test_who_leads_no_more_puts_nothing_on_offer(engine: Machine) -> None:
         group.start_soon(it.run, current, 60.0)
         await engine.until(lambda: told(engine))
         group.cancel_scope.cancel()
+
+
+async def test_what_a_channel_shows_wrongly_is_told_only_by_who_publishes(engine: Machine) -> None:
+    place = {"tenant": TENANT, "channel": ASOS}
+    names = ("stock_unpublished", "stock_waiting_for_poll", "stock_degraded_skus", "import_age_seconds")
+    series = [
+        *((name, place) for name in names),
+        *(("stock_oldest_unpublished_seconds", {**place, "change": change}) for change in CHANGES),
+        *(("reconcile_drift", {**place, "kind": kind}) for kind in KINDS),
+    ]
+
+    def shown() -> set[float | None]:
+        return {engine.metrics.registry.get_sample_value(f"crossdock_{name}", labels) for name, labels in series}
+
+    it = publisher(engine)
+    for _ in range(2):
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.run, await elected(engine), 60.0)
+            with anyio.fail_after(60):
+                while None in shown():
+                    await anyio.sleep(0.02)
+            group.cancel_scope.cancel()
+        assert shown() == {None}
+        await fold(engine)
 
 
 async def test_a_file_that_somebody_else_is_issuing_does_not_end_the_publishing(engine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
