@@ -425,9 +425,12 @@ def _mapping(kind: str, what: str) -> None:
         if bool(value) == remove:
             raise click.UsageError("give NAME and VALUE, or NAME and --remove")
 
+        from ops.sentences import so_many  # noqa: PLC0415
+
         async def say(it: Any) -> int:
             waiting = await it.map(kind, channel, name, value, reason, replace=replace or remove)
-            click.echo(f"{kind} {name} is {value or 'nothing any more'} on {channel}" + (f"; {waiting} go on" if waiting else ""))
+            said = f"{kind} {name} is {value or 'nothing any more'} on {channel}"
+            click.echo(said + (f"; it lets {so_many(waiting, 'exception')} go on" if waiting else ""))
             return 0
 
         desk(config, data, database, actor, say)

@@ -23,6 +23,7 @@ from ops.database import Opened, master_key_of, open_log
 from ops.desk import DeskError
 from ops.privacy import SEALED, Request, answer, concerned, unanswered
 from ops.report import Environment, paper, print_json, write_new
+from ops.sentences import so_many
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
 from projections.orders import DEAD, GONE, Order
@@ -154,7 +155,8 @@ async def disclose(name: str, path: Path, url: str, environment: Environment, *,
             await it.log.append(Append(stream=subject, facts=(Fact(event=told, event_id=identity, occurred_at=it.clock.now(), actor=by),)))
         if request:
             await _answered(it, request, len(subjects), reason, by)
-    paper().print(f"{len(subjects)} subjects are in {out}, which only you can read. It is personal data: delete it once it is handed over.")
+    what = so_many(len(subjects), "subject")
+    paper().print(f"What is held of {what} is in {out}, which only you can read. It is personal data: delete it once it is handed over.")
     return 0
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engine.log import Log
 from ops.explain import digest_of, file_of, rules_in
+from ops.sentences import so_many
 from projections.desired import Mode, desired, related
 from projections.publications import offers_made_of
 from projections.stock import Stock, inventory
@@ -105,10 +106,10 @@ class _Checking:
 
 def print_checked(console: Console, checked: Checked) -> None:
     if checked.agrees:
-        console.print(f"[green]{checked.numbers:,} numbers in {checked.files:,} files, each as the log makes it.[/]")
+        console.print(f"[green]{so_many(checked.numbers, 'number')} in {so_many(checked.files, 'file')}, each as the log makes it.[/]")
         return
     table = Table(
-        title=f"{len(checked.differences):,} of {checked.numbers:,} numbers are not what the log makes of them", title_justify="left"
+        title=f"{len(checked.differences):,} of {so_many(checked.numbers, 'number')} not what the log makes of it", title_justify="left"
     )
     for heading in ("channel", "#", "SKU", "sent", "by the log"):
         table.add_column(heading, justify="right" if heading in ("#", "sent", "by the log") else "left")

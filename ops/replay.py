@@ -17,6 +17,7 @@ from engine.runner import Table, ensure_tables
 from ops.database import Opened, open_log, position_at
 from ops.progress import progress_bar
 from ops.report import out, print_json
+from ops.sentences import so_many
 from ops.service import PROJECTIONS
 from ops.settings import read_settings
 
@@ -135,7 +136,7 @@ def _print_rows(console: Console, named: str, rows: Sequence[Shown]) -> None:
 def _print(console: Console, results: Mapping[str, Any]) -> None:
     for name, result in results.items():
         rows, start = result["rows"], result["digest"][:16]
-        console.print(f"[bold]{name}[/]: {rows:,} row{'s' * (rows != 1)} as of position {result['position']:,}, digest {start}")
+        console.print(f"[bold]{name}[/]: {so_many(rows, 'row')} as of position {result['position']:,}, digest {start}")
         if "equal" in result:
             console.print("  [green]equal to the live rows[/]" if result["equal"] else "  [red]differs from the live rows[/]")
         if difference := result.get("first_difference"):

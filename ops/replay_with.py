@@ -24,6 +24,7 @@ from ops.database import Opened, open_log, position_at
 from ops.progress import Told, progress_bar
 from ops.refold import OURS, NotChangedError, Overlay, framed, frames
 from ops.report import paper, print_json
+from ops.sentences import so_many
 from ops.settings import read_settings
 
 STORED = """
@@ -248,7 +249,7 @@ def _print(console: Console, found: Otherwise) -> None:
         for line in subjects[subject]:
             console.print(f"  {line}", markup=False)
     console.print(
-        f"As of position {found.position:,}: {found.rows_changed:,} of {found.rows:,} rows and {found.commands_changed:,} commands"
+        f"As of position {found.position:,}: {found.rows_changed:,} of {found.rows:,} rows and {so_many(found.commands_changed, 'command')}"
         " would be otherwise. Nothing was changed, nothing was sent."
     )
 

@@ -21,6 +21,7 @@ from ops.database import open_database, open_log, position_at, share_database
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
 from ops.recompute import print_checked, recompute
+from ops.sentences import so_many
 from ops.settings import Settings, read_settings
 from ops.trace import print_story, story
 from projections.exceptions import Trouble
@@ -132,7 +133,7 @@ async def status(path: Path, url: str, environment: Environment, *, as_json: boo
 
 
 def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequence[Trouble]) -> None:
-    console.print(f"Log of [bold]{report['tenant']}[/]: {report['log_position']:,} events")
+    console.print(f"Log of [bold]{report['tenant']}[/]: {so_many(report['log_position'], 'event')}")
     for name, place in report["projections"].items():
         console.print(f"  {name:<14} folded to {place['position']:,}" + (f", {place['behind']:,} behind" if place["behind"] else ""))
     for name, when in report["cursors"].items():
@@ -144,7 +145,7 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
     if not troubles:
         console.print("[green]Nothing waits for a person.[/]")
         return
-    table = Table(title=f"{len(troubles)} wait for somebody", title_justify="left", header_style="bold")
+    table = Table(title=f"{so_many(len(troubles), 'exception')} open", title_justify="left", header_style="bold")
     for heading in ("code", "owner", "severity", "subject", "what"):
         table.add_column(heading)
     for trouble in sorted(troubles, key=lambda trouble: trouble.urgency):
@@ -154,10 +155,9 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
 
 def queued(row: Mapping[str, Any]) -> str:
     """A row of QUEUE, for people."""
-    number = f"{row['depth']:,}"
     if row["target"] == Reminders.target and row["state"] == "waiting":
-        return f"{number} reminder{'s' * (row['depth'] > 1)} set for later"
-    return f"{number} command{'s' * (row['depth'] > 1)} (class {row['class']}) for {row['target']}: {row['state']}"
+        return f"{so_many(row['depth'], 'reminder')} set for later"
+    return f"{so_many(row['depth'], 'command')} (class {row['class']}) for {row['target']}: {row['state']}"
 
 
 async def bring_up_to_date(path: Path, url: str, environment: Environment) -> int:

@@ -204,13 +204,13 @@ def describe(event: Event, issued: Mapping[UUID, Command], sku: Sku) -> str:
         case ExceptionResolved(key=key, reason=reason):
             return f"{key.partition(':')[0]} is settled by a person: {reason}"
         case SubjectErased(reason=reason, sealed=sealed):
-            return f"the buyer was erased, with {sealed} sealed parts: {reason}"
+            return f"the buyer was erased, with {so_many(sealed, 'sealed part')}: {reason}"
         case SubjectDisclosed(reason=reason):
             return f"all that is held of the buyer was written down: {reason}"
         case PrivacyAsked(kind=kind, request=request):
             return f"{request} asks to {kind.replace('_', ' ')}"
         case PrivacyAnswered(request=request, subjects=subjects):
-            return f"{request} is answered: {subjects} subjects"
+            return f"{request} is answered: {so_many(subjects, 'subject')}"
     return tag_of(event).replace("_", " ")
 
 
@@ -226,7 +226,7 @@ _PLAINLY: Mapping[type[Event], str] = {
 
 
 def so_many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _wish(command: Command, sku: Sku) -> str:

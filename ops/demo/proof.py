@@ -20,6 +20,7 @@ from ops.evidence.audit import audit
 from ops.sandbox.face import Sandbox
 from ops.sandbox.referee.case import SHIPPED, Case, Conventions, is_over
 from ops.sandbox.referee.rules import judge
+from ops.sentences import so_many
 from ops.service import PROJECTIONS
 from ops.settings import ChannelSection, Settings
 from projections.desired import desired, shelf_of
@@ -64,26 +65,30 @@ class Result(Struct, frozen=True, kw_only=True):
     def claims(self) -> dict[str, bool]:
         in_place = self.orders_in_shopify + self.orders_given_up == self.orders_placed
         called_off = self.orders_over - self.shipped_in_mirakl
-        waits = "wait for a person" if self.lenient else "open"
+        signed = so_many(self.checkpoints, "checkpoint")
+        left = "left to a person" if self.lenient else "open"
         return {
-            f"{self.orders_in_shopify} of {self.orders_placed} marketplace orders are in Shopify, {self.orders_given_up} came to nothing "
-            "before": in_place or self.lenient,
+            f"{self.orders_in_shopify} of {so_many(self.orders_placed, 'marketplace order')} in Shopify, {self.orders_given_up} came to "
+            "nothing before": in_place or self.lenient,
             f"{self.duplicates} of them twice": self.duplicates == 0,
             f"{self.shipped_in_mirakl} confirmed to the marketplace with their tracking, {called_off} called off": self.orders_over
             == self.orders_placed
             or self.lenient,
-            f"{self.refunds_in_mirakl} refunds on the marketplace, {self.refunds_in_shopify} in Shopify, none twice": True,
-            f"{self.oversold_units} units sold that were not there, {self.vanished_units} counted away by people after they were sold": (
+            f"{so_many(self.refunds_in_mirakl, 'refund')} on the marketplace, {self.refunds_in_shopify} in Shopify, none twice": True,
+            f"{so_many(self.oversold_units, 'unit')} sold and not there, {self.vanished_units} counted away by people after the sale": (
                 self.oversold_units == 0
             ),
-            f"{self.stock_mismatches} SKUs shown otherwise than the formula says": self.stock_mismatches == 0 or self.lenient,
-            f"{len(self.rules_broken)} rules broken, says the referee": not self.rules_broken,
-            f"{self.commands_confirmed} commands confirmed, {self.commands_unknown} with an unknown outcome": self.commands_unknown == 0,
-            f"{self.exceptions_open} exceptions {waits}, for {self.for_people} things that only a person can settle": (
+            f"{so_many(self.stock_mismatches, 'SKU')} shown otherwise than the formula says": self.stock_mismatches == 0 or self.lenient,
+            f"{so_many(len(self.rules_broken), 'rule')} broken, says the referee": not self.rules_broken,
+            f"{so_many(self.commands_confirmed, 'command')} confirmed, {self.commands_unknown} with an unknown outcome": (
+                self.commands_unknown == 0
+            ),
+            f"{so_many(self.exceptions_open, 'exception')} {left}, for {so_many(self.for_people, 'thing')} that only a person can settle": (
                 self.exceptions_open <= self.for_people or self.lenient
             ),
-            f"the hash chain of {self.events} events verified, and what was signed in {self.checkpoints} checkpoints": self.chain_verified
-            and self.checkpoints > 0,
+            f"the hash chain of {so_many(self.events, 'event')} verified, and what was signed in {signed}": (
+                self.chain_verified and self.checkpoints > 0
+            ),
             "every projection folded again equals the live one": self.rebuild_equal,
         }
 

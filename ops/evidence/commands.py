@@ -22,6 +22,7 @@ from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
 from ops.progress import progress_bar
 from ops.report import paper, print_json, write_new
+from ops.sentences import so_many
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
@@ -54,7 +55,7 @@ async def order_evidence(name: str, out: Path, path: Path, url: str, environment
         keys = [folder.keys[-1].key]
     _proved(lambda: verify_order(bundle, keys, is_signed))
     write_new(out, bundle, indent=1, private=opened)
-    _print_written(out, folder, f"{len(bundle['events'])} events of {name}, proved against {kept.path.name}")
+    _print_written(out, folder, f"{so_many(len(bundle['events']), 'event')} of {name}, proved against {kept.path.name}")
     return 0
 
 
@@ -122,17 +123,17 @@ async def verify(path: Path, url: str, environment: Environment, *, as_json: boo
         print_json({"verified": True, **chain, "checkpoints": told})
         return 0
     console = paper()
-    console.print(f"[green]The chain holds[/]: {verified.events:,} events, the last hash is {verified.hash.hex()}", soft_wrap=True)
+    console.print(f"[green]The chain holds[/]: {so_many(verified.events, 'event')}, the last hash is {verified.hash.hex()}", soft_wrap=True)
     if newest is not None:
         when = newest.checkpoint.time.isoformat(timespec="seconds")
-        console.print(
-            f"It is what was signed in {found.compared - found.lost:,} checkpoints, the last of {newest.checkpoint.size:,} at {when}"
-        )
+        signed = so_many(found.compared - found.lost, "checkpoint")
+        console.print(f"It is what was signed in {signed}, the last of {newest.checkpoint.size:,} at {when}")
     elif not found.compared:
         where = f"none is in {folder.directory}" if folder else "none are kept: set [evidence] directory and signing_key"
         console.print(f"[yellow]It was compared with no signed checkpoint[/]: {where}", soft_wrap=True)
     if found.lost:
-        console.print(f"[yellow]{found.lost:,} checkpoints are of events that are gone[/]: a person has let work go on (crossdock resume)")
+        lost = so_many(found.lost, "checkpoint")
+        console.print(f"[yellow]{lost} of events that are gone[/]: a person has let work go on (crossdock resume)")
     return 0
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from ops.report import print_json
 from ops.rush.connectors import Ours, Snapshot
 from ops.rush.market import GRACE, Connector, Market, Plan, summary
+from ops.sentences import so_many
 
 Row = dict[str, Any]
 KINDS: dict[str, Callable[[Market], Connector]] = {"crossdock": Ours, "snapshot": Snapshot}
@@ -33,7 +34,7 @@ def claims(found: dict[str, Row]) -> dict[str, bool]:
     ours = found["crossdock"]
     late, files, polls = ours["zero_p99"] or 0.0, ours["closest_files"] or 60.0, ours["closest_polls"] or 60.0
     return {
-        f"{ours['ours']} units oversold by our doing": ours["ours"] == 0,
+        f"{so_many(ours['ours'], 'unit')} oversold by our doing": ours["ours"] == 0,
         f"what is sold out, and was told of, is shown as such within {late:.0f} s and the time of an import (p99)": late <= GRACE,
         f"no two files within {files:.0f} s, no two polls within {polls:.0f} s": min(files, polls) >= 60.0,
         "fewer units oversold than by the snapshots": ours["oversold"] < found["snapshot"]["oversold"],

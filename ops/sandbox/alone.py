@@ -21,6 +21,7 @@ from ops.sandbox.scenario import library, read_scenario
 from ops.sandbox.soak import soak
 from ops.sandbox.steps import SteppedClock
 from ops.sandbox.world import World
+from ops.sentences import so_many
 
 BEGINNING = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)  # of a world whose time is stepped: so that it is the same one tomorrow
 
@@ -72,7 +73,7 @@ async def stand_alone(
     async with serve_sandbox(world, clock, TcpNet(), port=port, tls=tls) as sandbox:
         told = world.actors.plan  # of the journal, if there was one
         about = told.about or ("Buyers come by themselves." if told.marketplace_orders else "Nothing happens here by itself.")
-        console.print(f"[bold]{about}[/]  seed {world.shop.seed}, {told.skus} SKUs")
+        console.print(f"[bold]{about}[/]  seed {world.shop.seed}, {so_many(told.skus, 'SKU')}")
         console.print(f"Shopify  {sandbox.shopify_url}   token {TOKEN}, webhook secret {WEBHOOK_SECRET}, shop {world.shop.domain}")
         console.print(f"Mirakl   {sandbox.mirakl_url}   key {API_KEY}, shop_id {world.account.shop_id}")
         console.print(f"Page     {sandbox.url}   to watch both, and to buy, fulfil and refund by hand: open it in a browser")
@@ -127,7 +128,8 @@ def soak_all(seeds: Iterable[int]) -> int:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"{result.seeds} seeds, {result.calls} calls, {result.orders} orders, {sum(result.met.values())} faults of {len(KINDS)} classes"
+        f"{so_many(result.seeds, 'seed')}, {so_many(result.calls, 'call')}, {so_many(result.orders, 'order')}, "
+        f"{so_many(sum(result.met.values()), 'fault')} of {len(KINDS)} classes"
     )
     for problem in result.problems:
         console.print(f"[red]✗[/] {problem}")

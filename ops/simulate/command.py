@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from engine.errors import StartupError
 from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
+from ops.sentences import so_many
 from ops.simulate.invariants.watcher import Invariants
 from ops.simulate.memory import MemoryStore
 from ops.simulate.neighbour import in_company
@@ -327,6 +328,6 @@ def summary(results: Sequence[Result], tier: int) -> str:
     days = sum(result.world_seconds for result in results) / 86400
     orders, who = sum(result.orders for result in results), f" ({kept} of them kept)" if kept else ""
     return (
-        f"tier {tier}: {len(results)} plays{who}, {orders:,} orders, {sum(faults):,} faults (median {median(faults or [0]):g} a play), "
-        f"{days:.1f} days of trade, {broken or 'nothing'} broken"
+        f"tier {tier}: {so_many(len(results), 'play')}{who}, {so_many(orders, 'order')}, {so_many(sum(faults), 'fault')} "
+        f"(median {median(faults or [0]):g} a play), {days:.1f} days of trade, {broken or 'nothing'} broken"
     )

@@ -1,17 +1,24 @@
 """What others write is printed as they wrote it, and what is to be copied stays in one piece, however narrow the terminal."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 from rich.console import Console
 
+from ops.demo.proof import Result
 from ops.desk import Desk, print_troubles
+from ops.recompute import Checked, print_checked
 from ops.report import paper, queued
+from ops.sentences import describe
 from ops.trace import Step, print_story
 from projections.exceptions import Trouble
+from schemas.events.privacy import PrivacyAnswered, SubjectErased
+from schemas.values import Sku
 from tests.examples import NOON
 
 TEXT = "Shopify refuses [bold] sizes [/x] of [TEE]"
@@ -61,3 +68,11 @@ async def test_what_is_urgent_is_listed_first() -> None:
     stored: Any = Stored()
     desk = Desk(stored, stored, stored, NOON, "ines")
     assert [trouble.key for trouble in await desk.troubles(closed=False)] == ["e", "d", "c", "b", "a"]
+
+
+def test_of_one_thing_no_more_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    one: dict[str, Any] = {each.name: 1 for each in fields(Result)} | {"rules_broken": ("O1",), "lenient": False}
+    erased, answered = SubjectErased(subject="s", reason="r", sealed=1), PrivacyAnswered(request="r", subjects=1, reason="r")
+    print_checked(paper(), Checked(files=1, numbers=1, agrees=True, differences=()))
+    said = [*Result(**one).claims(), *(describe(event, {}, Sku("")) for event in (erased, answered)), capsys.readouterr().out]
+    assert not [each for each in said if re.search(r"\b1 (marketplace |sealed )?\w+s\b", each)]

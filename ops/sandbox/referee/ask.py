@@ -11,6 +11,7 @@ from engine.errors import StartupError
 from engine.ports import TcpNet
 from ops.sandbox.referee.case import PLACES, Conventions, Finding
 from ops.sandbox.referee.rules import judge
+from ops.sentences import so_many
 
 PATIENCE = aiohttp.ClientTimeout(total=120.0)
 SHOWN = 20  # findings of one rule
@@ -42,7 +43,7 @@ async def judge_url(url: str, conventions: Conventions, *, as_json: bool) -> int
         _print(console, findings)
         orders = len(state["mirakl"]["orders"])
         verdict = f"[red]{len(broken)} broken[/]" if broken else "[green]nothing broken[/]"
-        console.print(f"{orders} marketplace orders: {verdict}, {len(findings) - len(broken)} for a person to settle")
+        console.print(f"{so_many(orders, 'marketplace order')}: {verdict}, {len(findings) - len(broken)} for a person to settle")
     return 1 if broken else 0
 
 
