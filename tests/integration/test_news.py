@@ -98,7 +98,12 @@ async def test_what_was_told_wrongly_for_once_is_put_right_though_nothing_was_to
 async def test_so_is_the_status_of_a_parcel(ear: Ear) -> None:
     told = []
     for status in ("SUCCESS", "SUCCESS", "A_STATUS_OF_TOMORROW", "SUCCESS", "SUCCESS"):
-        text = {"id": "gid://shopify/Fulfillment/1", "status": status, "updatedAt": "2026-08-13T12:00:00Z", "trackingInfo": []}
+        text: dict[str, Any] = {
+            "id": "gid://shopify/Fulfillment/1",
+            "status": status,
+            "updatedAt": "2026-08-13T12:00:00Z",
+            "trackingInfo": [],
+        }
         parcel = msgspec.convert(text | {"fulfillmentLineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}}, Fulfillment)
         told.append(await ear.take([fulfilment_seen(TENANT, parcel, (ChannelId("asos"), OrderId("A1")))]))
     assert [[event.status for event in each if isinstance(event, FulfilmentSeen)] for each in told] == [
