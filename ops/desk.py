@@ -21,7 +21,8 @@ from engine.log import Append, Log
 from engine.outbox import revive
 from engine.ports import Ids, RandomIds
 from ops.database import open_log
-from ops.report import Environment, paper, print_json
+from ops.paper import paper
+from ops.report import Environment, print_json
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders
 from projections.exceptions import Trouble
@@ -51,7 +52,6 @@ ONE_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key 
 OF_SYSTEMS = ("X76", "X78")  # exceptions about a system as a whole: projections/kinds.py has those about things
 CODES = sorted((*KINDS, *OF_SYSTEMS))
 
-INDENTED = (0, 0, 0, 2)
 SOON = 2.0  # seconds in which an engine that runs takes up what is said here
 LOOK_EVERY = 0.05  # seconds
 
@@ -208,10 +208,9 @@ def print_troubles(console: Console, found: Sequence[Trouble]) -> None:
         stake = f"{trouble.at_stake} {trouble.at_stake.currency}" if trouble.at_stake else ""
         facts = "  ".join(filter(None, (owner, deadline, stake, "" if trouble.open else "closed")))
         console.print(f"[bold]{escape(trouble.key)}[/]  {escape(facts)}", soft_wrap=True)
-        console.print(Padding(escape(trouble.summary), INDENTED))
-        console.print(
-            Padding(f"[cyan]{escape(trouble.next_step)}[/]" if trouble.open else f"[dim]{escape(trouble.closed_because)}[/]", INDENTED)
-        )
+        last = f"[cyan]{escape(trouble.next_step)}[/]" if trouble.open else f"[dim]{escape(trouble.closed_because)}[/]"
+        for line in (escape(trouble.summary), last):
+            console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
 
 async def show_one(desk: Desk, key: str, *, as_json: bool) -> int:

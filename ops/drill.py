@@ -25,9 +25,10 @@ from ops.backup import KEYS, READABLE, Manifest, back_up, folded, read_manifest,
 from ops.database import Opened, master_key_of, share_database
 from ops.evidence import folder_of
 from ops.evidence.audit import audit
+from ops.paper import out
 from ops.postgres import DATABASE, ENGINE, EmbeddedPostgres
 from ops.progress import Told, progress_bar
-from ops.report import out, print_json
+from ops.report import print_json
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings
 

@@ -21,8 +21,9 @@ from engine.vault import blocklist_key
 from ops.book import FIND_ORDER_ROWS
 from ops.database import Opened, master_key_of, open_log
 from ops.desk import DeskError
+from ops.paper import paper
 from ops.privacy import SEALED, Request, answer, concerned, unanswered
-from ops.report import Environment, paper, print_json, write_new
+from ops.report import Environment, print_json, write_new
 from ops.sentences import so_many
 from ops.settings import Settings, read_settings
 from ops.trace import find_orders

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from engine.log import Log
+from ops.paper import Column, print_fitted
 from ops.sentences import describe
 from projections.desired import Mode, Term, desired
 from projections.recipes import read_recipe
@@ -48,6 +48,14 @@ WHERE tenant = $1 AND position <= $2 AND type = 'mapping_set' ORDER BY position
 """
 SKUS = "SELECT key FROM projections.inventory WHERE tenant = $1 ORDER BY key"
 
+COLUMNS = (
+    Column("term", least=10),
+    Column("units", "bold", figures=True),
+    Column("because", least=16),
+    Column("#", "cyan", figures=True),
+    Column("our clock"),
+    Column("what was heard", least=16),
+)
 NEAR = 5  # names that are shown beside one that nobody knows
 ENDS = [tag_of(kind) for kind in (StockImportFinished, CommandRefused, CommandBuried)]  # of a file
 
@@ -317,24 +325,16 @@ def _print_one(console: Console, asked: Asked, it: Explained) -> None:
     file = f"#{it.file.position}, {_clock(it.file.recorded_at)}"
     polled = f"orders polled at {_clock(it.orders_at)}" if it.orders_at else "no poll of the orders yet"
     rules = f", by the rules of #{it.rules.position}" if it.rules is not None else ""
-    table = Table(
-        title=f"[bold]{it.channel}[/] was told [bold]{it.sent}[/] of {escape(asked.sku)} in {file}",
-        caption=f"as of #{it.as_of}{rules}, {polled}",
-        title_justify="left",
-        caption_justify="left",
-        header_style="bold",
-    )
-    for heading, style in (("term", ""), ("units", "bold"), ("because", ""), ("#", "cyan"), ("our clock", ""), ("what was heard", "")):
-        whole, figures = heading in ("#", "our clock"), heading in ("units", "#")
-        table.add_column(heading, style=style, no_wrap=whole, justify="right" if figures else "left", overflow="fold")
+    console.print(f"[italic][bold]{it.channel}[/] was told [bold]{it.sent}[/] of {escape(asked.sku)} in {file}[/]")
+    rows: list[tuple[str, ...]] = []
     of_several = len({line.sku for line in it.lines if line.sku}) > 1
     for line in it.lines:
         name = f"{line.name} {line.sku}" if of_several and line.sku else line.name
-        term = (escape(name), str(line.units), escape(line.rule.replace("gid://shopify/Location/", "location ")))
-        heard = [(str(each.position), _clock(each.recorded_at)[5:], escape(each.what)) for each in line.behind] or [("", "", "")]
-        for number, event in enumerate(heard):
-            table.add_row(*(term if number == 0 else ("", "", "")), *event)
-    console.print(table)
+        term = (name, str(line.units), line.rule.replace("gid://shopify/Location/", "location "))
+        heard = [(str(each.position), _clock(each.recorded_at)[5:], each.what) for each in line.behind] or [("", "", "")]
+        rows += ((*(term if number == 0 else ("", "", "")), *event) for number, event in enumerate(heard))
+    print_fitted(console, COLUMNS, rows, first_out=("our clock", "what was heard", "#"))
+    console.print(f"[dim italic]as of #{it.as_of}{rules}, {polled}[/]")
     if it.why_not:
         console.print(f"[red bold]It cannot be recomputed:[/] {escape(it.why_not)}.")
     elif not it.agrees:

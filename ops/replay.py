@@ -15,8 +15,9 @@ from engine.errors import EngineError, StartupError
 from engine.rebuild import Elsewhere, Part, Rebuilt, compare, digest, discard, fold_part, rebuild, swap
 from engine.runner import Table, ensure_tables
 from ops.database import Opened, open_log, position_at
+from ops.paper import out
 from ops.progress import progress_bar
-from ops.report import out, print_json
+from ops.report import print_json
 from ops.sentences import so_many
 from ops.service import PROJECTIONS
 from ops.settings import read_settings

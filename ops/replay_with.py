@@ -21,9 +21,10 @@ from rich.console import Console
 from engine.errors import EngineError, SchemaError
 from engine.log import PAGE_EVENTS
 from ops.database import Opened, open_log, position_at
+from ops.paper import paper
 from ops.progress import Told, progress_bar
 from ops.refold import OURS, NotChangedError, Overlay, framed, frames
-from ops.report import paper, print_json
+from ops.report import print_json
 from ops.sentences import so_many
 from ops.settings import read_settings
 

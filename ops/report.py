@@ -20,6 +20,7 @@ from engine.reminders import Reminders
 from ops.database import open_database, open_log, position_at, share_database
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
+from ops.paper import paper
 from ops.recompute import print_checked, recompute
 from ops.sentences import so_many
 from ops.settings import Settings, read_settings
@@ -28,24 +29,12 @@ from projections.exceptions import Trouble
 from schemas.values import Sku
 
 Environment = Mapping[str, str]
-WIDE = 200  # characters
 
 CHECKPOINTS = "SELECT name, position FROM crossdock.checkpoints WHERE tenant = $1 ORDER BY name"
 QUEUE = "SELECT target, class, state, count(*) AS depth FROM crossdock.outbox WHERE tenant = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 CURSORS = "SELECT name, committed_at FROM crossdock.cursors WHERE tenant = $1 ORDER BY name"
 LEASES = "SELECT name, epoch, holder IS NOT NULL AS held FROM crossdock.leases WHERE tenant = $1 ORDER BY name"
 OPEN = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND document->>'open' = 'true' ORDER BY key"
-
-
-def out(as_json: bool) -> Console:
-    """People read tables; programs get JSON on standard output and nothing else."""
-    return paper(stderr=as_json)
-
-
-def paper(*, stderr: bool = False) -> Console:
-    """Where people read. What goes to a file or a pipe is not folded to the width of a terminal that is not there."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
 
 
 def print_json(value: Any) -> None:
@@ -71,9 +60,8 @@ async def trace(name: str, path: Path, url: str, environment: Environment, *, as
     elif steps:
         print_story(paper(), name, steps)
     else:
-        Console(stderr=True).print(
-            f"Nothing in the log is called {name}. Give an order number of either side, a Shopify order's name, or a SKU."
-        )
+        said = f"Nothing in the log is called {name}. Give an order number of either side, a Shopify order's name, or a SKU."
+        paper(stderr=True).print(said, markup=False)
     return 0 if steps else 1
 
 
@@ -147,7 +135,7 @@ def _print_status(console: Console, report: Mapping[str, Any], troubles: Sequenc
         return
     table = Table(title=f"{so_many(len(troubles), 'exception')} open", title_justify="left", header_style="bold")
     for heading in ("code", "owner", "severity", "subject", "what"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for trouble in sorted(troubles, key=lambda trouble: trouble.urgency):
         table.add_row(trouble.code, trouble.owner, str(trouble.severity), trouble.subject, trouble.summary)
     console.print(table)
@@ -165,9 +153,9 @@ async def bring_up_to_date(path: Path, url: str, environment: Environment) -> in
     with open_database(settings, environment, url=url) as database:
         applied = await migrate(database.owner_url)
     for name in applied:
-        Console().print(f"applied {name}")
+        paper().print(f"applied {name}")
     if not applied:
-        Console().print("up to date")
+        paper().print("up to date")
     return 0
 
 

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from engine.log import Log
+from ops.paper import Column, print_fitted
 from ops.sentences import describe
 from schemas.commands import (
     PublishStock,
@@ -30,6 +30,16 @@ SELECT key FROM projections.orders
 WHERE tenant = $1 AND (document->>'order_id' = $2 OR document->>'shop_name' = $2 OR document->>'shop_order' = $2
     OR document->>'shop_order' = 'gid://shopify/Order/' || $2)
 ORDER BY key"""
+
+
+COLUMNS = (
+    Column("#", "cyan", figures=True),
+    Column("our clock"),
+    Column("theirs"),
+    Column("who", "magenta"),
+    Column("what", least=30),
+    Column("cause #", "cyan", figures=True),
+)
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -89,13 +99,12 @@ async def find_orders(
 
 
 def print_story(console: Console, name: str, steps: Sequence[Step]) -> None:
-    table = Table(title=f"The story of {name}", title_justify="left", header_style="bold")
-    for heading, style in (("#", "cyan"), ("our clock", ""), ("theirs", ""), ("who", "magenta"), ("what", ""), ("cause #", "cyan")):
-        table.add_column(heading, style=style, no_wrap=heading != "what", justify="right" if heading.endswith("#") else "left")
-    for step in steps:
-        ours, theirs = step.recorded_at[:19].replace("T", " "), step.occurred_at[11:19]
-        table.add_row(str(step.position), ours, theirs, step.who, escape(step.what), str(step.why or ""))
-    console.print(table)
+    console.print(f"[italic]The story of {escape(name)}[/]")
+    rows = [
+        (str(step.position), step.recorded_at[:19].replace("T", " "), step.occurred_at[11:19], step.who, step.what, str(step.why or ""))
+        for step in steps
+    ]
+    print_fitted(console, COLUMNS, rows, first_out=("theirs", "who", "our clock", "cause #"))
 
 
 def _concerns(event: Event, sku: Sku) -> bool:

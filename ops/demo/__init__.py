@@ -66,7 +66,7 @@ async def play(options: DemoOptions) -> int:
     if options.as_json:
         print_json(result)
     else:
-        print_result(Console(highlight=False), result, order, options.data)
+        print_result(result, order, options.data)
     return 0 if result.holds else 1
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ops.demo.proof import Result, State
+from ops.paper import paper
 
 
 class Board:
@@ -56,7 +57,8 @@ def _sides(glance: Mapping[str, Any], state: State) -> Table:
     return board
 
 
-def print_result(console: Console, result: Result, order: str, data: Path | None) -> None:
+def print_result(result: Result, order: str, data: Path | None) -> None:
+    console = paper()
     for claim, holds in result.claims().items():
         console.print(f"  {'[green]✓[/]' if holds else '[red]✗[/]'} {claim}")
     for broken in result.rules_broken:

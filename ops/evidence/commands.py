@@ -20,8 +20,9 @@ from ops.evidence.keys import is_signed
 from ops.evidence.resume import Waiting, say_resumed, unread, waiting
 from ops.evidence.sealer import Sealer
 from ops.evidence.verify import ForgedError, verify_consistency, verify_order
+from ops.paper import paper
 from ops.progress import progress_bar
-from ops.report import paper, print_json, write_new
+from ops.report import print_json, write_new
 from ops.sentences import so_many
 from ops.service import PROJECTIONS
 from ops.settings import Settings, read_settings

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ops.paper import out
 from ops.report import print_json
 from ops.rush.connectors import Ours, Snapshot
 from ops.rush.market import GRACE, Connector, Market, Plan, summary
@@ -42,7 +43,7 @@ def claims(found: dict[str, Row]) -> dict[str, bool]:
 
 
 def play(hours: float, seed: int, *, as_json: bool) -> int:
-    console = Console(stderr=as_json, highlight=False)
+    console = out(as_json)
     plan = Plan(hours=hours)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
         tasks = {name: progress.add_task(name, total=hours * 3600) for name in KINDS}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from engine.errors import StartupError
 from engine.ports import AcceleratedClock, Clock, SystemClock, TcpNet
+from ops.paper import paper
 from ops.sandbox.face import API_KEY, TOKEN, WEBHOOK_SECRET, serve_sandbox
 from ops.sandbox.faults import KINDS
 from ops.sandbox.plan import Plan
@@ -101,7 +102,7 @@ def print_scenarios() -> int:
     for name, _ in library():
         plan = read_scenario(name)
         table.add_row(f"[bold]{name}[/]", plan.about)
-    Console(highlight=False).print(table)
+    paper().print(table)
     return 0
 
 
@@ -113,7 +114,7 @@ def print_faults() -> int:
         hits = {"any": "", "read": "reads", "change": "changes"}[kind.hits]
         effect = "" if kind.where == "webhook" else {"never": "no", "always": "yes", "either": "either way"}[kind.effect]
         table.add_row(name, " ".join(filter(None, (kind.where.replace("any", "both"), kind.only or hits))), effect, kind.says)
-    Console(highlight=False).print(table)
+    paper().print(table)
     return 0
 
 
@@ -125,7 +126,7 @@ def soak_all(seeds: Iterable[int]) -> int:
     table.add_column("met", justify="right")
     for name in KINDS:
         table.add_row(name, str(result.met.get(name, 0)), style=None if result.met.get(name) else "red")
-    console = Console(highlight=False)
+    console = paper()
     console.print(table)
     console.print(
         f"{so_many(result.seeds, 'seed')}, {so_many(result.calls, 'call')}, {so_many(result.orders, 'order')}, "

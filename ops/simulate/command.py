@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.errors import StartupError
+from ops.paper import paper
 from ops.sandbox import faults
 from ops.sandbox.scenario import read_scenario
 from ops.sentences import so_many
@@ -176,7 +177,7 @@ def simulate(wanted: Wanted) -> int:
                 sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
                 sys.stdout.flush()
     if not wanted.as_json:
-        report(Console(highlight=False), results, wanted)
+        report(paper(), results, wanted)
     return 1 if any(each.broken for each in results) else 0
 
 

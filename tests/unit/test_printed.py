@@ -7,18 +7,21 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 from rich.console import Console
 
+from ops.demo.board import print_result
 from ops.demo.proof import Result
 from ops.desk import Desk, print_troubles
+from ops.explain import Asked, Basis, Explained, Line, print_asked
+from ops.paper import paper
 from ops.recompute import Checked, print_checked
-from ops.report import paper, queued
+from ops.report import queued
 from ops.sentences import describe
 from ops.trace import Step, print_story
 from projections.exceptions import Trouble
 from schemas.events.privacy import PrivacyAnswered, SubjectErased
-from schemas.values import Sku
+from schemas.values import ChannelId, Sku
 from tests.examples import NOON
 
 TEXT = "Shopify refuses [bold] sizes [/x] of [TEE]"
@@ -40,6 +43,31 @@ def test_the_key_of_an_exception_is_in_one_piece(capsys: pytest.CaptureFixture[s
     key = f"X39:order-asos:{'1' * 60}-A:create_shop_order"
     print_troubles(Console(width=40), [Trouble(key=key, open=True, code="X39", summary="not created", owner="ENG", next_step="look")])
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [f"{key}  ENG", "not created", "look"]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_matters_has_room_in_a_narrow_terminal(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    at, line = "2026-11-20T12:00:00.000Z", "100000000000000001000001"
+    step = Step(position=1, recorded_at=at, occurred_at=at, who="x", what=TEXT, why=None, type="t", event={}, event_id=UUID(int=1))
+    print_story(Console(width=width), "1", [replace(step, what=f"line {line} is WAITING_ACCEPTANCE", who="mirakl:asos")])
+    basis, sku = Basis(326, at, at, "Shopify counts 22 available (contains asos:1001-XK-01001-A)"), Sku("A")
+    worked = (Line("level", 22, f"at location {line}", sku, (basis,)), Line("left", 22, "never below zero", sku, ()))
+    told = {"file": basis, "sent": 22, "recomputed": 22, "agrees": True, "as_of": 1, "orders_at": "", "rules": None, "outcome": None}
+    it = Explained(channel=ChannelId("asos"), lines=worked, wanted=22, **told)  # type: ignore[arg-type]
+    print_asked(Console(width=width), Asked(sku=sku, position=1, channels=(it,), silent=(), known=True))
+    said = capsys.readouterr().out
+    assert "…" not in said and "WAITING_ACCEPTANCE" in said and said.count("In a wider terminal also:") == (2 if width == 40 else 1)
+    assert "level" in said and "never below zero" in said and (line in said or width == 40)
+
+
+def test_a_line_for_a_pipe_is_as_long_as_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    ones: dict[str, Any] = {each.name: 1 for each in fields(Result)} | {"rules_broken": ()}
+    result, summary = Result(**ones), " ".join(["told"] * 50)
+    print_result(result, "", None)
+    print_troubles(paper(), [Trouble(key="X28:a", open=True, code="X28", summary=summary)])
+    lines = capsys.readouterr().out.splitlines()
+    assert {line[4:] for line in lines} > set(result.claims()) and f"  {summary}" in lines
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_reminders_are_no_commands_that_wait() -> None:
