@@ -31,6 +31,7 @@ from schemas.events import AnyPersonal, Personal
 from schemas.values import Instant, TenantId
 
 FIND_KEYS = "SELECT subject, wrapped FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) ORDER BY subject"
+FIND_ANY_KEY = "SELECT wrapped FROM crossdock.keys WHERE tenant = $1 AND wrapped IS NOT NULL ORDER BY subject LIMIT 1"
 FIND_ERASED = "SELECT subject FROM crossdock.keys WHERE tenant = $1 AND subject = any($2::text[]) AND wrapped IS NULL ORDER BY subject"
 
 # The keys that are there, and those of $3 for subjects that have none; one that somebody else adds at this moment is in neither. With $5
@@ -78,6 +79,10 @@ class Vault:
         if len(master) != KEY_BYTES:
             raise StartupError(f"the master key must be {KEY_BYTES} bytes")
         self._pool, self._tenant, self._master = pool, tenant, master
+
+    async def prove(self) -> None:
+        """Raise StartupError if the keys here were wrapped with another master key; where there are none, any will do."""
+        self._unwrap(await self._pool.fetchval(FIND_ANY_KEY, self._tenant))
 
     async def keys_for(self, subjects: Iterable[str], now: Instant, conn: Any = None) -> dict[str, Key | None]:
         """The key of each subject, made where there is none, None where the subject is erased; two processes at once agree on one.

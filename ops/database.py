@@ -167,3 +167,14 @@ def master_key_of(settings: Settings, environment: Mapping[str, str], *, looking
         "no master key: set [vault] master_key, or the variable CROSSDOCK_MASTER_KEY (openssl rand -base64 32). Keep it outside the"
         " database and its backups: without it nothing personal can be read again"
     )
+
+
+async def prove_master_key(conn: Any, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raise StartupError, naming the option, unless the master key is the one that this database's keys were wrapped with."""
+    vault = Vault(conn, settings.tenant_id, master_key_of(settings, environment))
+    try:
+        await vault.prove()
+    except StartupError as error:
+        variables = [name for name in ("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE") if environment.get(name)]
+        beside = Path(settings.database.directory) / "master.key"
+        raise StartupError(f"{'vault.master_key' if settings.vault.master_key else (variables or [beside])[0]}: {error}") from None

@@ -17,7 +17,7 @@ from engine.metrics import Metrics
 from engine.migrate import check_schema, migrate, prove_privileges
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
 from engine.reminders import Reminders
-from ops.database import open_database, open_log, position_at, share_database
+from ops.database import open_database, open_log, position_at, prove_master_key, share_database
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
 from ops.paper import paper
@@ -201,8 +201,15 @@ async def _check_database(settings: Settings, url: str, environment: Environment
                 last = await check_schema(conn)
                 what, fix = "privileges", "give the engine a login of its own"
                 await prove_privileges(conn)
+                what, fix = "master key", "give the one that this database was begun with"
+                await prove_master_key(conn, settings, environment)
             finally:
                 await conn.close()
     except (EngineError, OSError) as error:
         return [Finding(what, ok=False, detail=str(error), fix=fix)]
-    return [Finding("answers", ok=True), Finding("version", ok=True, detail=last), Finding("privileges", ok=True, detail="append and read")]
+    return [
+        Finding("answers", ok=True),
+        Finding("version", ok=True, detail=last),
+        Finding("privileges", ok=True, detail="append and read"),
+        Finding("master key", ok=True),
+    ]

@@ -16,12 +16,12 @@ from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.metrics import Metrics
-from engine.migrate import migrate
+from engine.migrate import check_schema, migrate
 from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
-from ops.database import master_key_of, open_database
+from ops.database import master_key_of, open_database, prove_master_key
 from ops.logs import configure_logs
 from ops.service import Ports, Service
-from ops.settings import read_settings
+from ops.settings import Settings, read_settings
 
 LOOK_EVERY = 0.25  # seconds between two looks at the sweep, in a terminal
 STOP_SECONDS = 25.0  # from SIGTERM to the end, whatever is under way; correctness does not depend on it
@@ -35,11 +35,22 @@ async def serve(path: Path, url: str, environment: Mapping[str, str]) -> int:
         if database.directory is not None:
             await migrate(database.owner_url)  # nobody else could
         ports = Ports(clock, RandomIds(), SystemRng(), TcpNet(), PostgresDb(database.engine_url))
+        await prove_key(ports, settings, environment)
         service = Service(settings, environment, ports, master_key_of(settings, environment), metrics)
         stop_on_signals(service)
         async with shown(console, metrics, settings.tenant.id):
             await service.run()
     return 0
+
+
+async def prove_key(ports: Ports, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raises StartupError, also where the database is not at this version."""
+    conn = await ports.db.connect()
+    try:
+        await check_schema(conn)
+        await prove_master_key(conn, settings, environment)
+    finally:
+        await conn.close()
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ def forgotten(draw: Draw) -> list[Call]:
     """Two subjects: the log knows of one that it is erased, the keys know it of the other, as after a restore. Then both know of both."""
     tenant, at = draw(TENANTS), draw(MOMENTS)
     one, two = (f"order-{draw.rng.randrange(1000)}:{which}" for which in ("told", "done"))
-    look = [_call(erasure, "RESURRECTED", tenant), _call(erasure, "UNTOLD", tenant), _call(erasure, "EVER", tenant)]
+    look = [_call(erasure, constant, tenant) for constant in ("RESURRECTED", "UNTOLD", "EVER")] + [_call(vault, "FIND_ANY_KEY", tenant)]
     heard = [_call(vault, "FIND_OR_ADD_KEYS", tenant, [two, one], [b"2", b"1"], at, draw.mostly())]
     return [
         *heard,

@@ -17,6 +17,12 @@ def find_keys(tx: Transaction, tenant: str, subjects: Sequence[str]) -> list[tup
     return [(subject, key.wrapped) for subject, key in found if key is not None]
 
 
+@answers(vault, "FIND_ANY_KEY", "wrapped")
+def find_any_key(tx: Transaction, tenant: str) -> list[tuple[bytes]]:
+    found = sorted((subject, key.wrapped) for subject, key in tx.scan(tx.database.keys, tenant) if key.wrapped is not None)
+    return [(wrapped,) for _, wrapped in found[:1]]
+
+
 @answers(vault, "FIND_ERASED", "subject")
 def find_erased(tx: Transaction, tenant: str, subjects: Sequence[str]) -> list[tuple[str]]:
     return [(subject,) for subject, wrapped in find_keys(tx, tenant, subjects) if wrapped is None]
