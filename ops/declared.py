@@ -43,7 +43,7 @@ def read_declared(path: Path, kind: type[T], wording: Wording, *, unknown: str, 
 def wrong(path: Path, text: str, steps: Steps, sentence: str) -> StartupError:
     """The error that says so, with the line on which that key stands."""
     name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
-    return StartupError(f"{path}, line {_line(text, steps)}: {name}: {sentence}")
+    return StartupError(f"{path}, line {line_of(text, steps)}: {name}: {sentence}")
 
 
 def _read(message: str, unknown: str) -> tuple[Steps, str]:
@@ -58,7 +58,7 @@ def _read(message: str, unknown: str) -> tuple[Steps, str]:
     return steps, sentence
 
 
-def _line(text: str, steps: Steps) -> int:
+def line_of(text: str, steps: Steps) -> int:
     """The line where a key stands, or else that of the innermost table that should hold it."""
     table: Steps = []
     arrays: dict[tuple[str | int, ...], int] = {}  # the place of an array of tables -> index of the one we are in

@@ -4,7 +4,7 @@ What is wrong with it is refused with its name, its line and the mend. The annot
 """
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -173,6 +173,17 @@ def read_settings(path: Path) -> Settings:
     if twice is not None:
         raise wrong(path, text, ["channel", twice, "id"], f"{settings.channel[twice].id} is there twice")
     return settings
+
+
+def secrets_of(settings: Settings) -> Iterator[tuple[str, Steps, SecretRef]]:
+    """Every secret that the settings name: what `reveal` is to call it, and where it stands in the file."""
+    for table in ("database", "vault", "evidence", "shopify"):
+        section = getattr(settings, table)
+        for key in section.__struct_fields__:
+            if isinstance(reference := getattr(section, key), SecretRef):
+                yield f"{table}.{key}", [table, key], reference
+    for number, channel in enumerate(settings.channel):
+        yield f"channel {channel.id}: api_key", ["channel", number, "api_key"], channel.api_key
 
 
 def reveal(reference: SecretRef, name: str, environment: Mapping[str, str]) -> Secret:
