@@ -21,8 +21,12 @@ from schemas.values import ChannelId, ShopId, Sku, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-Url = Annotated[str, Meta(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])")]
-Listen = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\[\]-]*:[0-9]{1,5}$")]
+_PORT = ":0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+Url = Annotated[
+    str, Meta(pattern=rf"^(https://([^\s/:?#@\[\]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|localhost|\[::1\]))({_PORT})?(/\S*)?$")
+]
+Listen = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_.:\[\]-]*{_PORT}$")]
+Shop = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]*\.myshopify\.com$")]
 Quarter = Annotated[str, Meta(pattern=r"^[0-9]{4}-(01|04|07|10)$")]
 Units = Annotated[int, Meta(ge=0)]
 Each = Annotated[int, Meta(ge=1)]
@@ -30,10 +34,11 @@ Origin = Annotated[str, Meta(pattern=r"^[^\s+]{1,100}$")]
 CheckpointSeconds = Annotated[float, Meta(ge=10, le=600)]
 _WORDS = {
     "id": "lower-case letters, digits, - and _, at most 40",
-    "base_url": "https://… (http:// only for a sandbox on this machine)",
-    "callback_url": "https://… (http:// only for a sandbox on this machine)",
-    "webhooks": "host:port",
-    "operations": "host:port",
+    "shop": "the permanent domain, such as example.myshopify.com, in lower case",
+    "base_url": "https://host/… or https://host:port/…, the port at most 65535 (http:// only for a sandbox on this machine)",
+    "callback_url": "https://host/… or https://host:port/…, the port at most 65535 (http:// only for a sandbox on this machine)",
+    "webhooks": "host:port, the port from 0 to 65535 (0: any free one)",
+    "operations": "host:port, the port from 0 to 65535 (0: any free one)",
     "api_version": "a quarter such as 2026-10",
     "orders_every": "at least 60 s: the marketplace's published ceiling is one call a minute",
     "offers_every": "at least 60 s: the marketplace's published ceiling is one export a minute",
@@ -68,7 +73,7 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ShopifySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    shop: str  # example.myshopify.com
+    shop: Shop  # example.myshopify.com
     access_token: SecretRef
     webhook_secret: SecretRef  # the app's client secret
     webhook_path: SecretRef  # an unguessable piece of the webhook address, at least 32 characters

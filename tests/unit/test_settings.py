@@ -161,6 +161,27 @@ def test_what_types_cannot_say_is_refused_too(tmp_path: Path) -> None:
         read_settings(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("was", "is_", "says"),
+    [
+        ('webhooks = "127.0.0.1:8080"', 'webhooks = "127.0.0.1:99999"', "web.webhooks: host:port, the port from 0 to 65535"),
+        ('operations = "127.0.0.1:9464"', 'operations = ":65536"', "web.operations: host:port, the port from 0 to 65535"),
+        ("https://asos.mirakl.net", "https://asos.mirakl.net:70000", "channel[1].base_url: https://host"),
+        ("https://asos.mirakl.net", "https://", "channel[1].base_url: https://host"),
+        ("https://hooks.acme.test/webhooks", "https://hooks acme.test/", "shopify.callback_url: https://host"),
+        ("http://127.0.0.1:8800/shopify", "http://127.0.0.1:88000/shopify", "shopify.base_url: https://host"),
+        ('shop = "acme.myshopify.com"', 'shop = "https://acme.myshopify.com"', "shopify.shop: the permanent domain"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(tmp_path: Path, was: str, is_: str, says: str) -> None:
+    assert says in refusal(tmp_path, WHOLE.replace(was, is_))
+
+
+@pytest.mark.parametrize("address", ["https://[::1]:65535/mirakl", "https://a.test:443", "http://localhost", "http://[::1]:0/"])
+def test_an_address_may_have_any_port_there_is(tmp_path: Path, address: str) -> None:
+    assert read_settings(written(tmp_path, WHOLE.replace("https://asos.mirakl.net", address))).channel[1].base_url == address
+
+
 def test_secrets_come_from_the_environment_or_from_a_private_file(tmp_path: Path) -> None:
     assert reveal(SecretRef(env="A"), "x", {"A": " s3cret\n"}).reveal() == "s3cret"
     private = tmp_path / "key"
