@@ -3,6 +3,7 @@
 What is wrong with it is refused with its name, its line and the mend. The annotated example is ops/crossdock.example.toml.
 """
 
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapters.http import Secret
+from adapters.mirakl.countries import ALPHA_2, CODES, by_name
 from adapters.shopify.endpoints import A_SECOND
 from engine.errors import StartupError
 from ops.declared import Steps, read_declared, wrong
 from projections.recipes import write_recipe
 from projections.rules import OrderRules
-from projections.stock_rules import Rules
+from projections.stock_rules import Layer, Rules
 from schemas.values import ChannelId, ShopId, Sku, TenantId
 
 # What a value must be, beyond its type; and in words, for whoever wrote another.
@@ -32,6 +34,7 @@ Units = Annotated[int, Meta(ge=0)]
 Each = Annotated[int, Meta(ge=1)]
 Origin = Annotated[str, Meta(pattern=r"^[^\s+]{1,100}$")]
 CheckpointSeconds = Annotated[float, Meta(ge=10, le=600)]
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _WORDS = {
     "id": "lower-case letters, digits, - and _, at most 40",
     "shop": "the permanent domain, such as example.myshopify.com, in lower case",
@@ -174,10 +177,45 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_settings(path: Path) -> Settings:
     """Read and check the file; StartupError names the line, the key and the mend."""
     settings, text = read_declared(path, Settings, _wording, unknown="not a setting: see ops/crossdock.example.toml for those there are")
-    twice = next((number for number, channel in enumerate(settings.channel) if channel.id in settings.channel_ids[:number]), None)
-    if twice is not None:
-        raise wrong(path, text, ["channel", twice, "id"], f"{settings.channel[twice].id} is there twice")
+    for steps, sentence in _amiss(settings):
+        raise wrong(path, text, steps, sentence)
     return settings
+
+
+def _amiss(settings: Settings) -> Iterator[tuple[Steps, str]]:
+    """What no type can say."""
+    for number, channel in enumerate(settings.channel):
+        at: Steps = ["channel", number]
+        if channel.id in settings.channel_ids[:number]:
+            yield [*at, "id"], f"{channel.id} is there twice"
+        currency = channel.rules.currency
+        if currency and not _CURRENCY.fullmatch(currency):
+            yield [*at, "rules", "currency"], f"{currency}: three capital letters, such as GBP; it is compared as written"
+        for nth, country in enumerate(channel.rules.countries):
+            if country not in CODES:
+                meant = ALPHA_2.get(country.upper()) or by_name(country) or (country.upper() if country.upper() in CODES else "")
+                mend = f"write {meant}" if meant else "the two capital letters of ISO 3166, such as GB"
+                yield [*at, "rules", "countries", nth], f"{country}: {mend}"
+        for nth, window in enumerate(channel.stock.blackouts):
+            for key, moment in (("starts", window.starts), ("ends", window.ends)):
+                if moment.tzinfo is None:
+                    yield [*at, "stock", "blackouts", nth, key], f"say in which zone, as in {moment.isoformat()}Z"
+            if window.ends <= window.starts:
+                yield [*at, "stock", "blackouts", nth, "ends"], f"{window.name} is over before it begins: ends must be after starts"
+        yield from _never_listed(channel.stock, [*at, "stock"])
+
+
+def _never_listed(rules: Rules, at: Steps) -> Iterator[tuple[Steps, str]]:
+    """Whatever there is would be too few. With `max_listed` 0 somebody means it."""
+    layers: list[tuple[Steps, Layer]] = [(at, rules)]
+    for kind, named in (("tags", rules.tags), ("types", rules.types), ("skus", rules.skus)):
+        layers += [([*at, kind, name], layer) for name, layer in named.items()]
+    for place, layer in layers:
+        least = rules.min_to_list if layer.min_to_list is None else layer.min_to_list
+        most = rules.max_listed if layer.max_listed is None else layer.max_listed
+        if least is not None and most and least > most:
+            key = "min_to_list" if layer.min_to_list is not None else "max_listed"
+            yield [*place, key], f"min_to_list {least} is above max_listed {most}: nothing would ever be listed"
 
 
 def secrets_of(settings: Settings) -> Iterator[tuple[str, Steps, SecretRef]]:

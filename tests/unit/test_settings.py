@@ -87,6 +87,7 @@ events = 1000
 hook = ["/usr/local/bin/keep"]
 """
 KEYS = [(number, line.split(" = ")[0]) for number, line in enumerate(WHOLE.splitlines(), 1) if " = " in line]
+BLACKOUT = 'blackouts = [{{ name = "count", starts = {starts}, ends = {ends} }}]'
 WRONG = {
     "shop_id": '"x"',
     "locations": "5",
@@ -175,6 +176,34 @@ def test_what_types_cannot_say_is_refused_too(tmp_path: Path) -> None:
 )
 def test_an_address_that_is_none_is_refused(tmp_path: Path, was: str, is_: str, says: str) -> None:
     assert says in refusal(tmp_path, WHOLE.replace(was, is_))
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "says"),
+    [
+        ('currency = "GBP"', 'currency = "gbp"', "rules.currency: gbp: three capital letters, such as GBP"),
+        ('countries = ["GB"]', 'countries = ["IE", "Great Britain"]', "rules.countries[1]: Great Britain: write GB"),
+        ('countries = ["GB"]', 'countries = ["UK"]', "rules.countries[0]: UK: write GB"),
+        ('countries = ["GB"]', 'countries = ["gb"]', "rules.countries[0]: gb: write GB"),
+        ('countries = ["GB"]', 'countries = ["GBR"]', "rules.countries[0]: GBR: write GB"),
+        ('countries = ["GB"]', 'countries = ["Elbonia"]', "rules.countries[0]: Elbonia: the two capital letters of ISO 3166"),
+        ("", "min_to_list = 5\nmax_listed = 3", "stock.min_to_list: min_to_list 5 is above max_listed 3"),
+        ("", "min_to_list = 5\nskus = { TEE = { max_listed = 3 } }", "stock.skus.TEE.max_listed: min_to_list 5 is above max_listed 3"),
+        ("", BLACKOUT.format(starts="2027-01-02T18:00:00Z", ends="2027-01-02T06:00:00Z"), "stock.blackouts[0].ends: count is over before"),
+        ("", BLACKOUT.format(starts="2027-01-02T06:00:00", ends="2027-01-02T18:00:00Z"), "stock.blackouts[0].starts: say in which zone"),
+    ],
+)
+def test_a_rule_that_could_not_be_meant_is_refused(tmp_path: Path, was: str, is_: str, says: str) -> None:
+    text = WHOLE.replace(was, is_) if was else WHOLE.replace("[channel.rules]", f"[channel.stock]\n{is_}\n[channel.rules]")
+    message = refusal(tmp_path, text)
+    assert says in message
+    key = says.partition(":")[0].split(".")[1].partition("[")[0]
+    assert any(f"line {number}: channel[1]." in message for number, line in enumerate(text.splitlines(), 1) if line.startswith(key))
+
+
+def test_a_sku_that_is_never_listed_may_be_meant(tmp_path: Path) -> None:
+    text = WHOLE.replace("[channel.rules]", "[channel.stock]\nmin_to_list = 5\nskus = { TEE = { max_listed = 0 } }\n[channel.rules]")
+    assert read_settings(written(tmp_path, text)).channel[1].stock.min_to_list == 5
 
 
 @pytest.mark.parametrize("address", ["https://[::1]:65535/mirakl", "https://a.test:443", "http://localhost", "http://[::1]:0/"])
