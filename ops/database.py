@@ -176,5 +176,5 @@ async def prove_master_key(conn: Any, settings: Settings, environment: Mapping[s
         await vault.prove()
     except StartupError as error:
         variables = [name for name in ("CROSSDOCK_MASTER_KEY", "CROSSDOCK_MASTER_KEY_FILE") if environment.get(name)]
-        beside = Path(settings.database.directory) / "master.key"
+        beside = str(Path(settings.database.directory) / "master.key")
         raise StartupError(f"{'vault.master_key' if settings.vault.master_key else (variables or [beside])[0]}: {error}") from None
