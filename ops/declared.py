@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from engine.errors import StartupError
 
@@ -18,7 +19,8 @@ Look = Callable[[dict[str, Any]], tuple[Steps, str] | None]  # what is wrong wit
 _PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`")
 _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]")
 _KEY = re.compile(r"\s*([\w-]+|\"[^\"]+\")\s*=")
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+|\.\.\.)\]")
+ANY_KEY = "..."  # how msgspec writes a key that people name freely
 
 
 def read_declared(path: Path, kind: type[T], wording: Wording, *, unknown: str, look: Look | None = None) -> tuple[T, str]:
@@ -37,7 +39,11 @@ def read_declared(path: Path, kind: type[T], wording: Wording, *, unknown: str, 
         return msgspec.convert(tree, kind), text
     except msgspec.ValidationError as error:
         steps, sentence = _read(str(error), unknown)
-        raise wrong(path, text, steps, wording(steps, sentence) or sentence) from None
+        better = None if steps and steps[-1] == ANY_KEY else wording(steps, sentence)  # what people name freely is worded like nothing else
+        steps = _named(tree, kind, steps, str(error))
+        if choices := _choices(kind, steps):
+            sentence = f"{sentence.removeprefix('Invalid enum value ')}: one of {', '.join(choices)}"
+        raise wrong(path, text, steps, better or sentence) from None
 
 
 def wrong(path: Path, text: str, steps: Steps, sentence: str) -> StartupError:
@@ -49,13 +55,58 @@ def wrong(path: Path, text: str, steps: Steps, sentence: str) -> StartupError:
 def _read(message: str, unknown: str) -> tuple[Steps, str]:
     """msgspec's sentence, and the key it is about."""
     found = _PATH.search(message)
-    steps: Steps = [name or int(index) for name, index in _STEP.findall(found["path"])] if found else []
+    steps: Steps = [name or (index if index == ANY_KEY else int(index)) for name, index in _STEP.findall(found["path"])] if found else []
     sentence = message[: found.start()] if found else message
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", sentence):
         return [*steps, missing[1]], "missing: it must be set"
     if strange := re.fullmatch(r"Object contains unknown field `(.+)`", sentence):
         return [*steps, strange[1]], unknown
     return steps, sentence
+
+
+def _named(tree: Any, kind: Any, steps: Steps, message: str) -> Steps:
+    """With each freely named key by its name: that of the value which, alone in its table, is refused in the same words."""
+    named: Steps = []
+    table: Any = tree
+    for step in steps:
+        named.append(_guilty(tree, kind, table, message) if step == ANY_KEY else step)
+        table = table[named[-1]] if isinstance(step, int) or named[-1] in table else {}
+    return named
+
+
+def _guilty(tree: Any, kind: Any, table: dict[str, Any], message: str) -> str:
+    """Halves what stands in the table, within its tree, until there is one."""
+    there, keys = dict(table), list(table)
+    while len(keys) > 1:
+        half = keys[: len(keys) // 2]
+        table.clear()
+        table.update({key: there[key] for key in half})
+        keys = half if _refusal(tree, kind) == message else keys[len(half) :]
+    table.clear()
+    table.update({key: there[key] for key in keys})
+    return keys[0]
+
+
+def _refusal(tree: Any, kind: Any) -> str:
+    try:
+        msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _choices(kind: Any, steps: Steps) -> list[str]:
+    """What may stand there, where there is a choice."""
+    found: Any = msgspec.inspect.type_info(kind)
+    for step in steps:
+        match found:
+            case msgspec.inspect.StructType(fields=fields):
+                found = next((field.type for field in fields if field.encode_name == step), None)
+            case msgspec.inspect.DictType(value_type=inner):
+                found = inner
+            case msgspec.inspect.ListType(item_type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+                found = inner
+    return [str(value) for value in found.values] if isinstance(found, msgspec.inspect.LiteralType) else []
 
 
 def line_of(text: str, steps: Steps) -> int:

@@ -52,6 +52,7 @@ _WORDS = {
     "every": "from 10 to 600 s: a checkpoint is promised every ten minutes",
     "events": "1 or more",
     "hook": 'the command and its words, as in ["/usr/local/bin/keep", "--bucket", "evidence"]',
+    "mark": 'what `crossdock mark` makes of the customer id, the relay e-mail or "last name|zip"',
     "channel": "one [[channel]] table, with double brackets, for each seller account",
 }
 

@@ -128,9 +128,8 @@ def test_a_wrong_value_is_refused_with_its_key_and_line(tmp_path: Path, number: 
     lines = WHOLE.splitlines()
     lines[number - 1] = f"{key} = {WRONG.get(key, '-1')}"
     message = refusal(tmp_path, "\n".join(lines))
-    named_freely = key.startswith('"')  # a carrier: the line of its table is told
-    assert f"line {number - named_freely}:" in message
-    assert key.strip('"') in message or "carriers" in message
+    assert f"line {number}:" in message
+    assert key.strip('"') in message
 
 
 @pytest.mark.parametrize(("number", "key"), KEYS)
@@ -204,6 +203,25 @@ def test_a_rule_that_could_not_be_meant_is_refused(tmp_path: Path, was: str, is_
 def test_a_sku_that_is_never_listed_may_be_meant(tmp_path: Path) -> None:
     text = WHOLE.replace("[channel.rules]", "[channel.stock]\nmin_to_list = 5\nskus = { TEE = { max_listed = 0 } }\n[channel.rules]")
     assert read_settings(written(tmp_path, text)).channel[1].stock.min_to_list == 5
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ('[channel.stock]\nstale_shop = "holt"', "stock.stale_shop: 'holt': one of decay, hold, zero"),
+        ("[channel.stock]\nstale_shop = 5", "stock.stale_shop: Expected `str`, got `int`: one of decay, hold, zero"),
+        ('[channel.reasons]\nrefund = "17"\ncancel = 15\nid = "3"', "reasons.cancel: Expected `str`, got `int`"),
+        ("[channel.reasons]\nid = 15", "reasons.id: Expected `str`, got `int`"),
+        ('[channel.bundles]\n"A.B" = { BOX = 1 }\n"GIFT" = { BOX = 1, MUG = 0 }', "bundles.GIFT.MUG: Expected `int` >= 1"),
+        ('[channel.stock]\nskus = { "HAT" = { buffer = 1 }, "TEE" = { bufer = 0 } }', "stock.skus.TEE.bufer: not a setting"),
+    ],
+)
+def test_what_is_wrong_is_named_down_to_the_last_key(tmp_path: Path, table: str, says: str) -> None:
+    assert f": channel[1].{says}" in refusal(tmp_path, WHOLE.replace("[channel.rules]", f"{table}\n[channel.rules]"))
+
+
+def test_a_mark_is_made_and_not_written(tmp_path: Path) -> None:
+    assert "blocklist[0].mark: what `crossdock mark` makes" in refusal(tmp_path, WHOLE.replace('mark = "0', 'mark = "x'))
 
 
 @pytest.mark.parametrize("address", ["https://[::1]:65535/mirakl", "https://a.test:443", "http://localhost", "http://[::1]:0/"])
