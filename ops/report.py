@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -25,6 +26,7 @@ from ops.declared import line_of
 from ops.evidence import folder_of
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
+from ops.logs import configure_logs
 from ops.paper import paper
 from ops.recompute import print_checked, recompute
 from ops.sentences import so_many
@@ -170,6 +172,7 @@ async def check(path: Path, url: str, environment: Environment, *, as_json: bool
 
     settings = read_settings(path)
     ports = Ports(SystemClock(), RandomIds(), SystemRng(), TcpNet(), PostgresDb(""))
+    configure_logs(ports.clock)
     wiring = Wiring(settings.tenant_id, ports, Metrics(), lambda _: Unmetered())
     found: dict[str, list[Finding]] = {
         "settings": _check_secrets(settings, path.read_text("utf-8"), url, environment),
@@ -189,6 +192,7 @@ async def check(path: Path, url: str, environment: Environment, *, as_json: bool
             found[adapter.target] = [Finding("answers", ok=False, detail=str(error), fix="see the settings of this connection")]
         finally:
             await adapter.aclose()
+    found = {target: [replace(each, fix="") if each.ok else each for each in findings] for target, findings in found.items()}
     holds = all(finding.ok for findings in found.values() for finding in findings)
     if as_json:
         print_json({"ok": holds, "findings": found})
@@ -199,7 +203,7 @@ async def check(path: Path, url: str, environment: Environment, *, as_json: bool
         for finding in findings:
             mark = "[green]ok[/]     " if finding.ok else "[red]missing[/]"
             console.print(f"  {mark} {escape(finding.what + (f': {finding.detail}' if finding.detail else ''))}")
-            if not finding.ok and finding.fix:
+            if finding.fix:
                 console.print(f"          {escape(finding.fix)}")
     return 0 if holds else 1
 

@@ -2,12 +2,17 @@
 
 import base64
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
+from adapters.shopify import Shopify
+from engine.adapter import Finding
 from ops.__main__ import main
 
 EXAMPLE = (Path(__file__).parents[2] / "ops" / "crossdock.example.toml").read_text()
@@ -37,11 +42,22 @@ def example(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
 def checked(path: Path, **environment: str | None) -> dict[str, list[dict[str, Any]]]:
     told = CliRunner().invoke(main, ["check", "--config", str(path), "--json"], env=dict(ENVIRONMENT) | environment)
     assert told.exit_code == 1, told.output
     assert "sesame" not in told.output and KEY not in told.output
     found: dict[str, list[dict[str, Any]]] = json.loads(told.stdout)["findings"]
+    assert all(finding["fix"] == "" for findings in found.values() for finding in findings if finding["ok"])
     return found
 
 
@@ -104,3 +120,12 @@ def test_a_secret_that_an_adapter_does_not_take_is_found(example: Path, tmp_path
     (tmp_path / "crossdock_webhook_path").write_text("short")
     [finding] = checked(example)["systems"]
     assert "shopify.webhook_path: at least 32 characters" in finding["detail"]
+
+
+def test_what_is_logged_on_the_way_is_not_in_the_answer(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def probe(_: Shopify) -> list[Finding]:
+        structlog.get_logger().warning("another API version is served")
+        return [Finding("api version", ok=True, detail="2026-10", fix="set another")]
+
+    monkeypatch.setattr(Shopify, "probe", probe)
+    assert [finding["what"] for finding in checked(example)["shopify"]] == ["api version"]
