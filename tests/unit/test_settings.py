@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StartupError
+from ops.sandbox.mirakl.registry import CARRIERS, REASONS
 from ops.settings import SecretRef, read_settings, reveal
 
 WHOLE = """\
@@ -115,6 +116,8 @@ def test_the_whole_file_and_the_example_are_read(tmp_path: Path) -> None:
     assert read_settings(written(tmp_path, WHOLE)).channel_ids == ["first", "asos"]
     example = read_settings(Path(__file__).parents[2] / "ops" / "crossdock.example.toml")
     assert example.channel[0].stock_rules.buffer == 2
+    assert set(example.channel[0].carriers.values()) <= {carrier.code for carrier in CARRIERS}, "of the sandbox, where it is tried first"
+    assert set(example.channel[0].reasons.values()) <= {code for code, _, _, ours in REASONS if ours}
 
 
 def test_no_order_waits_for_a_ceiling_that_nobody_set(tmp_path: Path) -> None:
