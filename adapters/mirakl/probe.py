@@ -10,7 +10,7 @@ from adapters.mirakl.endpoints import ACCOUNT, CARRIERS, PLATFORM, REASONS, VERS
 from adapters.mirakl.outbound.carriers import BY_NAME
 from adapters.mirakl.outbound.money import CANCELATION
 from engine.adapter import Endpoint, Finding
-from engine.errors import AdapterError, AuthError
+from engine.errors import AdapterError, AuthError, ThrottledError
 from engine.ports import Clock
 
 PATIENCE = 45.0  # seconds of the event loop; some answers may be asked for once a day only, and a check must not wait for tomorrow
@@ -41,7 +41,7 @@ class _Probe:
         try:
             with anyio.fail_after(PATIENCE):
                 return await look(endpoint)
-        except TimeoutError:
+        except (TimeoutError, ThrottledError):
             return [Finding(what, ok=True, detail=f"{endpoint.code} was asked lately and may not be asked again yet")]
         except AuthError as error:
             fix = f"take a key of a user of shop {self._client.shop_id} with the role to manage orders and offers"

@@ -121,6 +121,12 @@ async def test_a_check_does_not_wait_for_tomorrow(monkeypatch: pytest.MonkeyPatc
     assert found["key and shop"].ok and "lately" in found["key and shop"].detail and found["shipment"].ok
 
 
+async def test_what_is_asked_too_often_is_no_fault_of_the_settings():
+    async with account() as it:
+        finding = (await probed(it, SH21=429))["carriers"]
+        assert finding.ok and "may not be asked again yet" in finding.detail
+
+
 def test_carriers_that_differ_by_case_are_refused():
     with pytest.raises(StartupError, match="dpd"):
         MiraklSettings(
