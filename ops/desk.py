@@ -20,6 +20,7 @@ from engine.errors import EngineError
 from engine.log import Append, Log
 from engine.outbox import revive
 from engine.ports import Ids, RandomIds
+from engine.runner import STANDS
 from ops.database import open_log
 from ops.paper import paper
 from ops.report import Environment, print_json
@@ -45,7 +46,6 @@ WHERE tenant = $1 AND ($2 OR document->>'open' = 'true') ORDER BY key
 ONE = "SELECT document FROM projections.exceptions WHERE tenant = $1 AND key = $2"
 SINCE = "SELECT recorded_at FROM crossdock.events WHERE tenant = $1 AND position = any($2) ORDER BY position"
 BURIED = "SELECT command_id, tag, body FROM crossdock.outbox WHERE tenant = $1 AND subject = $2 AND state = 'buried' ORDER BY command_id"
-FOLDED = "SELECT position FROM crossdock.checkpoints WHERE tenant = $1 AND name = 'exceptions'"
 WORDS_SAID = "SELECT document FROM projections.mappings WHERE tenant = $1 ORDER BY key"
 ONE_WORD = "SELECT document FROM projections.mappings WHERE tenant = $1 AND key = $2"
 
@@ -78,7 +78,7 @@ class Desk:
 
     async def is_taken_up(self) -> bool:
         """Whether an engine has seen all that was said here."""
-        return (await self._pool.fetchval(FOLDED, self._log.tenant) or 0) >= self._told
+        return (await self._pool.fetchval(STANDS, self._log.tenant, "exceptions") or 0) >= self._told
 
     # ------------------------------------------------------------ exceptions
 
