@@ -67,8 +67,9 @@ async def until_agreed(built: House) -> None:
             await built.until_answered()
             async with built.pool.acquire() as conn:
                 rows = await stock_rows(conn, built.settings)
+            open_ = await built.open_exceptions()
             wrong = mismatches(built.sandbox.truth(), rows, built.settings.channel[0])
-            if not (broken := [*built.findings(), *wrong, *await built.open_exceptions()]):
+            if not (broken := [*built.findings(), *wrong, *open_]):  # last, and at once: a parcel may leave at any moment
                 return
             await anyio.sleep(0.25)
     assert not scope.cancelled_caught, "\n".join(["", *broken])
