@@ -1,36 +1,26 @@
-"""What the command line shows of a log: status, traces, checks, migrations."""
+"""What the command line shows of a log: status, traces, numbers explained, migrations."""
 
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from engine.adapter import Finding
-from engine.errors import EngineError, StartupError
-from engine.metrics import Metrics
-from engine.migrate import check_schema, migrate, prove_privileges
-from engine.ports import PostgresDb, RandomIds, SystemClock, SystemRng, TcpNet
+from engine.errors import StartupError
+from engine.migrate import migrate
 from engine.reminders import Reminders
-from engine.vault import KEY_BYTES, key_of
-from ops.database import master_key_of, open_database, open_log, position_at, prove_master_key, share_database
-from ops.declared import line_of
-from ops.evidence import folder_of
+from ops.database import open_database, open_log, position_at
 from ops.explain import explain as explain_sku
 from ops.explain import print_asked
-from ops.logs import configure_logs
 from ops.paper import paper
 from ops.recompute import print_checked, recompute
 from ops.sentences import so_many
-from ops.settings import Settings, read_settings, reveal, secrets_of
+from ops.settings import read_settings
 from ops.trace import print_story, story
 from projections.exceptions import Trouble
 from schemas.values import Sku
@@ -164,132 +154,3 @@ async def bring_up_to_date(path: Path, url: str, environment: Environment) -> in
     if not applied:
         paper().print("up to date")
     return 0
-
-
-async def check(path: Path, url: str, environment: Environment, *, as_json: bool) -> int:
-    """Exit code 1 unless everything is in place."""
-    from ops.service import Ports, Unmetered, Wiring, adapters_of  # noqa: PLC0415 - the adapters are the heaviest thing to load
-
-    settings = read_settings(path)
-    ports = Ports(SystemClock(), RandomIds(), SystemRng(), TcpNet(), PostgresDb(""))
-    configure_logs(ports.clock)
-    wiring = Wiring(settings.tenant_id, ports, Metrics(), lambda _: Unmetered())
-    found: dict[str, list[Finding]] = {
-        "settings": _check_secrets(settings, path.read_text("utf-8"), url, environment),
-        "database": await _check_database(settings, url, environment),
-        "evidence": [_check_evidence(settings, environment)],
-    }
-    try:
-        adapters = adapters_of(settings, environment, wiring)
-    except StartupError as error:
-        adapters = []
-        fix = "mend this first: neither system was asked"
-        found["systems"] = [Finding("answer", ok=False, detail=str(error), fix=fix)]
-    for adapter in adapters:
-        try:
-            found[adapter.target] = list(await adapter.probe())
-        except EngineError as error:
-            found[adapter.target] = [Finding("answers", ok=False, detail=str(error), fix="see the settings of this connection")]
-        finally:
-            await adapter.aclose()
-    found = {target: [replace(each, fix="") if each.ok else each for each in findings] for target, findings in found.items()}
-    holds = all(finding.ok for findings in found.values() for finding in findings)
-    if as_json:
-        print_json({"ok": holds, "findings": found})
-        return 0 if holds else 1
-    console = paper()
-    for target, findings in found.items():
-        console.print(f"[bold]{target}[/]")
-        for finding in findings:
-            mark = "[green]ok[/]     " if finding.ok else "[red]missing[/]"
-            console.print(f"  {mark} {escape(finding.what + (f': {finding.detail}' if finding.detail else ''))}")
-            if finding.fix:
-                console.print(f"          {escape(finding.fix)}")
-    return 0 if holds else 1
-
-
-KEYS = ("vault.master_key", "evidence.signing_key", "evidence.previous_signing_key")
-
-
-def _check_secrets(settings: Settings, text: str, url: str, environment: Environment) -> list[Finding]:
-    """Each secret without which `serve` would not run, that is not there or not of its form."""
-    missing, count = list[Finding](), 0
-    for name, steps, reference in secrets_of(settings):
-        if (name == "database.url" and url) or (name == "database.owner_url" and reference.env and reference.env not in environment):
-            continue  # another was given; the engine runs without the owner's login
-        count += 1
-        try:
-            secret = reveal(reference, name, environment).reveal()
-            if name in KEYS:
-                key_of(secret, name)
-        except StartupError as error:
-            what = f"{KEY_BYTES} bytes in base64 (openssl rand -base64 {KEY_BYTES})" if name in KEYS else "it"
-            place = f"into {reference.file}, and chmod 600 {reference.file}" if reference.file else f"into the variable {reference.env}"
-            detail = f"line {line_of(text, steps)}: {str(error).removeprefix(f'{name}: ')}"
-            missing.append(Finding(name, ok=False, detail=detail, fix=f"put {what} {place}, or say in the settings where else it stands"))
-    if settings.vault.master_key is None and not _is_made_at_start(settings, "master.key"):
-        try:
-            master_key_of(settings, environment)
-        except StartupError as error:
-            missing.append(Finding("vault.master_key", ok=False, detail=str(error)))
-    return missing or [Finding("secrets", ok=True, detail=f"{count} are there")]
-
-
-def _is_made_at_start(settings: Settings, name: str) -> bool:
-    """A key beside a database of our own: `serve` makes it where it is not there yet, and a check makes nothing."""
-    return bool(settings.database.directory) and not Path(settings.database.directory, name).exists()
-
-
-def _check_evidence(settings: Settings, environment: Environment) -> Finding:
-    what, section = "checkpoints", settings.evidence
-    if not (section.directory or settings.database.directory):
-        return Finding(what, ok=False, fix="set [evidence] directory and signing_key: nothing proves the log otherwise")
-    if section.signing_key is None and _is_made_at_start(settings, "evidence.key"):
-        return Finding(what, ok=True)
-    try:
-        folder = folder_of(settings, environment, SystemRng())
-        if folder is not None:
-            folder.newest()
-            _try_to_write(folder.directory)
-    except EngineError as error:
-        return Finding(
-            what,
-            ok=False,
-            detail=str(error),
-            fix="see [evidence] in the settings; where the key was changed, give previous_signing_key, too",
-        )
-    return Finding(what, ok=True)
-
-
-def _try_to_write(directory: Path) -> None:
-    """Raise StartupError if nothing can be kept there. Leaves nothing behind: the file has no name."""
-    nearest = next(place for place in (directory, *directory.parents) if place.exists())
-    try:
-        with TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise StartupError(f"evidence.directory: {directory}: {error.strerror}") from None
-
-
-async def _check_database(settings: Settings, url: str, environment: Environment) -> list[Finding]:
-    what, fix = "answers", "see [database] in the settings"
-    try:
-        with share_database(settings, environment, url=url) as database:
-            conn = await PostgresDb(database.engine_url).connect()
-            try:
-                what, fix = "version", "crossdock migrate"
-                last = await check_schema(conn)
-                what, fix = "privileges", "give the engine a login of its own"
-                await prove_privileges(conn)
-                what, fix = "master key", "give the one that this database was begun with"
-                await prove_master_key(conn, settings, environment)
-            finally:
-                await conn.close()
-    except (EngineError, OSError) as error:
-        return [Finding(what, ok=False, detail=str(error), fix=fix)]
-    return [
-        Finding("answers", ok=True),
-        Finding("version", ok=True, detail=last),
-        Finding("privileges", ok=True, detail="append and read"),
-        Finding("master key", ok=True),
-    ]

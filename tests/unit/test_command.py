@@ -12,7 +12,7 @@ import uvloop
 from click.testing import CliRunner, Result
 
 from engine.ports import PostgresDb
-from ops import checks, rush, service
+from ops import checks, preflight, rush
 from ops.__main__ import main
 from ops.demo import begun_otherwise
 from ops.sandbox.plan import Plan
@@ -53,7 +53,7 @@ def test_who_looks_into_a_directory_makes_no_database_there(words: tuple[str, ..
 
 
 def test_a_check_makes_no_database_and_finds_that_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "adapters_of", lambda *_: [])
+    monkeypatch.setattr(preflight, "adapters_of", lambda *_: [])
     told = asked("check", "--config", str(configured(tmp_path)))
     assert told.exit_code == 1 and f"no database is in {tmp_path / 'nowhere'}" in told.output
     assert not (tmp_path / "nowhere").exists()
