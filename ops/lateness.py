@@ -119,6 +119,7 @@ class Drift:
                     money = self.metrics.reconcile_drift_minor_units.labels(self.tenant, self.channel, seen.price.currency)
                     money.inc(units * seen.price.minor)
             self._odd[sku] = "stock_more" if seen.quantity > seen.odd else "stock_fewer"
+        self.show()
 
     def show(self) -> None:
         for kind in KINDS:

@@ -136,6 +136,7 @@ class Publisher:
             self.pacing.every = every
         own = [(gauge, (self.log.tenant, self.channel)) for gauge in (self.metrics.stock_degraded_skus, self.metrics.import_age_seconds)]
         with self.metrics.kept(*own, *self.lateness.series, *self.drift.series):
+            self.drift.show()  # as it was when we published last, if we did
             async with anyio.create_task_group() as group, self.log.listen() as wake:
                 group.start_soon(self._poll)
                 while True:
@@ -197,7 +198,6 @@ class Publisher:
         elif self._issued is None:
             self._issued = (look.as_of, now)
         self.lateness.show(now)
-        self.drift.show()
         place = (self.log.tenant, self.channel)
         self.metrics.stock_degraded_skus.labels(*place).set(len(self._careful))
         self.metrics.import_age_seconds.labels(*place).set((now - self._issued[1]).total_seconds() if self._issued else 0.0)
